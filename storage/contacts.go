@@ -1,0 +1,357 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"postroom/post"
+)
+
+// ContactRow is a contact as lists show it.
+type ContactRow struct {
+	post.Contact
+	Lists      []string
+	Suppressed *post.Suppression // nil: may be mailed
+}
+
+// ContactFilter chooses and orders contacts.
+type ContactFilter struct {
+	List   int64  // 0: all
+	Search string // substring of address, name and fields, without regard to case
+	ByName bool   // by name, else by address
+	Desc   bool
+}
+
+// errDryRun rolls an import back after it was counted.
+var errDryRun = errors.New("dry run")
+
+// ImportContacts applies rows to the address book and to the list of that name
+// (made where missing; "" for none), in one transaction: all or nothing. A row
+// of a known person updates: a value that is not empty replaces, an empty one
+// keeps what is there; a row that changes nothing is unchanged. With dry the
+// counts are the same and nothing is written. It returns the suppressed
+// addresses it met, which stay suppressed.
+func (l *Ledger) ImportContacts(ctx context.Context, list string, dry bool, rows iter.Seq2[post.Contact, error]) (added, updated, unchanged int64, suppressed []string, err error) {
+	err = l.write(ctx, "import contacts", func(t *Tx) error {
+		added, updated, unchanged, suppressed = 0, 0, 0, nil
+		var listID int64
+		if list != "" {
+			id, err := t.ensureList(list)
+			if err != nil {
+				return err
+			}
+			listID = id
+		}
+		for c, err := range rows {
+			if err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			id, what, err := t.putContact(c)
+			if err != nil {
+				return err
+			}
+			switch what {
+			case putAdded:
+				added++
+			case putUpdated:
+				updated++
+			default:
+				unchanged++
+			}
+			if listID != 0 {
+				if err := t.addMember(listID, id); err != nil {
+					return err
+				}
+			}
+			var one int
+			switch err := t.scan("SELECT 1 FROM suppressions WHERE key=?", []any{c.Key}, &one); {
+			case err == nil:
+				suppressed = append(suppressed, c.Address)
+			case !errors.Is(err, sql.ErrNoRows):
+				return err
+			}
+		}
+		if dry {
+			return errDryRun
+		}
+		return nil
+	})
+	if errors.Is(err, errDryRun) {
+		err = nil
+	}
+	return added, updated, unchanged, suppressed, err
+}
+
+type putResult uint8
+
+const (
+	putUnchanged putResult = iota
+	putAdded
+	putUpdated
+)
+
+// putContact adds a person or fills in what is new about a known one.
+func (t *Tx) putContact(c post.Contact) (int64, putResult, error) {
+	var id int64
+	var address, name, fields string
+	err := t.scan("SELECT id, address, name, fields FROM contacts WHERE key=?", []any{c.Key}, &id, &address, &name, &fields)
+	if errors.Is(err, sql.ErrNoRows) {
+		id, err := t.insertContact(c)
+		return id, putAdded, err
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	old, err := decodeFields(fields)
+	if err != nil {
+		return 0, 0, err
+	}
+	merged := maps.Clone(old)
+	for k, v := range c.Fields {
+		if v != "" {
+			merged[k] = v
+		}
+	}
+	newName := name
+	if c.Name != "" {
+		newName = c.Name
+	}
+	if newName == name && maps.Equal(merged, old) {
+		return id, putUnchanged, nil
+	}
+	return id, putUpdated, t.updateContact(post.Contact{ID: id, Address: address, Name: newName, Fields: merged})
+}
+
+func (t *Tx) insertContact(c post.Contact) (int64, error) {
+	fields, err := encodeFields(c.Fields)
+	if err != nil {
+		return 0, err
+	}
+	now := post.Millis(t.now)
+	res, err := t.exec(`INSERT INTO contacts (address, key, key_version, name, fields, search, created_at, changed_at)
+		VALUES (?,?,?,?,?,?,?,?)`, c.Address, c.Key, post.AddressKeyVersion, c.Name, fields, searchText(c), now, now)
+	if err != nil {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+func (t *Tx) updateContact(c post.Contact) error {
+	fields, err := encodeFields(c.Fields)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec("UPDATE contacts SET name=?, fields=?, search=?, changed_at=? WHERE id=?",
+		c.Name, fields, searchText(c), post.Millis(t.now), c.ID)
+	return err
+}
+
+// UpdateContact stores a contact's name and fields.
+func (l *Ledger) UpdateContact(ctx context.Context, c post.Contact) error {
+	return l.write(ctx, "change the contact", func(t *Tx) error { return t.updateContact(c) })
+}
+
+// DeleteContacts removes people from the address book. What was sent to them
+// stays in the history, and a suppression stays.
+func (l *Ledger) DeleteContacts(ctx context.Context, ids []int64) error {
+	return l.write(ctx, "delete contacts", func(t *Tx) error {
+		for _, id := range ids {
+			if _, err := t.exec(`UPDATE lists SET members = members - 1 WHERE id IN (SELECT list_id FROM list_members WHERE contact_id=?)`, id); err != nil {
+				return err
+			}
+			if _, err := t.exec("DELETE FROM contacts WHERE id=?", id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Contact returns one person by id.
+func (l *Ledger) Contact(ctx context.Context, id int64) (ContactRow, error) {
+	rows, err := l.contactRows(ctx, "WHERE c.id = ?", []any{id})
+	if err == nil && len(rows) == 0 {
+		err = &post.Error{Kind: post.KindNotFound, Op: "look up the contact", Message: "the contact does not exist", Err: ErrNotFound}
+	}
+	if err != nil {
+		return ContactRow{}, err
+	}
+	return rows[0], nil
+}
+
+// Contacts returns one page of people.
+func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]ContactRow, Pages, error) {
+	column := "c.key" // its index serves the order that people see as "by address"
+	if f.ByName {
+		column = "c.name"
+	}
+	order, cmp := "ASC", ">"
+	if f.Desc != p.Back {
+		order, cmp = "DESC", "<"
+	}
+	where, args := contactWhere(f)
+	if p.Cursor != "" {
+		m, err := decodeMark(p.Cursor)
+		if err != nil {
+			return nil, Pages{}, err
+		}
+		where = append(where, "("+column+", c.id) "+cmp+" (?, ?)")
+		args = append(args, m.Value, m.ID)
+	}
+	tail := ""
+	if len(where) > 0 {
+		tail = "WHERE " + strings.Join(where, " AND ")
+	}
+	tail += " ORDER BY " + column + " " + order + ", c.id " + order + " LIMIT ?"
+	rows, err := l.contactRows(ctx, tail, append(args, p.Limit+1))
+	if err != nil {
+		return nil, Pages{}, err
+	}
+	rows, pages := paginate(rows, p, func(c ContactRow) mark {
+		if f.ByName {
+			return mark{c.Name, c.ID}
+		}
+		return mark{c.Key, c.ID}
+	})
+	return rows, pages, nil
+}
+
+// CountContacts returns how many people a filter chooses.
+func (l *Ledger) CountContacts(ctx context.Context, f ContactFilter) (int64, error) {
+	where, args := contactWhere(f)
+	q := "SELECT count(*) FROM contacts c"
+	if len(where) > 0 {
+		q += " WHERE " + strings.Join(where, " AND ")
+	}
+	var n int64
+	return n, classify("count contacts", l.r.QueryRowContext(ctx, q, args...).Scan(&n))
+}
+
+// EachContact walks all people a filter chooses, page by page, by address.
+func (l *Ledger) EachContact(ctx context.Context, f ContactFilter) iter.Seq2[ContactRow, error] {
+	return func(yield func(ContactRow, error) bool) {
+		p := Page{Limit: 500}
+		for {
+			rows, pages, err := l.Contacts(ctx, f, p)
+			if err != nil {
+				yield(ContactRow{}, err)
+				return
+			}
+			for _, c := range rows {
+				if !yield(c, nil) {
+					return
+				}
+			}
+			if pages.Next == "" {
+				return
+			}
+			p.Cursor = pages.Next
+		}
+	}
+}
+
+func contactWhere(f ContactFilter) (where []string, args []any) {
+	if f.List != 0 {
+		where = append(where, "c.id IN (SELECT contact_id FROM list_members WHERE list_id = ?)")
+		args = append(args, f.List)
+	}
+	if f.Search != "" {
+		where = append(where, "instr(c.search, ?) > 0")
+		args = append(args, post.FoldText(f.Search))
+	}
+	return where, args
+}
+
+func (l *Ledger) contactRows(ctx context.Context, tail string, args []any) ([]ContactRow, error) {
+	const op = "list contacts"
+	rows, err := l.r.QueryContext(ctx, `SELECT c.id, c.address, c.key, c.name, c.fields, c.created_at, c.changed_at,
+		coalesce((SELECT json_group_array(l.name ORDER BY l.name) FROM list_members m JOIN lists l ON l.id = m.list_id WHERE m.contact_id = c.id), '[]'),
+		s.reason, s.source, s.at, s.address
+		FROM contacts c LEFT JOIN suppressions s ON s.key = c.key `+tail, args...)
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	defer rows.Close()
+	var all []ContactRow
+	for rows.Next() {
+		var c ContactRow
+		var fields, lists string
+		var created, changed int64
+		var reason, source, address sql.NullString
+		var at sql.NullInt64
+		if err := rows.Scan(&c.ID, &c.Address, &c.Key, &c.Name, &fields, &created, &changed, &lists, &reason, &source, &at, &address); err != nil {
+			return nil, classify(op, err)
+		}
+		c.CreatedAt, c.ChangedAt = post.FromMillis(created), post.FromMillis(changed)
+		if c.Fields, err = decodeFields(fields); err != nil {
+			return nil, classify(op, err)
+		}
+		if err := json.Unmarshal([]byte(lists), &c.Lists); err != nil {
+			return nil, classify(op, err)
+		}
+		if reason.Valid {
+			c.Suppressed = &post.Suppression{Key: c.Key, Address: address.String, Reason: reason.String, Source: source.String, At: post.FromMillis(at.Int64)}
+		}
+		all = append(all, c)
+	}
+	return all, classify(op, rows.Err())
+}
+
+// FieldNames returns the names of all custom fields in use, sorted.
+func (l *Ledger) FieldNames(ctx context.Context) ([]string, error) {
+	const op = "list the fields"
+	rows, err := l.r.QueryContext(ctx, "SELECT DISTINCT j.key FROM contacts c, json_each(c.fields) j ORDER BY j.key")
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, classify(op, err)
+		}
+		all = append(all, s)
+	}
+	return all, classify(op, rows.Err())
+}
+
+// searchText is what a contact is found by.
+func searchText(c post.Contact) string {
+	var b strings.Builder
+	b.WriteString(c.Address)
+	b.WriteByte('\n')
+	b.WriteString(c.Name)
+	for _, k := range slices.Sorted(maps.Keys(c.Fields)) {
+		if v := c.Fields[k]; v != "" {
+			b.WriteByte('\n')
+			b.WriteString(v)
+		}
+	}
+	return post.FoldText(b.String())
+}
+
+func encodeFields(m map[string]string) (string, error) {
+	if len(m) == 0 {
+		return "{}", nil
+	}
+	b, err := json.Marshal(m)
+	return string(b), err
+}
+
+func decodeFields(s string) (map[string]string, error) {
+	m := map[string]string{}
+	if s == "" || s == "{}" {
+		return m, nil
+	}
+	return m, json.Unmarshal([]byte(s), &m)
+}
