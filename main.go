@@ -1,14 +1,19 @@
+// Postroom is a desktop mailroom for small businesses. This file wires the
+// rooms together: flags and paths, the log, the ledger, the mailer, and either
+// the window or the command line.
 package main
 
 import (
-	"fyne.io/fyne/v2/app"
-	"fyne.io/fyne/v2/widget"
-	_ "modernc.org/sqlite"
+	"context"
+	"os"
+	_ "time/tzdata" // time zones by name also where the system has none
+
+	"postroom/cli"
 )
 
+// version is set by the packaging.
+var version = "0.1.0-dev"
+
 func main() {
-	a := app.New()
-	w := a.NewWindow("Postroom")
-	w.SetContent(widget.NewLabel("x"))
-	w.ShowAndRun()
+	os.Exit(cli.Run(context.Background(), cli.Deps{Version: version, Window: nil}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

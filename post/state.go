@@ -31,6 +31,8 @@ type Mover uint8
 const (
 	ByMailer Mover = 1 << iota
 	ByUser
+	// ByBreaker takes refusals back that turned out to be about the account.
+	ByBreaker
 )
 
 type move struct{ from, to State }
@@ -61,7 +63,7 @@ var moves = map[move]Mover{
 	{StateUncertain, StateFailed}: ByMailer | ByUser,
 	{StateUncertain, StateQueued}: ByMailer | ByUser,
 
-	{StateFailed, StateQueued}:    ByUser,
+	{StateFailed, StateQueued}:    ByUser | ByBreaker,
 	{StateExpired, StateQueued}:   ByUser,
 	{StateCancelled, StateQueued}: ByUser,
 }

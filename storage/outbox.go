@@ -336,6 +336,32 @@ func (t *Tx) logAttempt(r *Result) error {
 	return err
 }
 
+// TakeBack puts refused deliveries back into the queue because the refusals
+// turned out to be about the account and not about the people. Their addresses
+// were not suppressed for it.
+func (l *Ledger) TakeBack(ctx context.Context, ids []int64) error {
+	return l.write(ctx, "take refusals back", func(t *Tx) error {
+		for _, id := range ids {
+			var mailing int64
+			var live bool
+			err := t.scan(`UPDATE deliveries SET state='queued', next_at=0, reason='', changed_at=? WHERE id=? AND state='failed'
+				RETURNING mailing_id, (SELECT kind = 'live' FROM mailings WHERE id = mailing_id)`, []any{post.Millis(t.now), id}, &mailing, &live)
+			if errors.Is(err, sql.ErrNoRows) {
+				continue // the user was quicker
+			}
+			if err != nil {
+				return err
+			}
+			t.count(mailing, post.StateFailed, -1)
+			t.count(mailing, post.StateQueued, 1)
+			if live {
+				t.outcomeAt(t.now, 0, -1)
+			}
+		}
+		return nil
+	})
+}
+
 // AddSession notes a new connection in the send log and returns its id.
 func (l *Ledger) AddSession(ctx context.Context, s post.Session) (int64, error) {
 	var id int64
@@ -352,62 +378,43 @@ func (l *Ledger) AddSession(ctx context.Context, s post.Session) (int64, error) 
 }
 
 // Recovered counts what Recover found.
-type Recovered struct{ Requeued, Uncertain, Held int64 }
+type Recovered struct{ Requeued, Sent, Uncertain, Held int64 }
+
+// Progress is what the mark of a dead process says about one delivery.
+type Progress struct {
+	Rendering bool
+	Code      int // of the reply to its dot; 0 while that was awaited
+}
 
 // Recover settles what a dead process left behind; the caller holds the lock
 // and runs no mailer yet. Claimed rows go back to the queue, for nothing was
-// sent. Rows in sending had a durable intent and perhaps a dot on the wire: of
-// a live mailing they become uncertain, of a rehearsal they are queued again.
-// working names the rows that the dead process was rendering or sending, as
-// far as its mark tells; their crash count rises, and at post.MaxCrashes a row
+// sent. Rows in sending had a durable intent and perhaps a dot on the wire. Of
+// a rehearsal they are queued again. Of a live mailing they become uncertain,
+// unless the mark is trusted: then a row that it does not name was never
+// started and is queued, one with a reply is what the reply says, and only one
+// that waited for its reply is uncertain. A trusted mark also tells which rows
+// were being worked on; their crash count rises, and at post.MaxCrashes a row
 // is held.
-func (l *Ledger) Recover(ctx context.Context, working []int64) (Recovered, error) {
+func (l *Ledger) Recover(ctx context.Context, progress map[int64]Progress, trusted bool) (Recovered, error) {
 	var out Recovered
 	err := l.write(ctx, "recover", func(t *Tx) error {
 		out = Recovered{}
-		rows, err := t.query(`SELECT d.id, d.mailing_id, d.state, d.account_id, d.crashes, d.changed_at, m.kind FROM deliveries d
-			JOIN mailings m ON m.id = d.mailing_id WHERE d.state IN ('claimed', 'sending')`)
+		left, err := t.left()
 		if err != nil {
 			return err
 		}
-		type left struct {
-			id, mailing, account, changed int64
-			crashes                       int
-			state                         post.State
-			kind                          post.MailingKind
-		}
-		var all []left
-		for rows.Next() {
-			var x left
-			if err := rows.Scan(&x.id, &x.mailing, &x.state, &x.account, &x.crashes, &x.changed, &x.kind); err != nil {
-				return errors.Join(err, rows.Close())
-			}
-			all = append(all, x)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return err
-		}
-		for _, x := range all {
-			r := Result{ID: x.id, Mailing: x.mailing, Live: x.kind == post.Live, From: x.state, To: post.StateQueued, Crashes: x.crashes}
-			if slices.Contains(working, x.id) {
-				r.Crashes++
-			}
-			if r.Crashes >= post.MaxCrashes {
-				r.Held, r.Reason = true, post.Reason{Key: "delivery.crashed"}
-				out.Held++
-			}
-			if x.state == post.StateSending && r.Live {
-				r.To, r.Held, r.Reason = post.StateUncertain, false, post.Reason{Key: "uncertain.interrupted"}
-				r.Attempt = &post.Attempt{
-					Account: x.account, StartedAt: post.FromMillis(x.changed), EndedAt: t.now, Phase: post.PhaseDot,
-					Charged: true, DotSent: true, Error: "interrupted",
-				}
+		for _, x := range left {
+			p, named := progress[x.ID]
+			r := x.settle(p, named, trusted, t.now)
+			switch {
+			case r.To == post.StateSent:
+				out.Sent++
+			case r.To == post.StateUncertain:
 				out.Uncertain++
-			} else {
+			case r.Held:
+				out.Held++
+			default:
 				out.Requeued++
-			}
-			if err := t.scan("SELECT claim FROM deliveries WHERE id=?", []any{x.id}, &r.Claim); err != nil {
-				return err
 			}
 			if err := t.result(&r); err != nil {
 				return err
@@ -419,6 +426,61 @@ func (l *Ledger) Recover(ctx context.Context, working []int64) (Recovered, error
 		return Recovered{}, err
 	}
 	return out, l.dropStale(ctx)
+}
+
+// leftover is a row that a dead process had claimed.
+type leftover struct {
+	Result
+	account int64
+	changed time.Time
+}
+
+func (t *Tx) left() ([]leftover, error) {
+	rows, err := t.query(`SELECT d.id, d.mailing_id, d.state, d.claim, d.account_id, d.crashes, d.changed_at, m.kind = 'live'
+		FROM deliveries d JOIN mailings m ON m.id = d.mailing_id WHERE d.state IN ('claimed', 'sending')`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []leftover
+	for rows.Next() {
+		var x leftover
+		var changed int64
+		if err := rows.Scan(&x.ID, &x.Mailing, &x.From, &x.Claim, &x.account, &x.Crashes, &changed, &x.Live); err != nil {
+			return nil, err
+		}
+		x.changed = post.FromMillis(changed)
+		all = append(all, x)
+	}
+	return all, rows.Err()
+}
+
+// settle works out what a leftover row becomes.
+func (x leftover) settle(p Progress, named, trusted bool, now time.Time) Result {
+	r := x.Result
+	r.To = post.StateQueued
+	inFlight := x.From == post.StateSending && (!trusted || named && !p.Rendering && p.Code == 0)
+	answered := x.From == post.StateSending && trusted && named && p.Code > 0
+	if trusted && named && p.Code <= 0 {
+		r.Crashes++
+	}
+	if !x.Live {
+		inFlight, answered = false, false
+	}
+	attempt := &post.Attempt{
+		Account: x.account, StartedAt: x.changed, EndedAt: now, Phase: post.PhaseDot, Charged: true, DotSent: true,
+		Error: "the program was interrupted",
+	}
+	switch {
+	case inFlight:
+		r.To, r.Reason, r.Attempt = post.StateUncertain, post.Reason{Key: "uncertain.interrupted"}, attempt
+	case answered && p.Code/100 == 2:
+		attempt.Reply = post.Reply{Code: p.Code}
+		r.To, r.Attempt = post.StateSent, attempt
+	case r.Crashes >= post.MaxCrashes:
+		r.Held, r.Reason = true, post.Reason{Key: "delivery.crashed"}
+	}
+	return r
 }
 
 // dropStale removes mailings whose enqueue died before it became visible.

@@ -432,7 +432,9 @@ func TestRecover(t *testing.T) {
 	}
 	// What follows is what the next process does; the first one is dead.
 	for i := range 3 {
-		out, err := l.Recover(ctx, []int64{ds[1].ID})
+		// The first row waited for the reply to its dot, the second was being
+		// rendered each time.
+		out, err := l.Recover(ctx, map[int64]Progress{ds[0].ID: {}, ds[1].ID: {Rendering: true}}, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -453,7 +455,7 @@ func TestRecover(t *testing.T) {
 	if ds := claim(t, l, a, 5); len(ds) != 2 {
 		t.Errorf("a held row is claimed: %+v", ds)
 	}
-	if _, err := l.Recover(ctx, nil); err != nil {
+	if _, err := l.Recover(ctx, nil, false); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := l.RetryMailing(ctx, m.ID, Retry{Paused: true}); err != nil || n != 1 {
@@ -466,6 +468,50 @@ func TestRecover(t *testing.T) {
 		t.Errorf("%+v", ds)
 	}
 	wantSound(t, l)
+}
+
+func TestRecoverByMark(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		p       map[int64]Progress
+		trusted bool
+		live    bool
+		want    post.State
+	}{
+		{"no mark", nil, false, true, post.StateUncertain},
+		{"a mark of another boot", map[int64]Progress{1: {Code: 250}}, false, true, post.StateUncertain},
+		{"not started", nil, true, true, post.StateQueued},
+		{"in flight", map[int64]Progress{1: {}}, true, true, post.StateUncertain},
+		{"taken", map[int64]Progress{1: {Code: 250}}, true, true, post.StateSent},
+		{"refused for now", map[int64]Progress{1: {Code: 451}}, true, true, post.StateQueued},
+		{"refused", map[int64]Progress{1: {Code: 554}}, true, true, post.StateQueued},
+		{"a rehearsal", map[int64]Progress{1: {}}, true, false, post.StateQueued},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := open(t, t.TempDir())
+			a := account(t, l, "a")
+			kind, id := post.Live, a.ID
+			if !c.live {
+				kind, id = post.Rehearsal, 0
+			}
+			enqueue(t, l, kind, a, 1)
+			ds, err := l.Claim(t.Context(), ClaimParams{Kind: kind, Account: id, Claim: 1, N: 1})
+			if err != nil || len(ds) != 1 || ds[0].ID != 1 {
+				t.Fatal(ds, err)
+			}
+			if r, err := l.Record(t.Context(), nil, []Intent{{ID: 1, Claim: 1, At: time.Now(), Date: time.Now(), Live: c.live}}); err != nil || len(r) != 0 {
+				t.Fatal(r, err)
+			}
+			if _, err := l.Recover(t.Context(), c.p, c.trusted); err != nil {
+				t.Fatal(err)
+			}
+			d, err := l.Delivery(t.Context(), 1)
+			if err != nil || d.State != c.want {
+				t.Errorf("%s, want %s, %v", d.State, c.want, err)
+			}
+			wantSound(t, l)
+		})
+	}
 }
 
 func TestBackupAndRestorePauseEverything(t *testing.T) {

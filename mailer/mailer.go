@@ -1,0 +1,527 @@
+package mailer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postroom/accounts"
+	"postroom/post"
+	"postroom/storage"
+)
+
+// minFree is how much room the disk must have before anything is claimed.
+const minFree = 200 << 20
+
+// Trap is where rehearsals go: an account on this computer, and how to sign in.
+type Trap struct {
+	Account post.Account
+	Dial    func(context.Context, post.Account) (*accounts.Conn, error)
+}
+
+// Options are what a Mailer needs besides the ledger.
+type Options struct {
+	Clock post.Clock
+	Log   *slog.Logger
+	// Dial connects and signs in; its error is a *post.Fault.
+	Dial func(context.Context, post.Account) (*accounts.Conn, error)
+	// Trap opens the practice trap when the first rehearsal is due; nil: none
+	// are sent.
+	Trap     func(context.Context) (Trap, error)
+	Policy   Policy
+	Timeouts Timeouts
+	// WaitScale multiplies every wait that a verdict causes, for accounts on
+	// this computer; 0 is 1.
+	WaitScale float64
+	// Instance names this run; made up when empty.
+	Instance string
+}
+
+// Mailer sends what is queued. Create one with New; run it once.
+type Mailer struct {
+	ledger *storage.Ledger
+	opt    Options
+	clock  post.Clock
+	log    *slog.Logger
+	mark   *mark
+
+	kick chan struct{} // capacity 1: something may be due
+	hard context.Context
+	kill context.CancelFunc
+
+	mu      sync.Mutex
+	senders map[int64]*sender
+	trap    *sender
+	busy    map[*lane]bool
+	conns   map[*lane]*accounts.Conn
+	works   map[int64]*work
+	claims  int64
+	halted  error // what keeps everything from being sent
+	haltAt  time.Time
+	err     error // what ended the run
+	wg      sync.WaitGroup
+
+	failed atomic.Int64
+	stepC  chan struct{} // capacity 1: a lane recorded something
+}
+
+// New returns a Mailer for a ledger whose lock the caller holds.
+func New(l *storage.Ledger, opt Options) *Mailer {
+	if opt.Clock == nil {
+		opt.Clock = post.SystemClock{}
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Policy == (Policy{}) {
+		opt.Policy = DefaultPolicy
+	}
+	if opt.Timeouts == (Timeouts{}) {
+		opt.Timeouts = DefaultTimeouts
+	}
+	if opt.Instance == "" {
+		opt.Instance = strconv.FormatInt(opt.Clock.Now().UnixNano(), 36)
+	}
+	m := &Mailer{
+		ledger: l, opt: opt, clock: opt.Clock, log: opt.Log, kick: make(chan struct{}, 1),
+		senders: map[int64]*sender{}, busy: map[*lane]bool{}, conns: map[*lane]*accounts.Conn{}, works: map[int64]*work{},
+		stepC: make(chan struct{}, 1),
+	}
+	m.hard, m.kill = context.WithCancel(context.Background())
+	return m
+}
+
+// Kick tells the mailer that something may have become due. It never blocks.
+// Without it the mailer notices within a second.
+func (m *Mailer) Kick() {
+	select {
+	case m.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Kill ends a run that is being stopped without waiting for replies that are
+// still owed: what is past its dot stays uncertain.
+func (m *Mailer) Kill() {
+	m.kill()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.conns {
+		if c != nil {
+			c.Abort()
+		}
+	}
+}
+
+// Finishing returns how many messages are on a connection right now.
+func (m *Mailer) Finishing() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.busy)
+}
+
+// Halted returns what keeps everything from being sent, such as a full disk, or
+// nil.
+func (m *Mailer) Halted() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.halted
+}
+
+// Recover settles what a dead process left behind, by its mark; see
+// storage.Recover. Run does it first.
+func (m *Mailer) Recover(ctx context.Context) (storage.Recovered, error) {
+	last, err := m.ledger.Setting(ctx, "ledger.instance", "")
+	if err != nil {
+		return storage.Recovered{}, err
+	}
+	all, trusted, err := readMark(m.ledger.Dir(), last, bootID())
+	if err != nil {
+		m.log.Warn("the progress mark cannot be read; every message that was under way is uncertain", "err", err)
+	}
+	progress := map[int64]storage.Progress{}
+	for _, x := range all {
+		progress[x.id] = storage.Progress{Rendering: x.code == markRender, Code: x.code}
+	}
+	out, err := m.ledger.Recover(ctx, progress, trusted)
+	if err == nil && out != (storage.Recovered{}) {
+		m.log.Warn("recovered from an interrupted run", "requeued", out.Requeued, "sent", out.Sent, "uncertain", out.Uncertain, "held", out.Held)
+	}
+	return out, err
+}
+
+// RunParams say when a run ends by itself.
+type RunParams struct {
+	// UntilEmpty ends the run when nothing waits but for the user.
+	UntilEmpty bool
+	// NoWait ends the run when nothing is due now.
+	NoWait bool
+}
+
+// Run recovers, then sends until ctx ends or, as p says, until there is nothing
+// left to do. When ctx ends it stops in order: messages that are past their dot
+// are finished, the others go back to the queue. It returns nil after an
+// orderly end; what is left behind tells Left.
+func (m *Mailer) Run(ctx context.Context, p RunParams) error {
+	defer m.kill()
+	if _, err := m.Recover(ctx); err != nil {
+		return err
+	}
+	if err := m.ledger.SetSetting(ctx, "ledger.instance", m.opt.Instance); err != nil {
+		return err
+	}
+	mk, err := openMark(m.ledger.Dir(), m.opt.Instance, bootID())
+	if err != nil {
+		m.log.Warn("no progress mark; after a crash more messages are uncertain", "err", err)
+	}
+	m.mark = mk
+	if err := m.ledger.Clamp(ctx, MaxDeliveryWait); err != nil {
+		return err
+	}
+	run, stop := context.WithCancel(ctx)
+	err = m.schedule(run, p)
+	stop()
+	m.wg.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(m.err, err, m.mark.close())
+}
+
+// Failed returns how many deliveries failed in this run.
+func (m *Mailer) Failed() int64 { return m.failed.Load() }
+
+const (
+	watchEvery = 500 * time.Millisecond
+	// pollEvery bounds every wait, so that a clock that jumped or a machine
+	// that slept is noticed.
+	pollEvery = 15 * time.Second
+)
+
+// schedule starts lanes where there is work, until ctx ends or p is met.
+func (m *Mailer) schedule(ctx context.Context, p RunParams) error {
+	w, err := m.ledger.Watch(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.Close() //nolint:errcheck // a reader's connection holds nothing
+	var version int64 = -1
+	for {
+		if m.fatalErr() != nil {
+			return nil
+		}
+		next, more, err := m.round(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			m.trouble(err)
+			next, more = m.clock.Now().Add(time.Second), true
+		}
+		if !more && (p.UntilEmpty || p.NoWait) || p.NoWait && m.idle() && next.After(m.clock.Now()) {
+			return nil
+		}
+		if version, err = m.wait(ctx, w, version, next); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// wait returns at next, after a kick, when a lane ended, or when another
+// process changed the ledger.
+func (m *Mailer) wait(ctx context.Context, w *storage.Watch, version int64, next time.Time) (int64, error) {
+	until := m.clock.Now().Add(pollEvery)
+	if !next.IsZero() && next.Before(until) {
+		until = next
+	}
+	for {
+		d := min(until.Sub(m.clock.Now()), watchEvery)
+		if d <= 0 {
+			return version, nil
+		}
+		t := m.clock.NewTimer(d)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return version, nil
+		case <-m.kick:
+			t.Stop()
+			return version, nil
+		case <-t.C():
+		}
+		v, err := w.Version(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return version, nil
+			}
+			m.trouble(err)
+			continue
+		}
+		if v != version {
+			return v, nil
+		}
+	}
+}
+
+// round looks once at all accounts. It returns when to look again, and whether
+// anything is left that does not need the user.
+func (m *Mailer) round(ctx context.Context) (next time.Time, more bool, err error) {
+	soonest := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	senders, err := m.refresh(ctx)
+	if err != nil {
+		return next, false, err
+	}
+	now := m.clock.Now()
+	for _, s := range senders {
+		due, err := m.ledger.NextDue(ctx, s.kind, s.id)
+		if err != nil {
+			return next, false, err
+		}
+		if due.At.IsZero() {
+			continue
+		}
+		ok, when := s.ready(now)
+		switch {
+		case !ok && when.IsZero(): // stopped or paused
+		case !ok:
+			more = true
+			if due.At.After(when) {
+				when = due.At
+			}
+			soonest(when)
+		case due.Now:
+			more = true
+			m.staff(ctx, s)
+			soonest(now.Add(watchEvery))
+		default:
+			more = true
+			soonest(due.At)
+		}
+	}
+	if !m.idle() {
+		more = true
+	}
+	return next, more, nil
+}
+
+// refresh reads the accounts and brings the senders up to date.
+func (m *Mailer) refresh(ctx context.Context) ([]*sender, error) {
+	m.mu.Lock()
+	gens := map[int64]int{}
+	for id, s := range m.senders {
+		gens[id] = s.generation()
+	}
+	m.mu.Unlock()
+	list, err := m.ledger.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*sender, 0, len(list)+1)
+	for _, a := range list {
+		m.mu.Lock()
+		s := m.senders[a.ID]
+		m.mu.Unlock()
+		if s == nil {
+			s = newSender(m, a, post.Live)
+			if s.quota.times, err = m.ledger.Charges(ctx, a.ID, m.clock.Now().Add(-24*time.Hour)); err != nil {
+				return nil, err
+			}
+			m.mu.Lock()
+			m.senders[a.ID] = s
+			m.mu.Unlock()
+		} else {
+			s.update(a, gens[a.ID])
+		}
+		all = append(all, s)
+	}
+	due, err := m.ledger.NextDue(ctx, post.Rehearsal, 0)
+	if err != nil {
+		return nil, err
+	}
+	if !due.At.IsZero() && m.opt.Trap != nil {
+		s, err := m.trapSender(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// trapSender opens the practice trap at the first need.
+func (m *Mailer) trapSender(ctx context.Context) (*sender, error) {
+	if m.trap != nil {
+		return m.trap, nil
+	}
+	t, err := m.opt.Trap(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a := t.Account
+	a.ID = 0
+	m.trap = newSender(m, a, post.Rehearsal)
+	m.trap.dial = t.Dial
+	return m.trap, nil
+}
+
+// staff wakes the account's idle lanes and starts as many as are missing.
+func (m *Mailer) staff(ctx context.Context, s *sender) {
+	want := s.wanted()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for ln := range s.lanes {
+		select {
+		case ln.wake <- struct{}{}:
+		default:
+		}
+	}
+	for len(s.lanes) < want && len(m.busy) < post.MaxConnections {
+		m.claims++
+		ln := &lane{m: m, s: s, claim: m.claims, wake: make(chan struct{}, 1), slot: m.mark.slot()}
+		s.lanes[ln] = true
+		m.busy[ln] = true
+		m.wg.Add(1)
+		go m.drive(ctx, ln)
+	}
+}
+
+func (m *Mailer) drive(ctx context.Context, ln *lane) {
+	defer m.wg.Done()
+	defer m.Kick()
+	ln.run(ctx)
+	if err := m.mark.release(ln.slot); err != nil {
+		m.log.Warn("write the progress mark", "err", err)
+	}
+	ln.s.mu.Lock()
+	delete(ln.s.lanes, ln)
+	ln.s.mu.Unlock()
+	m.setBusy(ln, false)
+}
+
+func (m *Mailer) setBusy(ln *lane, busy bool) {
+	m.mu.Lock()
+	if busy {
+		m.busy[ln] = true
+	} else {
+		delete(m.busy, ln)
+	}
+	m.mu.Unlock()
+	if !busy {
+		m.Kick()
+	}
+}
+
+func (m *Mailer) idle() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.busy) == 0
+}
+
+func (m *Mailer) watch(ln *lane, c *accounts.Conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c == nil {
+		delete(m.conns, ln)
+		return
+	}
+	m.conns[ln] = c
+	if m.hard.Err() != nil {
+		c.Abort()
+	}
+}
+
+// pause waits d and reports false when the run was killed.
+func (m *Mailer) pause(d time.Duration) bool {
+	t := m.clock.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C():
+		return true
+	case <-m.hard.Done():
+		return false
+	}
+}
+
+// trouble notes what keeps the ledger from being read or written; nothing is
+// claimed until some seconds have gone by.
+func (m *Mailer) trouble(err error) {
+	m.log.Error("the ledger", "err", err)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.halted, m.haltAt = err, m.clock.Now()
+}
+
+// mayClaim reports whether the machine is fit to send: the ledger can be
+// written and the disk has room.
+func (m *Mailer) mayClaim() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.halted != nil && m.clock.Now().Sub(m.haltAt) < time.Second {
+		return false
+	}
+	free, err := storage.FreeSpace(m.ledger.Dir())
+	if err == nil && free < minFree {
+		m.halted = &post.Error{
+			Kind: post.KindInternal, Op: "send", Reason: post.Reason{Key: "ledger.full"},
+			Message: fmt.Sprintf("the disk has only %d MB left; make room, then sending goes on", free>>20), Err: storage.ErrFull,
+		}
+		m.haltAt = m.clock.Now()
+		return false
+	}
+	m.halted = nil
+	return true
+}
+
+// fatal ends the run: somebody else moves our rows.
+func (m *Mailer) fatal(err error) error {
+	m.log.Error("another program moves the mailer's rows; stopping", "err", err)
+	m.mu.Lock()
+	if m.err == nil {
+		m.err = err
+	}
+	m.mu.Unlock()
+	m.Kick()
+	return err
+}
+
+func (m *Mailer) fatalErr() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
+// keep writes something that is good to know and not vital (commit D).
+func (m *Mailer) keep(ctx context.Context, what string, write func(context.Context) error) {
+	if err := write(ctx); err != nil {
+		m.log.Error(what, "err", err)
+		m.trouble(err)
+	}
+}
+
+// progressed tells listeners that rows have changed.
+func (m *Mailer) progressed() {
+	select {
+	case m.stepC <- struct{}{}:
+	default:
+	}
+}
+
+// Progress returns a channel on which a value arrives, never more than one
+// waiting, after deliveries were recorded.
+func (m *Mailer) Progress() <-chan struct{} { return m.stepC }

@@ -1,0 +1,100 @@
+package mailer
+
+import (
+	"context"
+	"time"
+
+	"postroom/compose"
+	"postroom/post"
+)
+
+// maxWorks is how many compiled mailings are kept. Attachments lie in memory,
+// encoded, so there are few.
+const maxWorks = 4
+
+// work is a mailing compiled for sending. Safe for concurrent use.
+type work struct {
+	ready    chan struct{} // closed when compiled or failed
+	mailing  *compose.Mailing
+	senders  []post.Sender
+	dsn      post.DSN
+	err      error
+	lastUsed time.Time
+}
+
+// work returns the compiled mailing, which is made once.
+func (m *Mailer) work(ctx context.Context, id int64) (*work, error) {
+	m.mu.Lock()
+	w := m.works[id]
+	mine := w == nil
+	if mine {
+		w = &work{ready: make(chan struct{})}
+		m.works[id] = w
+		m.forgetWorksLocked()
+	}
+	w.lastUsed = m.clock.Now()
+	m.mu.Unlock()
+	if mine {
+		w.err = m.compile(ctx, id, w)
+		if w.err != nil { // not kept: the next try may do better
+			m.mu.Lock()
+			delete(m.works, id)
+			m.mu.Unlock()
+		}
+		close(w.ready)
+	}
+	select {
+	case <-w.ready:
+		return w, w.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (m *Mailer) compile(ctx context.Context, id int64, w *work) error {
+	mailing, err := m.ledger.Mailing(ctx, id)
+	if err != nil {
+		return err
+	}
+	w.senders, w.dsn = mailing.Senders, mailing.Content.DSN
+	if w.mailing, err = compose.Compile(ctx, mailing.Content, m.ledger, compose.Options{}); err != nil {
+		return err
+	}
+	return nil
+}
+
+// forgetWorksLocked drops the mailings used longest ago.
+func (m *Mailer) forgetWorksLocked() {
+	for len(m.works) > maxWorks {
+		var oldest int64
+		for id, w := range m.works {
+			if o := m.works[oldest]; o == nil || w.lastUsed.Before(o.lastUsed) {
+				oldest = id
+			}
+		}
+		delete(m.works, oldest)
+	}
+}
+
+// sender returns the identity under which an account sends this mailing. The
+// trap (0) takes it as its first sender.
+func (w *work) sender(account int64) post.Sender {
+	for _, s := range w.senders {
+		if s.Account == account {
+			return s
+		}
+	}
+	return w.senders[0]
+}
+
+// render builds the whole message, as it goes over the wire but for the final
+// dot, and returns its pieces and its length.
+func (w *work) render(d *post.Delivery, from post.Sender, date time.Time) ([][]byte, int64, error) {
+	p := compose.ParamsOf(d, from)
+	p.Date = date
+	var msg compose.Message
+	if err := w.mailing.Render(&msg, &p); err != nil {
+		return nil, 0, err
+	}
+	return msg.AppendWire(nil), msg.Len(), nil
+}
