@@ -1,0 +1,216 @@
+package accounts
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/wneessen/go-mail/smtp"
+	"golang.org/x/text/secure/precis"
+
+	"postroom/post"
+)
+
+// The SASL mechanisms that are spoken, by their registered names.
+const (
+	mechPlain   = "PLAIN"         // RFC 4616
+	mechLogin   = "LOGIN"         // draft-murchison-sasl-login
+	mechCRAMMD5 = "CRAM-MD5"      // RFC 2195, by name only
+	mechSCRAM   = "SCRAM-SHA-256" // RFC 7677
+	mechXOAUTH2 = "XOAUTH2"       // by name only: its secret is a token
+)
+
+const (
+	maxChallenges = 8
+	maxAuthLine   = 510 // RFC 5321 4.5.3.1.4, less the line end
+)
+
+// authenticate signs in by one mechanism (RFC 4954). A second one is never
+// tried: it would send the same wrong password twice.
+func (s *signIn) authenticate(ctx context.Context) (string, *post.Fault) {
+	if !needsSecret(s.a) {
+		return "no sign-in", nil
+	}
+	if s.secretFault != nil {
+		return "", s.secretFault
+	}
+	if !s.guarded { // cannot happen; a password in the clear must not depend on it
+		return "", &post.Fault{Phase: post.PhaseAuth, Cause: post.CauseNoTLS, Detail: "no sign-in without encryption"}
+	}
+	mech, fault := s.mechanism()
+	if fault != nil {
+		return "", fault
+	}
+	if fault := s.d.guard.enter(ctx, s.key, s.d.now); fault != nil {
+		return "", fault
+	}
+	fault = s.exchange(ctx, mech, s.client(mech))
+	s.d.guard.leave(s.key, fault != nil && fault.Reply.Class() == 5, s.d.now())
+	if fault != nil {
+		s.scrub(fault)
+		return "", fault
+	}
+	s.session.Auth = mech
+	return mech, nil
+}
+
+// mechanism chooses how to sign in from what is offered, best first.
+func (s *signIn) mechanism() (string, *post.Fault) {
+	var wanted []string
+	switch s.a.Auth {
+	case post.AuthAuto, "":
+		wanted = []string{mechPlain, mechLogin}
+		if preparable(s.a.Login()) && preparable(s.secret) {
+			wanted = []string{mechSCRAM, mechPlain, mechLogin}
+		}
+	case post.AuthSCRAMSHA256:
+		if !preparable(s.a.Login()) || !preparable(s.secret) {
+			return "", secretFault(signInError(keyUnusable, "the name or password holds a character that cannot be sent", nil))
+		}
+		wanted = []string{mechSCRAM}
+	default:
+		wanted = []string{strings.ToUpper(string(s.a.Auth))}
+	}
+	for _, mech := range wanted {
+		if slices.Contains(s.hello.ext.Auth, mech) {
+			return mech, nil
+		}
+	}
+	detail := "the server offers no sign-in"
+	if len(s.hello.ext.Auth) > 0 {
+		detail = "the server offers " + joinWords(s.hello.ext.Auth) + ", not " + joinWords(wanted)
+	}
+	return "", &post.Fault{
+		Phase: post.PhaseAuth, Cause: post.CauseNoMechanism, Detail: post.CleanReply(detail),
+		Reason: post.Reason{Key: "fault.no_mechanism", Args: []string{joinWords(s.hello.ext.Auth)}},
+	}
+}
+
+// preparable reports whether SCRAM's preparation of strings (RFC 8265) takes s.
+func preparable(s string) bool {
+	_, err := precis.OpaqueString.String(s)
+	return err == nil
+}
+
+func (s *signIn) client(mech string) smtp.Auth {
+	user, loopback := s.a.Login(), s.a.TLS == post.TLSNone
+	switch mech {
+	case mechSCRAM:
+		return &scramClient{Auth: smtp.ScramSHA256Auth(user, s.secret)}
+	case mechLogin:
+		return smtp.LoginAuth(user, s.secret, s.host, loopback)
+	case mechCRAMMD5:
+		return smtp.CRAMMD5Auth(user, s.secret)
+	case mechXOAUTH2:
+		return smtp.XOAuth2Auth(user, s.secret)
+	default:
+		return smtp.PlainAuth("", user, s.secret, s.host, loopback)
+	}
+}
+
+// exchange is the conversation of RFC 4954 4: AUTH, then a response to each
+// challenge.
+func (s *signIn) exchange(ctx context.Context, mech string, client smtp.Auth) *post.Fault {
+	_, initial, err := client.Start(&smtp.ServerInfo{Name: s.host, TLS: s.session.TLS != "", Auth: s.hello.ext.Auth})
+	if err != nil {
+		return authFault("the sign-in could not begin")
+	}
+	s.keep(s.secret)
+	line, held := "AUTH "+mech, []byte(nil)
+	if initial != nil {
+		if first := line + " " + s.encode(initial); mech == mechPlain && len(first) > maxAuthLine {
+			held = initial // too long for a command line: sent when the server asks
+		} else {
+			line = first
+		}
+	}
+	for range maxChallenges {
+		var challenge []byte
+		reply, fault := s.ask(ctx, post.PhaseAuth, line, func(text []byte) { challenge = append(challenge[:0], text...) })
+		switch {
+		case fault != nil:
+			return fault
+		case reply.Class() == 2:
+			return s.proven(client)
+		case reply.Code != 334:
+			return refusal(post.PhaseAuth, reply)
+		}
+		if line, fault = s.respond(mech, client, challenge, &held); fault != nil {
+			return fault
+		}
+	}
+	return authFault("the server asks on and on")
+}
+
+// respond makes the line that answers a challenge.
+func (s *signIn) respond(mech string, client smtp.Auth, challenge []byte, held *[]byte) (string, *post.Fault) {
+	data, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(challenge)))
+	if err != nil && mech != mechLogin { // LOGIN's challenges are to be ignored
+		return "", authFault("the server's challenge cannot be read")
+	}
+	if *held != nil {
+		data, *held = *held, nil
+		return s.encode(data), nil
+	}
+	response, err := client.Next(data, true)
+	if err != nil {
+		return "", authFault("the server's challenge does not fit " + mech)
+	}
+	return s.encode(response), nil
+}
+
+// proven makes sure that a server which has to prove itself did so.
+func (s *signIn) proven(client smtp.Auth) *post.Fault {
+	if c, ok := client.(*scramClient); ok && c.step != scramVerified {
+		return authFault("the server did not prove that it knows the password")
+	}
+	return nil
+}
+
+// encode returns b in base64 and remembers it as nothing to be shown.
+func (s *signIn) encode(b []byte) string {
+	text := base64.StdEncoding.EncodeToString(b)
+	s.keep(text)
+	return text
+}
+
+func (s *signIn) keep(secret string) {
+	if secret != "" {
+		s.sent = append(s.sent, post.CleanReply(secret), base64.StdEncoding.EncodeToString([]byte(secret)))
+	}
+}
+
+// scrub takes out of a fault what a server echoed of the secret. Texts are
+// cut where it begins: a long secret may itself have been cut short.
+func (s *signIn) scrub(f *post.Fault) {
+	for _, secret := range s.sent {
+		f.Reply.Text = cutSecret(f.Reply.Text, secret)
+		f.Detail = cutSecret(f.Detail, secret)
+	}
+	var we *WireError
+	if errors.As(f.Err, &we) { // its detail and partial reply are the server's words as well
+		f.Err = we.Err
+	}
+}
+
+// cutSecret looks for the beginning of secret; for a very short one it drops
+// the text, because the place would tell it.
+func cutSecret(text, secret string) string {
+	if secret == "" || text == "" {
+		return text
+	}
+	before, _, found := strings.Cut(text, secret[:min(len(secret), 12)])
+	switch {
+	case !found:
+		return text
+	case len(secret) < 4:
+		return "***"
+	}
+	return before + "***"
+}
+
+func authFault(detail string) *post.Fault {
+	return &post.Fault{Phase: post.PhaseAuth, Cause: post.CauseProtocol, Detail: detail}
+}

@@ -1,0 +1,75 @@
+package accounts
+
+import (
+	"context"
+	"time"
+
+	"postroom/post"
+)
+
+// The doctor's steps, in their order. Connect includes the greeting where it
+// comes in plain text; tls includes STARTTLS; ehlo is what is offered under TLS.
+const (
+	StepResolve = "resolve"
+	StepConnect = "connect"
+	StepTLS     = "tls"
+	StepEHLO    = "ehlo"
+	StepAuth    = "auth"
+)
+
+// Step is one step of a sign-in, as the doctor tells it.
+type Step struct {
+	Name   string // resolve, connect, tls, ehlo or auth
+	OK     bool
+	Detail string // what was found, or what went wrong, as it came
+	// Advice says what to do when the step failed: the catalogue key, and in
+	// AdviceText the same in English.
+	Advice     post.Reason
+	AdviceText string
+	Fault      *post.Fault // nil when OK
+	Took       time.Duration
+}
+
+// Report is what the doctor found.
+type Report struct {
+	OK         bool
+	Steps      []Step // up to the first that failed
+	Extensions Extensions
+	TLS        *TLSInfo // nil when no certificate was seen
+}
+
+// Test goes through a sign-in step by step, as Dial would, and ends with QUIT.
+// A secret that cannot be had is told as the step auth, after the server was
+// tried as far as that goes without one. Trace is told as well.
+func (d *Dialer) Test(ctx context.Context, a post.Account) Report {
+	s := d.begin(a)
+	s.secretFault = d.guard.check(s.key, d.now())
+	if s.secretFault == nil {
+		s.secretFault = s.fetchSecret(ctx)
+	}
+	var r Report
+	fault := s.run(ctx, func(step Step) {
+		r.Steps = append(r.Steps, step)
+		if d.Trace != nil {
+			d.Trace(step)
+		}
+	})
+	r.OK, r.Extensions, r.TLS = fault == nil, s.hello.ext, s.tls
+	if s.wire != nil {
+		s.wire.Quit(politeQuit)
+	}
+	return r
+}
+
+// step makes the doctor's words about one step.
+func (s *signIn) step(name, detail string, fault *post.Fault, took time.Duration) Step {
+	if fault == nil {
+		return Step{Name: name, OK: true, Detail: detail, Took: took}
+	}
+	step := Step{Name: name, Detail: fault.Detail, Fault: fault, Took: took}
+	if !fault.Reply.IsZero() {
+		step.Detail = fault.Reply.String()
+	}
+	step.Advice, step.AdviceText = advice(s.a, fault)
+	return step
+}

@@ -1,0 +1,38 @@
+//go:build linux || freebsd || netbsd || openbsd || dragonfly
+
+package accounts
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// isRingAbsent reports that there is no session bus, or no Secret Service on it.
+func isRingAbsent(err error) bool {
+	var bus dbus.Error
+	if errors.As(err, &bus) {
+		switch bus.Name {
+		case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner",
+			"org.freedesktop.DBus.Error.Disconnected", "org.freedesktop.DBus.Error.UnknownInterface":
+			return true
+		}
+		return strings.HasPrefix(bus.Name, "org.freedesktop.DBus.Error.Spawn.")
+	}
+	var op *net.OpError
+	var start *exec.Error
+	var exit *exec.ExitError
+	return errors.As(err, &op) || errors.As(err, &start) || errors.As(err, &exit) ||
+		errors.Is(err, dbus.ErrClosed) || errors.Is(err, io.EOF) ||
+		strings.HasPrefix(err.Error(), "dbus: ") || strings.Contains(err.Error(), "DBUS_SESSION_BUS_ADDRESS")
+}
+
+// isBusLocked reports the Secret Service's own word for a locked collection.
+func isBusLocked(err error) bool {
+	var bus dbus.Error
+	return errors.As(err, &bus) && bus.Name == "org.freedesktop.Secret.Error.IsLocked"
+}
