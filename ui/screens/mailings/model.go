@@ -1,0 +1,216 @@
+// Package mailings is the screen for drafts and mailings: the list of them, the
+// composer, and a mailing at work.
+package mailings
+
+import (
+	"context"
+	"time"
+
+	"postroom/assets/words"
+	"postroom/post"
+	"postroom/storage"
+)
+
+// Item is one row of the list: a draft or a mailing.
+type Item struct {
+	Draft, Mailing      int64 // one of the two is set
+	Name, State, People string
+	Progress, When      string
+	MailingState        post.MailingState // empty for a draft
+	Rehearsal           bool
+}
+
+// List is the list in words.
+type List struct {
+	Items []Item
+	Next  string // cursor of older mailings; empty: none
+}
+
+const listPage = 100
+
+// LoadList reads the drafts and the newest mailings.
+func LoadList(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.Time, cursor string) (*List, error) {
+	out := &List{}
+	if cursor == "" {
+		drafts, err := l.Drafts(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range drafts {
+			out.Items = append(out.Items, Item{
+				Draft: d.ID, Name: draftName(w, d), State: w.T("mailing.state.draft"), When: w.When(d.ChangedAt.In(now.Location()), now),
+			})
+		}
+	}
+	list, pages, err := l.Mailings(ctx, false, storage.Page{Limit: listPage, Cursor: cursor})
+	if err != nil {
+		return nil, err
+	}
+	out.Next = pages.Next
+	for i := range list {
+		out.Items = append(out.Items, itemOf(w, &list[i], now))
+	}
+	return out, nil
+}
+
+func draftName(w *words.Catalogue, d post.Draft) string {
+	switch {
+	case d.Content.Subject != "":
+		return d.Content.Subject
+	case d.Name != "":
+		return d.Name
+	}
+	return w.T("mailings.untitled")
+}
+
+func itemOf(w *words.Catalogue, m *post.Mailing, now time.Time) Item {
+	state := m.State(now)
+	it := Item{
+		Mailing: m.ID, Name: m.Name, State: w.MailingState(state), MailingState: state, Rehearsal: m.Kind == post.Rehearsal,
+		People: w.Number(m.Total()), When: w.When(m.CreatedAt.In(now.Location()), now), Progress: progressOf(w, m),
+	}
+	if it.Rehearsal {
+		it.State = w.T("mailing.kind.rehearsal") + " · " + it.State
+	}
+	return it
+}
+
+func progressOf(w *words.Catalogue, m *post.Mailing) string {
+	s := w.T("mailings.progress", m.Counts[post.StateSent], m.Total())
+	if n := m.Counts[post.StateFailed] + m.Counts[post.StateExpired]; n > 0 {
+		s += " · " + w.T("mailings.progress.failed", n)
+	}
+	if n := m.Counts[post.StateUncertain]; n > 0 {
+		s += " · " + w.T("mailings.progress.uncertain", n)
+	}
+	return s
+}
+
+// Detail is one mailing in words.
+type Detail struct {
+	ID                                   int64
+	Kind                                 post.MailingKind
+	Name, State, Ends, From, Note        string
+	MailingState                         post.MailingState
+	Sent, Failed, Uncertain, Waiting     int64
+	Left                                 int64 // cancelled and suppressed
+	Total                                int64
+	Rows                                 []Row
+	From1                                int64 // number of the first row, from 1
+	Pages                                storage.Pages
+	CanPause, CanResume, CanCancel, Held bool
+}
+
+// Row is one recipient of a mailing.
+type Row struct {
+	ID                          int64
+	Recipient, State, Why, When string
+	StateKey                    post.State
+}
+
+// LoadDetail reads one mailing and a page of its recipients.
+func LoadDetail(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.Time, id int64, p storage.Page) (*Detail, error) {
+	m, err := l.Mailing(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	state := m.State(now)
+	d := &Detail{
+		ID: id, Kind: m.Kind, Name: m.Name, State: w.MailingState(state), MailingState: state,
+		Sent: m.Counts[post.StateSent], Failed: m.Counts[post.StateFailed] + m.Counts[post.StateExpired],
+		Uncertain: m.Counts[post.StateUncertain], Waiting: m.Pending(), Total: m.Total(),
+		Left:     m.Counts[post.StateCancelled] + m.Counts[post.StateSuppressed],
+		CanPause: m.Hold == "" && m.Pending() > 0, CanResume: m.Hold == post.MailingPaused,
+		CanCancel: m.Hold != post.MailingCancelled && m.Pending() > 0,
+	}
+	for i, s := range m.Senders {
+		if i > 0 {
+			d.From += ", "
+		}
+		d.From += s.Email
+	}
+	if err := d.ends(ctx, l, w, &m, state, now); err != nil {
+		return nil, err
+	}
+	rows, pages, err := l.History(ctx, storage.HistoryFilter{Mailing: id}, p)
+	if err != nil {
+		return nil, err
+	}
+	d.Pages = pages
+	for i := range rows {
+		d.Rows = append(d.Rows, rowOf(w, &rows[i], now))
+	}
+	return d, nil
+}
+
+func (d *Detail) ends(ctx context.Context, l *storage.Ledger, w *words.Catalogue, m *post.Mailing, state post.MailingState, now time.Time) error {
+	switch state {
+	case post.MailingRunning:
+		rate, err := l.MailingRate(ctx, m.ID)
+		if err != nil {
+			return err
+		}
+		if rate > 0 {
+			left := time.Duration(float64(d.Waiting) / float64(rate) * float64(time.Minute))
+			d.Ends = w.T("home.ends", w.When(now.Add(left), now))
+		}
+		d.Note, err = waitingNote(ctx, l, w, m, now)
+		return err
+	case post.MailingScheduled:
+		d.Ends = w.T("home.starts", w.When(m.NotBefore.In(now.Location()), now))
+	case post.MailingPaused:
+		d.Note = w.Reason(m.Reason)
+	}
+	return nil
+}
+
+// waitingNote says why a running mailing stands still, where its accounts do.
+func waitingNote(ctx context.Context, l *storage.Ledger, w *words.Catalogue, m *post.Mailing, now time.Time) (string, error) {
+	if m.Kind == post.Rehearsal {
+		return "", nil
+	}
+	note := ""
+	for _, s := range m.Senders {
+		a, err := l.Account(ctx, s.Account)
+		if post.KindOf(err) == post.KindNotFound {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		switch a.State(now) {
+		case post.AccountReady:
+			return "", nil
+		case post.AccountWaiting:
+			note = w.T("account.waiting_until", w.When(a.Until.In(now.Location()), now)) + ": " + w.Reason(a.Reason)
+		case post.AccountStopped:
+			note = w.T("account.stopped", a.Email) + ": " + w.Reason(a.Reason)
+		case post.AccountPaused:
+			note = a.Email + ": " + w.AccountState(post.AccountPaused)
+		}
+	}
+	return note, nil
+}
+
+func rowOf(w *words.Catalogue, h *storage.HistoryRow, now time.Time) Row {
+	r := Row{ID: h.ID, Recipient: recipientName(h), State: w.State(h.State), StateKey: h.State}
+	switch {
+	case !h.Reason.IsZero():
+		r.Why = w.Reason(h.Reason)
+	case h.State == post.StateSent && !h.Last.IsZero():
+		r.Why = h.Last.String()
+	}
+	at := h.ChangeAt
+	if h.State == post.StateQueued && !h.NextAt.IsZero() && h.NextAt.After(now) {
+		at = h.NextAt
+	}
+	r.When = w.Moment(at.In(now.Location()), now)
+	return r
+}
+
+func recipientName(h *storage.HistoryRow) string {
+	if h.Name == "" {
+		return h.Address
+	}
+	return h.Name + " <" + h.Address + ">"
+}
