@@ -75,21 +75,7 @@ func galleryNav(w *words.Catalogue, selected string) *NavList {
 }
 
 func galleryWindow(w *words.Catalogue, selected string, screen fyne.CanvasObject) fyne.CanvasObject {
-	return &fyne.Container{Layout: sideLayout{}, Objects: []fyne.CanvasObject{galleryNav(w, selected), screen}}
-}
-
-// sideLayout is the window's: the navigation, then the screen.
-type sideLayout struct{}
-
-func (sideLayout) MinSize(o []fyne.CanvasObject) fyne.Size {
-	a, b := o[0].MinSize(), o[1].MinSize()
-	return fyne.NewSize(a.Width+b.Width, max(a.Height, b.Height))
-}
-
-func (sideLayout) Layout(o []fyne.CanvasObject, size fyne.Size) {
-	o[0].Resize(fyne.NewSize(navWidth, size.Height))
-	o[1].Move(fyne.NewPos(navWidth, 0))
-	o[1].Resize(fyne.NewSize(size.Width-navWidth, size.Height))
+	return NewFrame(galleryNav(w, selected), screen)
 }
 
 func galleryHome(w *words.Catalogue) fyne.CanvasObject {

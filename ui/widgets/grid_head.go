@@ -100,6 +100,8 @@ func (t *gridTitle) TypedKey(ev *fyne.KeyEvent) {
 	switch ev.Name {
 	case fyne.KeySpace, fyne.KeyReturn, fyne.KeyEnter:
 		t.Tapped(nil)
+	default:
+		PassKey(t, ev)
 	}
 }
 

@@ -156,6 +156,7 @@ func (g *DataGrid) TypedRune(rune) {}
 // TypedKey moves the cursor, selects and opens.
 func (g *DataGrid) TypedKey(ev *fyne.KeyEvent) {
 	if !g.usable() {
+		PassKey(g, ev)
 		return
 	}
 	page := max(1, int(g.scroll.Size().Height/gridRowHeight)-1)
@@ -184,6 +185,10 @@ func (g *DataGrid) TypedKey(ev *fyne.KeyEvent) {
 			g.OnDelete(ids)
 		}
 	case fyne.KeyEscape:
+		if len(g.selected) == 0 {
+			PassKey(g, ev)
+			return
+		}
 		clear(g.selected)
 		g.told()
 	case desktop.KeyMenu:

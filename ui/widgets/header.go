@@ -62,6 +62,25 @@ func (h *Header) CreateRenderer() fyne.WidgetRenderer {
 	return r
 }
 
+// NewFrame puts the navigation at the left of a screen, which stands on the
+// paper ground.
+func NewFrame(nav *NavList, screen fyne.CanvasObject) fyne.CanvasObject {
+	return &fyne.Container{Layout: frameLayout{}, Objects: []fyne.CanvasObject{nav, NewGround(theme.Ground, screen)}}
+}
+
+type frameLayout struct{}
+
+func (frameLayout) MinSize(o []fyne.CanvasObject) fyne.Size {
+	nav, screen := o[0].MinSize(), o[1].MinSize()
+	return fyne.NewSize(nav.Width+screen.Width, max(nav.Height, screen.Height))
+}
+
+func (frameLayout) Layout(o []fyne.CanvasObject, size fyne.Size) {
+	o[0].Resize(fyne.NewSize(navWidth, size.Height))
+	o[1].Move(fyne.NewPos(navWidth, 0))
+	o[1].Resize(fyne.NewSize(max(0, size.Width-navWidth), size.Height))
+}
+
 // Screen puts a head above a screen's content, on the paper ground, with the
 // margins that all screens share.
 func Screen(head *Header, content fyne.CanvasObject) fyne.CanvasObject {

@@ -136,6 +136,7 @@ func (n *NavList) TypedKey(ev *fyne.KeyEvent) {
 		n.pick(n.cursor)
 		return
 	default:
+		PassKey(n, ev)
 		return
 	}
 	n.Refresh()

@@ -94,7 +94,7 @@ if ! fetch ""; then
 	mkdir -p "$cache/apt/lists/partial" "$cache/apt/cache/archives/partial"
 	# shellcheck disable=SC2086
 	apt-get $options $own_lists update >&2 || unavailable "no package lists: apt-get update failed (no network?)"
-	fetch "$own_lists" || unavailable "the packages could not be downloaded"
+	fetch "$own_lists" || unavailable "the packages could not be downloaded (no network?)"
 fi
 lacking=$(missing "$work")
 [ -z "$lacking" ] || unavailable "not found after fetching:" $lacking

@@ -149,9 +149,7 @@ func (c *session) dot() error {
 		m = c.message(id)
 	}
 	if taken {
-		c.srv.mu.Lock()
-		c.log.messages++
-		c.srv.mu.Unlock()
+		c.log.messages.Add(1)
 	}
 	c.srv.addDot(m, c.rcpts, taken)
 	c.resetMail()

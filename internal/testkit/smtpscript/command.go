@@ -30,9 +30,8 @@ func (c *session) command(line []byte) error {
 	line = bytes.TrimRight(line, "\r\n")
 	verb := verbOf(line)
 	c.srv.counters.verbs[verb].Add(1)
-	c.srv.mu.Lock()
-	c.log.commands++
-	c.srv.mu.Unlock()
+	c.log.commands.Add(1)
+	c.srv.notify()
 	if verb == verbAUTH {
 		word := bytes.Fields(line)
 		line = bytes.Join(word[:min(2, len(word))], []byte(" "))
@@ -199,13 +198,16 @@ func (c *session) mail(line []byte) error {
 	return c.say(act, def)
 }
 
+// mailKeys says which extension brings a parameter of MAIL.
+var mailKeys = map[string]string{
+	"SIZE": "SIZE", "BODY": "8BITMIME", "SMTPUTF8": "SMTPUTF8", "RET": "DSN", "ENVID": "DSN", "AUTH": "AUTH",
+}
+
 // mailParams returns the refusal of ESMTP parameters, "" when they are good.
 func (c *session) mailParams(params []byte) string {
 	for param := range strings.FieldsSeq(string(params)) {
 		key, value, _ := strings.Cut(param, "=")
-		needs := map[string]string{
-			"SIZE": "SIZE", "BODY": "8BITMIME", "SMTPUTF8": "SMTPUTF8", "RET": "DSN", "ENVID": "DSN", "AUTH": "AUTH",
-		}[strings.ToUpper(key)]
+		needs := mailKeys[strings.ToUpper(key)]
 		if needs == "" || !c.srv.cfg.has(needs) {
 			return "555 5.5.4 unknown parameter " + key
 		}

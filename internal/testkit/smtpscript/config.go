@@ -133,11 +133,24 @@ func (c *Config) has(keyword string) bool {
 // Phase is where in the conversation a Script is asked.
 type Phase = post.Phase
 
-// PhaseNOOP and PhaseOther complete the phases of package post: NOOP, and every
+// The phases of package post that a server sees, and two more: NOOP, and every
 // command that has no phase of its own.
 const (
-	PhaseNOOP  Phase = "noop"
-	PhaseOther Phase = "other"
+	PhaseConnect        = post.PhaseConnect
+	PhaseGreeting       = post.PhaseGreeting
+	PhaseEHLO           = post.PhaseEHLO
+	PhaseSTARTTLS       = post.PhaseSTARTTLS
+	PhaseTLS            = post.PhaseTLS
+	PhaseAuth           = post.PhaseAuth
+	PhaseMAIL           = post.PhaseMAIL
+	PhaseRCPT           = post.PhaseRCPT
+	PhaseDATA           = post.PhaseDATA
+	PhaseBody           = post.PhaseBody
+	PhaseDot            = post.PhaseDot
+	PhaseRSET           = post.PhaseRSET
+	PhaseQUIT           = post.PhaseQUIT
+	PhaseNOOP     Phase = "noop"
+	PhaseOther    Phase = "other"
 )
 
 // Event is one moment at which a Script may act.

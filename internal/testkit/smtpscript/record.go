@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"maps"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -99,14 +98,14 @@ type record struct {
 // maxLogs bounds how many connections are remembered one by one.
 const maxLogs = 10_000
 
-// connLog is one connection's record. Its owner writes it under the server's
-// mutex.
+// connLog is one connection's record. The server's mutex guards what is not
+// atomic.
 type connLog struct {
 	id         int
 	open       bool
-	flights    int
-	commands   int
-	messages   int
+	flights    atomic.Int64
+	commands   atomic.Int64
+	messages   atomic.Int64
 	tls        uint16
 	user       string
 	transcript []byte
@@ -166,7 +165,7 @@ func (s *Server) tallies(count func(*tally) int) map[string]int {
 			m[rcpt] = n
 		}
 	}
-	return maps.Clone(m)
+	return m
 }
 
 // Messages returns the messages taken, in the order in which they were. The
@@ -184,8 +183,8 @@ func (s *Server) Conns() []ConnInfo {
 	all := make([]ConnInfo, 0, len(s.record.logs))
 	for _, l := range s.record.logs {
 		all = append(all, ConnInfo{
-			ID: l.id, Open: l.open, Flights: l.flights, Commands: l.commands, Messages: l.messages,
-			TLS: l.tls, User: l.user, Transcript: string(l.transcript),
+			ID: l.id, Open: l.open, Flights: int(l.flights.Load()), Commands: int(l.commands.Load()),
+			Messages: int(l.messages.Load()), TLS: l.tls, User: l.user, Transcript: string(l.transcript),
 			Violations: append([]string(nil), l.violations...),
 		})
 	}
@@ -230,7 +229,7 @@ func (s *Server) addDot(m *Message, rcpts [][]byte, taken bool) {
 	s.notify()
 }
 
-// say adds a line to the transcript. Bytes that are not printable are shown
+// note adds a line to the transcript. Bytes that are not printable are shown
 // quoted.
 func (c *session) note(who string, line []byte) {
 	limit := c.srv.cfg.Transcript
@@ -264,4 +263,5 @@ func (c *session) violation(what string) {
 	}
 	c.srv.mu.Unlock()
 	c.note("!", []byte(what))
+	c.srv.notify()
 }

@@ -72,9 +72,7 @@ func (c *session) countFlight() {
 		c.counted = now
 	}
 	c.srv.counters.flights.Add(1)
-	c.srv.mu.Lock()
-	c.log.flights++
-	c.srv.mu.Unlock()
+	c.log.flights.Add(1)
 	c.srv.notify()
 }
 

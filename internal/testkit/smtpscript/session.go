@@ -91,6 +91,7 @@ func (c *session) run() {
 	// The orderly ends are done; this is for errors and clients that left.
 	if c.line != nil {
 		c.line.end(EndCut)
+		<-c.line.done // the last bytes have arrived, or abort
 		return
 	}
 	_ = c.raw.Close()
@@ -110,6 +111,9 @@ func (c *session) open() error {
 		if err := c.say(act, ""); err != nil {
 			return err
 		}
+		if err := c.flush(); err != nil {
+			return err
+		}
 	}
 	if cfg.Mode == ImplicitTLS {
 		if err := c.startTLS(); err != nil {
@@ -121,16 +125,8 @@ func (c *session) open() error {
 	if err := c.say(act, def); err != nil {
 		return err
 	}
-	if err := c.flush(); err != nil {
-		return err
-	}
-	if c.bufferedNow() {
-		c.violation("spoke before the greeting")
-	}
-	return nil
+	return c.flush()
 }
-
-func (c *session) bufferedNow() bool { return c.w > c.r }
 
 // step does one thing: a command, a piece of a body, or reading more.
 func (c *session) step() error {
@@ -182,6 +178,7 @@ func (c *session) fill() error {
 	if n > 0 {
 		c.asked = true
 		c.srv.counters.bytesIn.Add(int64(n))
+		c.srv.notify()
 		return nil
 	}
 	return err

@@ -1,0 +1,280 @@
+package contacts
+
+import (
+	"errors"
+	"io"
+)
+
+// Limits of a row; beyond them that row alone is skipped.
+const (
+	maxRecord = 1 << 20  // bytes
+	maxCell   = 32 << 10 // bytes
+)
+
+// flaw is what is wrong with the form of a record.
+type flaw uint8
+
+const (
+	flawNone  flaw = iota
+	flawLong       // over maxRecord; no cells
+	flawQuote      // a quotation mark is never closed; no cells
+	flawOdd        // text stands after a closing quotation mark; taken as it is
+)
+
+// record is one row of a file. cells is reused by the next call; the strings
+// themselves stay.
+type record struct {
+	row   int64 // from 1; blank lines count
+	cells []string
+	flaw  flaw
+	start string // the beginning of a record without cells, to be recognised by
+}
+
+// scanner reads records in a stream: RFC 4180 with any one-byte delimiter, line
+// ends CRLF, LF or CR, embedded line breaks. A quotation mark counts as one
+// only at the very front of a cell. Where a quoted cell that spans lines does
+// not end as it should, its first line alone is given up and reading goes on
+// with the next line, so that one stray mark cannot swallow the rest.
+//
+// Each byte is looked at a bounded number of times: a line that is left open
+// is rescanned up to the next line with an odd number of marks, at most.
+type scanner struct {
+	r     io.Reader
+	delim byte
+	row   int64
+
+	buf        []byte
+	start, end int   // what is in buf and not yet used
+	err        error // of r; io.EOF at its end
+
+	out   []byte // the cells' text, one after the other
+	ends  []int  // where each ends in out
+	cells []string
+
+	looked int64 // bytes looked at within quotation marks, again and again
+}
+
+func newScanner(r io.Reader, delim byte) *scanner {
+	return &scanner{r: r, delim: delim, buf: make([]byte, 64<<10)}
+}
+
+// errLong says within this file that a record does not fit.
+var errLong = errors.New("record too long")
+
+// at returns the i-th byte after start; false at the end of the text, at
+// maxRecord, and after an error (see stopped).
+func (s *scanner) at(i int) (byte, bool) {
+	for s.start+i >= s.end {
+		if i >= maxRecord || s.err != nil {
+			return 0, false
+		}
+		s.fill()
+	}
+	return s.buf[s.start+i], true
+}
+
+// stopped says why at gave false at i.
+func (s *scanner) stopped(i int) error {
+	if i >= maxRecord && s.start+i >= s.end {
+		return errLong
+	}
+	return s.err
+}
+
+// fill reads more, making room first. A record never needs more than
+// maxRecord, which bounds the buffer.
+func (s *scanner) fill() {
+	if s.start > 0 && s.end == len(s.buf) {
+		s.end = copy(s.buf, s.buf[s.start:s.end])
+		s.start = 0
+	}
+	if s.end == len(s.buf) {
+		grown := make([]byte, min(2*len(s.buf), maxRecord+64<<10))
+		s.end = copy(grown, s.buf[:s.end])
+		s.buf = grown
+	}
+	for tries := 0; ; tries++ {
+		n, err := s.r.Read(s.buf[s.end:])
+		s.end += n
+		s.err = err
+		if n > 0 || err != nil {
+			return
+		}
+		if tries == 100 {
+			s.err = io.ErrNoProgress
+			return
+		}
+	}
+}
+
+// next returns the next record, io.EOF after the last, or an error of the
+// reader below.
+func (s *scanner) next() (record, error) {
+	s.out, s.ends = s.out[:0], s.ends[:0]
+	odd := false
+	for i := 0; ; {
+		var state cellEnd
+		i, state = s.cell(i, &odd)
+		switch state {
+		case endCell:
+			continue
+		case endQuote:
+			return s.giveUp(flawQuote)
+		case endText:
+			err := s.stopped(i)
+			switch {
+			case errors.Is(err, errLong):
+				return s.giveUp(flawLong)
+			case !errors.Is(err, io.EOF):
+				return record{}, err
+			case i == 0:
+				return record{}, io.EOF
+			}
+		}
+		if i > maxRecord {
+			return s.giveUp(flawLong)
+		}
+		s.start += i
+		return s.finish(odd), nil
+	}
+}
+
+type cellEnd uint8
+
+const (
+	endCell  cellEnd = iota // a delimiter: another cell follows
+	endLine                 // a line end
+	endText                 // no more bytes: see stopped
+	endQuote                // a quoted cell over several lines did not end well
+)
+
+// cell reads one cell that begins at i and returns where the next thing begins.
+func (s *scanner) cell(i int, odd *bool) (int, cellEnd) {
+	if c, ok := s.at(i); ok && c == '"' {
+		next, lines, closed := s.quoted(i + 1)
+		if !closed {
+			return next, endQuote
+		}
+		i = next
+		if !s.cellEndsAt(i) {
+			if lines > 0 {
+				return i, endQuote
+			}
+			*odd = true
+		}
+	}
+	for {
+		if _, ok := s.at(i); !ok {
+			s.ends = append(s.ends, len(s.out))
+			return i, endText
+		}
+		chunk := s.buf[s.start+i : s.end]
+		n := 0
+		for n < len(chunk) && chunk[n] != s.delim && chunk[n] != '\n' && chunk[n] != '\r' {
+			n++
+		}
+		s.out = append(s.out, chunk[:n]...)
+		if i += n; n == len(chunk) {
+			continue
+		}
+		s.ends = append(s.ends, len(s.out))
+		if chunk[n] == s.delim {
+			return i + 1, endCell
+		}
+		return s.lineEnd(i), endLine
+	}
+}
+
+// quoted reads on from behind an opening mark up to behind the closing one.
+func (s *scanner) quoted(i int) (next, lines int, closed bool) {
+	for {
+		c, ok := s.at(i)
+		s.looked++
+		switch {
+		case !ok:
+			return i, lines, false
+		case c == '"':
+			if c, ok := s.at(i + 1); !ok || c != '"' {
+				return i + 1, lines, true
+			}
+			i++
+		case c == '\n' || c == '\r':
+			lines++
+			i = s.lineEnd(i)
+			s.out = append(s.out, '\n')
+			continue
+		}
+		s.out = append(s.out, c)
+		i++
+	}
+}
+
+// cellEndsAt reports whether nothing but spaces stands between i and the end of a cell.
+func (s *scanner) cellEndsAt(i int) bool {
+	for {
+		c, ok := s.at(i)
+		switch {
+		case !ok, c == s.delim, c == '\n', c == '\r':
+			return true
+		case c != ' ' && c != '\t':
+			return false
+		}
+		i++
+	}
+}
+
+// lineEnd returns what follows the line end at i: CRLF is one.
+func (s *scanner) lineEnd(i int) int {
+	if c, _ := s.at(i); c == '\r' {
+		if c, ok := s.at(i + 1); ok && c == '\n' {
+			return i + 2
+		}
+	}
+	return i + 1
+}
+
+func (s *scanner) finish(odd bool) record {
+	s.row++
+	all := string(s.out)
+	s.cells = s.cells[:0]
+	from := 0
+	for _, end := range s.ends {
+		s.cells = append(s.cells, all[from:end])
+		from = end
+	}
+	rec := record{row: s.row, cells: s.cells}
+	if odd {
+		rec.flaw = flawOdd
+	}
+	return rec
+}
+
+// giveUp passes over one line and returns it as a record without cells.
+func (s *scanner) giveUp(why flaw) (record, error) {
+	s.row++
+	rec := record{row: s.row, flaw: why}
+	for i := 0; ; i++ {
+		c, ok := s.at(i)
+		if ok && c != '\n' && c != '\r' {
+			continue
+		}
+		if rec.start == "" {
+			rec.start = string(s.buf[s.start : s.start+min(i, maxShown)])
+		}
+		if ok {
+			s.start += s.lineEnd(i)
+			return rec, nil
+		}
+		err := s.stopped(i)
+		s.start += i
+		switch {
+		case errors.Is(err, errLong): // the line alone is too long: on to its end
+			rec.flaw = flawLong
+			i = -1
+		case errors.Is(err, io.EOF):
+			return rec, nil
+		default:
+			return record{}, err
+		}
+	}
+}

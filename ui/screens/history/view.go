@@ -1,0 +1,364 @@
+package history
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/widget"
+
+	"postroom/assets/icons"
+	"postroom/assets/theme"
+	"postroom/compose"
+	"postroom/post"
+	"postroom/practice"
+	"postroom/storage"
+	"postroom/ui/dialogs"
+	"postroom/ui/screens"
+	"postroom/ui/widgets"
+)
+
+// View is the screen History.
+type View struct {
+	env      *screens.Env
+	loader   *screens.Loader
+	life     *screens.Loader
+	pager    *screens.Pager
+	filter   storage.HistoryFilter
+	mailings []post.Mailing
+	root     *fyne.Container
+	body     *fyne.Container
+	card     fyne.CanvasObject
+	panel    *fyne.Container
+	grid     *widgets.DataGrid
+	search   *widget.Entry
+	mailing  *widgets.Select
+	outcome  *widgets.Select
+	current  int64
+	quiet    bool
+	typing   *time.Timer
+}
+
+var _ screens.Screen = (*View)(nil)
+
+const pageSize = 100
+
+// outcomes are the states that the filter offers.
+var outcomes = []post.State{post.StateSent, post.StateQueued, post.StateUncertain, post.StateFailed, post.StateExpired, post.StateCancelled, post.StateSuppressed}
+
+// New returns the history, empty until it is shown.
+func New(env *screens.Env) *View {
+	v := &View{
+		env: env, loader: screens.NewLoader(env), life: screens.NewLoader(env), pager: screens.NewPager(pageSize),
+		body: container.NewStack(), panel: container.NewStack(),
+	}
+	v.grid = widgets.NewDataGrid(env.Words,
+		widgets.Column{Key: "recipient", Title: env.T("history.column.recipient"), Width: 220, Grow: 2},
+		widgets.Column{Key: "mailing", Title: env.T("history.column.mailing"), Width: 150, Grow: 1},
+		widgets.Column{Key: "outcome", Title: env.T("history.column.outcome"), Width: 110},
+		widgets.Column{Key: "when", Title: env.T("history.column.when"), Width: 110},
+		widgets.Column{Key: "account", Title: env.T("history.column.account"), Width: 90},
+	)
+	v.card = widgets.NewPlainCard(v.grid)
+	v.grid.OnPage = func(t widgets.Turn) {
+		if v.pager.Turn(t) {
+			v.grid.SetLoading(true)
+			v.Changed()
+		}
+	}
+	v.grid.OnCurrent = v.onCurrent
+	v.grid.OnOpen = func(int64) { v.openMessage() }
+	v.search = widgets.NewEntry()
+	v.search.SetPlaceHolder(env.T("history.search"))
+	v.search.OnChanged = v.onSearch
+	v.mailing = widgets.NewSelect([]string{env.T("history.all_mailings")}, func(string) { v.onMailing() })
+	words := []string{env.T("history.all_outcomes")}
+	for _, s := range outcomes {
+		words = append(words, env.Words.State(s))
+	}
+	v.outcome = widgets.NewSelect(words, func(string) { v.onOutcome() })
+	export := widgets.NewButton(widgets.Normal, env.T("action.export"), v.onExport)
+	env.IDs.Set("history.search", v.search)
+	env.IDs.Set("history.grid", v.grid)
+	env.IDs.Set("history.export", export)
+	head := widgets.NewHeader(env.T("nav.history"), []fyne.CanvasObject{
+		widgets.Grow(v.search), widgets.FixedWidth(180, v.mailing), widgets.FixedWidth(150, v.outcome),
+	}, export)
+	v.root = widgets.VStack(theme.Gap, head, widgets.Grow(v.body))
+	return v
+}
+
+// Content returns the screen's object.
+func (v *View) Content() fyne.CanvasObject {
+	return widgets.Inset(20, theme.ScreenEdge, theme.ScreenEdge, theme.ScreenEdge, v.root)
+}
+
+// Show starts to load what r asks for.
+func (v *View) Show(r screens.Route) {
+	v.loader.Start()
+	v.life.Start()
+	if r.ID != 0 {
+		v.current = r.ID
+		v.showLife(r.ID)
+	}
+	if r.Mailing != 0 {
+		v.filter.Mailing = r.Mailing
+	}
+	if len(r.States) > 0 {
+		v.filter.States = r.States
+	}
+	v.Changed()
+}
+
+// Hide drops what is under way.
+func (v *View) Hide() {
+	v.loader.Stop()
+	v.life.Stop()
+}
+
+// Changed reads the page and the panel again.
+func (v *View) Changed() {
+	now, f, p := v.env.Now(), v.filter, v.pager.Page
+	screens.Run(v.loader, func(ctx context.Context) (*Model, error) {
+		return Load(ctx, v.env.Ledger, v.env.Words, now, f, p)
+	}, v.fill)
+	if v.current != 0 {
+		v.showLife(v.current)
+	}
+}
+
+func (v *View) fill(m *Model, err error) {
+	env := v.env
+	if err != nil {
+		dialogs.Error(env.Words, env.Window, err)
+		return
+	}
+	v.pager.Loaded(m.Pages, m.Total)
+	v.fillMailings(m.Mailings)
+	filtered := v.filter.Search != "" || v.filter.Mailing != 0 || len(v.filter.States) > 0
+	if m.Total == 0 && !filtered {
+		v.body.Objects = []fyne.CanvasObject{widgets.NewCard("", nil, widgets.NewEmptyState(icons.History, env.T("history.empty")))}
+		v.root.Refresh()
+		return
+	}
+	rows := make([]widgets.Row, len(m.Rows))
+	for i, r := range m.Rows {
+		tone := widgets.StateTone(r.State)
+		if r.Receipt != post.ReceiptNone && r.Receipt != "" {
+			tone = widgets.ReceiptTone(r.Receipt)
+		}
+		rows[i] = widgets.Row{ID: r.ID, Cells: []widgets.Cell{
+			{Text: r.Recipient}, {Text: r.Mailing}, {Text: r.Outcome, Tone: tone, Pill: true}, {Text: r.When, Tone: theme.Quiet}, {Text: r.Through, Tone: theme.Quiet},
+		}}
+	}
+	v.grid.SetLoading(false)
+	v.grid.SetPage(rows, v.pager.From, m.Total)
+	if v.current == 0 && len(m.Rows) > 0 {
+		v.onCurrent(m.Rows[0].ID)
+	}
+	v.body.Objects = []fyne.CanvasObject{widgets.Columns(theme.Gap, []float32{634, 400}, v.card, v.panel)}
+	v.root.Refresh()
+}
+
+func (v *View) fillMailings(all []post.Mailing) {
+	v.quiet = true
+	defer func() { v.quiet = false }()
+	v.mailings = all
+	names, at := []string{v.env.T("history.all_mailings")}, 0
+	for i, m := range all {
+		names = append(names, m.Name)
+		if m.ID == v.filter.Mailing {
+			at = i + 1
+		}
+	}
+	v.mailing.SetOptions(names)
+	v.mailing.SetSelectedIndex(at)
+}
+
+func (v *View) onMailing() {
+	if v.quiet {
+		return
+	}
+	v.filter.Mailing = 0
+	if i := v.mailing.SelectedIndex(); i > 0 && i <= len(v.mailings) {
+		v.filter.Mailing = v.mailings[i-1].ID
+	}
+	v.refilter()
+}
+
+func (v *View) onOutcome() {
+	v.filter.States = nil
+	if i := v.outcome.SelectedIndex(); i > 0 {
+		v.filter.States = []post.State{outcomes[i-1]}
+	}
+	v.refilter()
+}
+
+func (v *View) onSearch(s string) {
+	if v.typing != nil {
+		v.typing.Stop()
+	}
+	v.typing = time.AfterFunc(250*time.Millisecond, func() {
+		v.env.Post(func() {
+			v.filter.Search = s
+			v.refilter()
+		})
+	})
+}
+
+func (v *View) refilter() {
+	v.pager.First()
+	v.current = 0
+	v.panel.Objects = nil
+	v.Changed()
+}
+
+func (v *View) onCurrent(id int64) {
+	v.current = id
+	v.showLife(id)
+}
+
+func (v *View) showLife(id int64) {
+	now := v.env.Now()
+	screens.Run(v.life, func(ctx context.Context) (*Life, error) {
+		return LoadLife(ctx, v.env.Ledger, v.env.Words, now, id)
+	}, func(l *Life, err error) {
+		if err != nil || l.ID != v.current {
+			return
+		}
+		v.panel.Objects = []fyne.CanvasObject{v.panelOf(l)}
+		v.panel.Refresh()
+	})
+}
+
+func (v *View) panelOf(l *Life) fyne.CanvasObject {
+	env := v.env
+	events := make([]widgets.Event, 0, len(l.Events))
+	for _, e := range l.Events {
+		tone := theme.Plain
+		switch e.Tone {
+		case Taken:
+			tone = theme.Blue
+		case Bad:
+			tone = theme.Bad
+		case Unsure:
+			tone = theme.Unsure
+		}
+		events = append(events, widgets.Event{Title: e.Title, Time: e.Time, Code: e.Code, Note: e.Note, Tone: tone})
+	}
+	open := widgets.NewButton(widgets.Normal, env.T("action.open_message"), v.openMessage)
+	save := widgets.NewButton(widgets.Normal, env.T("history.save_eml"), v.saveMessage)
+	env.IDs.Set("history.open", open)
+	env.IDs.Set("history.save", save)
+	return widgets.NewCard("", nil, widgets.VStack(10, widgets.NewStrong(l.Recipient).Wrapping(), widgets.NewSmall(l.Sub).Wrapping(),
+		widgets.Grow(container.NewVScroll(widgets.NewTimeLine(events...))), widgets.HStack(12, open, save)))
+}
+
+// message is one delivery's mail as it went, or would go, over the wire.
+type message struct {
+	preview compose.Preview
+	inline  map[string]practice.Inline
+}
+
+// read renders the message from what the ledger keeps: the same bytes as went
+// over the wire. A caught rehearsal is read from the trap's own file.
+func (v *View) read(ctx context.Context, id int64) (*message, error) {
+	l := v.env.Ledger
+	h, err := l.Delivery(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	m, err := l.Mailing(ctx, h.Mailing)
+	if err != nil {
+		return nil, err
+	}
+	c, err := compose.Compile(ctx, m.Content, l, compose.Options{})
+	if err != nil {
+		return nil, err
+	}
+	from := m.Senders[0]
+	for _, s := range m.Senders {
+		if s.Account == h.Account {
+			from = s
+		}
+	}
+	p := compose.ParamsOf(&h.Delivery, from)
+	if p.Date.IsZero() {
+		p.Date = v.env.Clock.Now().Truncate(time.Second)
+	}
+	out, err := compose.MakePreview(c, &p)
+	if err != nil {
+		return nil, err
+	}
+	if h.Kind == post.Rehearsal {
+		if src, err := os.ReadFile(practice.Path(v.env.Practice, h.MessageID)); err == nil {
+			out.Source = src
+		}
+	}
+	return &message{preview: out}, nil
+}
+
+func (v *View) openMessage() {
+	id, env := v.current, v.env
+	if id == 0 {
+		return
+	}
+	screens.Load(context.Background(), env, func(ctx context.Context) (*message, error) { return v.read(ctx, id) }, func(m *message, err error) {
+		if err != nil {
+			dialogs.Error(env.Words, env.Window, err)
+			return
+		}
+		dialogs.Message(env.Words, env.Window, dialogs.Mail{
+			Subject: m.preview.Subject, Text: m.preview.Text, Source: string(m.preview.Source), HTML: m.preview.HTML,
+			Browse: func() { browse(env, m) },
+		})
+	})
+}
+
+func browse(env *screens.Env, m *message) {
+	address, stop, err := practice.Serve([]byte(m.preview.HTML), m.inline)
+	if err == nil {
+		if err = env.OpenURL(address); err != nil {
+			stop()
+		}
+	}
+	if err != nil {
+		dialogs.Error(env.Words, env.Window, err)
+	}
+}
+
+func (v *View) saveMessage() {
+	id, env := v.current, v.env
+	if id == 0 {
+		return
+	}
+	dialogs.SaveFile(env.Words, env.Window, env.T("history.save_eml"), "message.eml", func(path string) {
+		screens.Load(context.Background(), env, func(ctx context.Context) (struct{}, error) {
+			m, err := v.read(ctx, id)
+			if err != nil {
+				return struct{}{}, err
+			}
+			return struct{}{}, os.WriteFile(path, m.preview.Source, 0o600)
+		}, func(_ struct{}, err error) {
+			if err != nil {
+				dialogs.Error(env.Words, env.Window, err)
+			}
+		})
+	})
+}
+
+func (v *View) onExport() {
+	env, f := v.env, v.filter
+	dialogs.SaveFile(env.Words, env.Window, env.T("action.export"), "history.csv", func(path string) {
+		dialogs.Work(env.Words, env.Window, env.Post, env.T("history.exporting"), func(ctx context.Context, report func(done, total int64)) error {
+			_, err := Export(ctx, env.Ledger, f, path, report)
+			return err
+		}, func(err error) {
+			if err != nil && post.KindOf(err) != post.KindCancelled {
+				dialogs.Error(env.Words, env.Window, err)
+			}
+		})
+	})
+}
