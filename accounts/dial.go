@@ -158,8 +158,9 @@ func (s *signIn) hangUp(fault *post.Fault) {
 		return
 	case fault.Reply.Code == 421: // it has closed already (RFC 5321 3.8)
 		s.wire.Close()
-	case !fault.Reply.IsZero(), fault.Cause == post.CauseNoTLS, fault.Cause == post.CauseNoMechanism, fault.Phase == post.PhaseSecret:
-		s.wire.Quit(politeQuit)
+	case !fault.Reply.IsZero(), fault.Cause == post.CauseNoTLS, fault.Cause == post.CauseNoMechanism,
+		fault.Cause == post.CauseLocal, fault.Phase == post.PhaseSecret:
+		s.wire.Quit(0)
 	default:
 		s.wire.Abort()
 	}

@@ -55,7 +55,7 @@ func (e *Extensions) add(text []byte) {
 		e.addAuth(params)
 	case strings.HasPrefix(keyword, "AUTH="): // older servers say it this way
 		e.addAuth(append([]string{strings.TrimPrefix(keyword, "AUTH=")}, params...))
-		return
+		keyword = "AUTH"
 	default:
 		return
 	}
@@ -66,9 +66,13 @@ func (e *Extensions) add(text []byte) {
 	case keyword == "SIZE" && e.Size > 0:
 		line = "SIZE " + strconv.FormatInt(e.Size, 10)
 	}
-	if !slices.Contains(e.Keywords, line) {
-		e.Keywords = append(e.Keywords, line)
+	for i, k := range e.Keywords {
+		if first, _, _ := strings.Cut(k, " "); first == keyword { // said twice
+			e.Keywords[i] = line
+			return
+		}
 	}
+	e.Keywords = append(e.Keywords, line)
 }
 
 func (e *Extensions) addSize(params []string) {

@@ -81,7 +81,7 @@ func BenchmarkRender5MB(b *testing.B) {
 
 func BenchmarkCheckRow(b *testing.B) {
 	c := checking{job: &Job{Content: letter(), Senders: []post.Sender{{Email: "a@example.com"}}}}
-	c.content()
+	c.content(context.Background())
 	p := letterParams()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -106,7 +106,7 @@ func (f *Findings) Err() error {
 // read, or ctx ended.
 func Check(ctx context.Context, job *Job, progress Progress) (Findings, error) {
 	c := checking{job: job}
-	c.content()
+	c.content(ctx)
 	files, err := c.files()
 	if files != nil {
 		defer files.close()
@@ -163,7 +163,7 @@ func (c *checking) failErr(err error, key string, args ...string) {
 }
 
 // content checks the words, and compiles them.
-func (c *checking) content() {
+func (c *checking) content(ctx context.Context) {
 	content := &c.job.Content
 	if strings.TrimSpace(content.Subject) == "" {
 		c.fail("compose.no-subject", "the subject is empty")
@@ -182,7 +182,7 @@ func (c *checking) content() {
 			c.failErr(err, "compose.bad-sender", s.Email)
 		}
 	}
-	m, err := Compile(context.Background(), *content, nil, Options{KnownFields: c.job.KnownFields, NoAttachments: true})
+	m, err := Compile(ctx, *content, nil, Options{KnownFields: c.job.KnownFields, NoAttachments: true})
 	if err != nil {
 		c.failErr(err, "compose.words")
 		return
@@ -260,7 +260,7 @@ func (c *checking) row(row int64, r *post.Recipient, files *rowFiles) {
 		add(SeverityWarning, "", "compose.name-is-address", "the name looks like another address", r.Name)
 	}
 	c.vals = c.mailing.values(c.vals, r)
-	gaps := c.mailing.missing(r, c.vals)
+	gaps := c.mailing.missing(c.vals)
 	for _, field := range gaps {
 		add(SeverityError, field, "compose.missing-value", fmt.Sprintf("there is no value for %q", field), field)
 	}

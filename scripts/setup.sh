@@ -1,63 +1,187 @@
 #!/bin/sh
-# Finds what Postroom needs on this machine and installs what is missing.
-# Usage: setup.sh build | test
-# On Debian and Ubuntu it uses apt-get, as root or through sudo, and says what
-# and why. Elsewhere it lists what is missing and stops.
+# Finds what this machine lacks for building Postroom ("build") or for testing it too ("test"), says what it is and what
+# it is for, and installs it: on Debian and its relatives with apt-get, as root or through sudo. On other systems it
+# lists what is missing and stops. When nothing is missing it says nothing and changes nothing.
+#
+# Usage: scripts/setup.sh build|test
+# Exit codes: 0 everything is there; 1 something is missing and could not be installed; 2 wrong usage.
 set -eu
-level=${1:-build}
+LC_ALL=C
+export LC_ALL
+cd "$(dirname "$0")/.."
 
-if ! command -v go >/dev/null 2>&1; then
-	echo "set-up: Go is missing. Postroom needs Go 1.26 or newer: https://go.dev/dl" >&2
+case "${1-}" in
+build | test) level=$1 ;;
+*)
+	echo "usage: scripts/setup.sh build|test" >&2
+	exit 2
+	;;
+esac
+
+go_wanted=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' go.mod)
+
+# The needs: level | Debian package (any of a|b will do; the last is installed) | how to find it elsewhere
+# (cmd:PROGRAM, or pc:NAME for pkg-config) | what for.
+needs() {
+	cat <<'TABLE'
+build|ca-certificates|-|fetch the Go modules over TLS
+build|gcc|cmd:cc|compile the window's drawing code, which is C
+build|libc6-dev|-|compile the window's drawing code, which is C
+build|pkg-config,pkgconf|cmd:pkg-config|tell the compiler where OpenGL is
+build|libgl-dev|pc:gl|draw the window (OpenGL)
+build|libx11-dev|pc:x11|open the window (X11)
+build|libxrandr-dev|pc:xrandr|screens and their sizes
+build|libxxf86vm-dev|pc:xxf86vm|screens and their sizes
+build|libxi-dev|pc:xi|mouse and keyboard
+build|libxcursor-dev|pc:xcursor|the mouse pointer
+build|libxinerama-dev|pc:xinerama|more than one screen
+build|libwayland-dev|pc:wayland-client|open the window (Wayland)
+build|libxkbcommon-dev|pc:xkbcommon|keyboard layouts (Wayland)
+test|libgl1-mesa-dri|-|draw the test window without a graphics card
+test|xvfb|cmd:Xvfb|a display of the tests' own, so that none is needed
+test|openbox|cmd:openbox|a window manager on that display
+test|xdotool|cmd:xdotool|press keys and move the mouse in the test window
+test|xclip|cmd:xclip|the clipboard of the test window
+test|imagemagick|cmd:import|take pictures of the test window
+test|dbus-user-session,dbus-x11|cmd:dbus-daemon|a message bus of the tests' own, for the keyring
+test|dbus-daemon|cmd:dbus-run-session|a message bus of the tests' own, for the keyring
+test|gnome-keyring|cmd:gnome-keyring-daemon|a real keyring that keeps the test passwords
+test|python3|cmd:python3|read the sent mail with a second, independent reader
+TABLE
+}
+
+# wanted prints the rows of this level.
+wanted() {
+	if [ "$level" = build ]; then needs | grep '^build|'; else needs; fi
+}
+
+check_go() {
+	if ! command -v go >/dev/null 2>&1; then
+		echo "Go is missing. Postroom needs Go $go_wanted or newer: install it from https://go.dev/dl/ and put its bin folder" >&2
+		echo "(usually /usr/local/go/bin) into PATH. The Go of Debian 12 is too old." >&2
+		exit 1
+	fi
+	# Inside the module, so that a Go that fetches newer toolchains by itself gets the chance to.
+	have=$(go env GOVERSION 2>/dev/null || go version | cut -d' ' -f3)
+	newest=$(printf '%s\n' "${have#go}" "$go_wanted" | sort -V | tail -n 1)
+	if [ "${have#go}" != "$newest" ]; then
+		echo "Postroom needs Go $go_wanted or newer; this is ${have:-unknown} ($(command -v go))." >&2
+		echo "Install the newer one from https://go.dev/dl/ and put its bin folder in front of PATH." >&2
+		exit 1
+	fi
+}
+
+# missing_debian prints the rows whose package is not installed, with the one to install in the second field. It asks
+# dpkg once.
+missing_debian() {
+	names=$(wanted | cut -d'|' -f2 | tr ',' '\n')
+	# Unknown packages make dpkg-query complain and fail; they are just not installed.
+	# shellcheck disable=SC2086
+	installed=$(dpkg-query -W -f '${Package}=${db:Status-Status}\n' $names 2>/dev/null || true)
+	wanted | awk -F'|' -v installed="$installed" '
+		BEGIN {
+			n = split(installed, lines, "\n")
+			for (i = 1; i <= n; i++) if (sub(/=installed$/, "", lines[i])) have[lines[i]] = 1
+		}
+		{
+			n = split($2, any, ","); found = 0
+			for (i = 1; i <= n; i++) if (any[i] in have) found = 1
+			if (!found) print $1 "|" any[n] "|" $3 "|" $4
+		}'
+}
+
+# missing_elsewhere does the same by looking for programs and pkg-config's descriptions.
+missing_elsewhere() {
+	wanted | while IFS='|' read -r row_level package found_by why; do
+		case $found_by in
+		cmd:*) command -v "${found_by#cmd:}" >/dev/null 2>&1 && continue ;;
+		pc:*)
+			# macOS and Windows bring what the window is drawn with.
+			[ "$(uname -s)" = Linux ] || continue
+			pkg-config --exists "${found_by#pc:}" 2>/dev/null && continue
+			;;
+		*) continue ;;
+		esac
+		echo "$row_level|${package##*,}|$found_by|$why"
+	done
+}
+
+# tell prints the missing rows for people.
+tell() {
+	printf '%s\n' "$1" | awk -F'|' '{ printf "  %-18s %s\n", $2, $4 }'
+}
+
+check_go
+
+if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
+	missing=$(missing_elsewhere)
+	[ -n "$missing" ] || exit 0
+	echo "Postroom needs these to $level. They are listed by their Debian names; your system's may differ:" >&2
+	tell "$missing" >&2
+	echo "Please install them and start again. (On Debian and Ubuntu this would have been done for you.)" >&2
 	exit 1
 fi
 
-compiler="gcc libc6-dev pkg-config"
-window="libgl-dev libx11-dev libxrandr-dev libxxf86vm-dev libxi-dev libxcursor-dev libxinerama-dev libwayland-dev libxkbcommon-dev"
-run="libgl1 libgl1-mesa-dri libxcursor1 libxi6 libxinerama1 libxrandr2 libxxf86vm1 libxrender1 libxext6 libwayland-client0 libwayland-cursor0 libwayland-egl1 libxkbcommon0 ca-certificates"
-tests="xvfb openbox xdotool xclip imagemagick gnome-keyring dbus dbus-x11 python3 apt dpkg procps"
+missing=$(missing_debian)
+[ -n "$missing" ] || exit 0
+packages=$(printf '%s\n' "$missing" | cut -d'|' -f2 | tr '\n' ' ')
+packages=${packages% }
 
-want="$compiler $window $run"
-[ "$level" = test ] && want="$want $tests"
+echo "Set-up: this machine lacks packages that are needed to $level Postroom. Installing with apt-get:"
+tell "$missing"
 
-if ! command -v dpkg-query >/dev/null 2>&1; then
-	echo "set-up: this is not Debian or Ubuntu, so nothing was installed. Postroom needs a C compiler and the headers of" >&2
-	echo "set-up: OpenGL, X11 (with Xrandr, Xxf86vm, Xi, Xcursor, Xinerama), Wayland and xkbcommon." >&2
-	[ "$level" = test ] && echo "set-up: its tests also need: $tests" >&2
-	command -v cc >/dev/null 2>&1 || exit 1
-	exit 0
-fi
-
-have=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p' | sort -u)
-missing=""
-for p in $want; do
-	printf '%s\n' "$have" | grep -qx "$p" || missing="$missing $p"
-done
-[ -z "$missing" ] && exit 0
-
-echo "set-up: missing:$missing"
-echo "set-up: gcc and the -dev packages build the window (OpenGL, X11, Wayland); the lib packages run it."
-[ "$level" = test ] && echo "set-up: Xvfb, openbox and xdotool test the window, gnome-keyring and dbus the keyring, python3 reads test mail."
-
-sudo=""
+as_root=
 if [ "$(id -u)" != 0 ]; then
+	# With a terminal sudo may ask for the password; without one it must not wait for an answer.
 	if ! command -v sudo >/dev/null 2>&1; then
-		echo "set-up: become root and run: apt-get install$missing" >&2
+		echo "This needs root, and there is no sudo. Please ask an administrator to run:" >&2
+		echo "  apt-get install --no-install-recommends $packages" >&2
 		exit 1
+	elif [ -t 0 ]; then
+		as_root=sudo
+		echo "This needs root, so sudo may ask for your password."
+	else
+		as_root="sudo -n"
 	fi
-	sudo="sudo"
-	[ -t 0 ] || sudo="sudo -n"
 fi
-export DEBIAN_FRONTEND=noninteractive
-install() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing </dev/null >"$log" 2>&1; }
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-echo "set-up: installing with apt-get ..."
+
+apt() {
+	# shellcheck disable=SC2086
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
+		-o Dpkg::Use-Pty=0 "$@" </dev/null
+}
+
+install() {
+	# shellcheck disable=SC2086
+	apt install -y --no-install-recommends $packages
+}
+
+# Without package lists apt-get knows no package; with old ones it asks for files that are gone.
+refreshed=
+for package in $packages; do
+	if ! apt-cache show "$package" >/dev/null 2>&1; then
+		echo "Set-up: fetching the list of packages first (apt-get update)."
+		apt update
+		refreshed=yes
+		break
+	fi
+done
 if ! install; then
-	$sudo apt-get update </dev/null >>"$log" 2>&1 || true
-	if ! install; then
-		tail -n 15 "$log" >&2
-		echo "set-up: apt-get failed; install by hand:$missing" >&2
+	if [ -z "$refreshed" ]; then
+		echo "Set-up: that failed; the list of packages may be old. Fetching it (apt-get update), then once more."
+		apt update
+		install && refreshed=done
+	fi
+	if [ "$refreshed" != done ]; then
+		echo "Set-up: apt-get could not install: $packages" >&2
 		exit 1
 	fi
 fi
-echo "set-up: done."
+
+missing=$(missing_debian)
+if [ -n "$missing" ]; then
+	echo "Set-up: still missing after installing:" >&2
+	tell "$missing" >&2
+	exit 1
+fi
+echo "Set-up: done."

@@ -272,14 +272,19 @@ func TestOneAuthorityForTwoServers(t *testing.T) {
 
 // BenchmarkSink is the server's own pace: one pipelining client, 5 KB messages.
 func BenchmarkSink(b *testing.B) {
-	s := smtpscript.Start(b, smtpscript.Config{Keep: smtpscript.KeepCount, Transcript: -1})
+	b.Run("count", func(b *testing.B) { benchmarkSink(b, smtpscript.KeepCount) })
+	b.Run("hash", func(b *testing.B) { benchmarkSink(b, smtpscript.KeepHash) })
+}
+
+func benchmarkSink(b *testing.B, keep smtpscript.Keep) {
+	s := smtpscript.Start(b, smtpscript.Config{Keep: keep, Forget: true, Transcript: -1})
 	c := dial(b, s)
 	if err := c.conn.SetDeadline(time.Time{}); err != nil {
 		b.Fatal(err)
 	}
 	c.hello()
 	body := strings.Repeat(strings.Repeat("x", 70)+"\r\n", 70) + ".\r\n"
-	burst := []byte(strings.Repeat("MAIL FROM:<a@b.example> BODY=8BITMIME\r\n", 1) + "RCPT TO:<c@d.example>\r\nDATA\r\n")
+	burst := []byte("MAIL FROM:<a@b.example> BODY=8BITMIME\r\nRCPT TO:<c@d.example>\r\nDATA\r\n")
 	c.send(string(burst))
 	c.expect("250", "250", "354")
 	burst = append([]byte(body), burst...)

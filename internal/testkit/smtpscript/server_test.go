@@ -7,12 +7,12 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/smtp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -300,7 +300,6 @@ func TestNetSMTP(t *testing.T) {
 
 func TestCountsConnectionsAndComesBack(t *testing.T) {
 	s := smtpscript.Start(t, smtpscript.Config{})
-	var wg sync.WaitGroup
 	for range 3 {
 		c := dial(t, s)
 		c.hello()
@@ -327,7 +326,6 @@ func TestCountsConnectionsAndComesBack(t *testing.T) {
 		t.Errorf("came back at %s, was %s", s.Addr(), addr)
 	}
 	dial(t, s).hello()
-	wg.Wait()
 }
 
 func TestWaitForEnds(t *testing.T) {
@@ -369,4 +367,77 @@ func TestKeepsAsMuchAsAsked(t *testing.T) {
 			t.Errorf("keep %d: %+v, told %v", keep, s.Messages(), seen)
 		}
 	}
+}
+
+// Many connections at once: the counts agree.
+func TestManyConnectionsAtOnce(t *testing.T) {
+	const conns, each = 20, 50
+	s := smtpscript.Start(t, smtpscript.Config{Keep: smtpscript.KeepHash, Script: func(smtpscript.Event) smtpscript.Action { return smtpscript.Action{} }})
+	done := make(chan error, conns)
+	for n := range conns {
+		c := dial(t, s)
+		go func() {
+			text := "EHLO x\r\n"
+			for i := range each {
+				text = text + envelope(fmt.Sprintf("r%d-%d@example.net", n, i))
+				if _, err := io.WriteString(c.conn, text); err != nil {
+					done <- err
+					return
+				}
+				for got := ""; !strings.HasPrefix(got, "354"); got = c.reply() {
+					if strings.Contains(got, "RST") || strings.Contains(got, "EOF") {
+						done <- fmt.Errorf("connection %d: %s", n, got)
+						return
+					}
+				}
+				text = "x\r\n.\r\n"
+			}
+			_, err := io.WriteString(c.conn, text+"QUIT\r\n")
+			done <- err
+		}()
+	}
+	for range conns {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	wait(t, s, "all taken and closed", func(st smtpscript.Stats) bool { return st.Taken == conns*each && st.Open == 0 })
+	taken := s.Taken()
+	for rcpt, n := range taken {
+		if n != 1 {
+			t.Errorf("%s: %d", rcpt, n)
+		}
+	}
+	st := s.Stats()
+	if len(taken) != conns*each || st.MaxOpen != conns || st.ByVerb["MAIL"] != conns*each || len(s.Messages()) != conns*each {
+		t.Errorf("%d recipients, %+v", len(taken), st)
+	}
+}
+
+// Whatever a client sends, the server neither panics nor hangs on to it.
+func FuzzAnyInput(f *testing.F) {
+	f.Add([]byte("EHLO x\r\nMAIL FROM:<a@b.c> SIZE=1\r\nRCPT TO:<\"q\\\">\"@x> NOTIFY=NEVER\r\nDATA\r\n..x\r\n.\r\nQUIT\r\n"), byte(0))
+	f.Add([]byte("EHLO x\r\nAUTH LOGIN\r\n*\r\nAUTH\r\nAUTH PLAIN =\r\nSTARTTLS\r\nx"), byte(3))
+	f.Add([]byte("DATA\n\n\r\n.\r\n \x00\xff\r\n"), byte(15))
+	f.Fuzz(func(t *testing.T, input []byte, flags byte) {
+		cfg := smtpscript.Config{Memory: true, Break: smtpscript.Breakage(flags & 15)}
+		if flags&16 != 0 {
+			cfg.User, cfg.Password = "u", "p"
+		}
+		s, err := smtpscript.Listen(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		conn := s.Pipe()
+		drained := make(chan struct{})
+		go func() {
+			defer close(drained)
+			_, _ = io.Copy(io.Discard, conn) // ends by the close below
+		}()
+		_, _ = conn.Write(input) // the server may have hung up at a QUIT
+		_ = conn.Close()
+		<-drained
+		wait(t, s, "the session's end", func(st smtpscript.Stats) bool { return st.Open == 0 })
+	})
 }

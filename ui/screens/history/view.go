@@ -33,7 +33,7 @@ type View struct {
 	card     fyne.CanvasObject
 	panel    *fyne.Container
 	grid     *widgets.DataGrid
-	search   *widget.Entry
+	search   *widgets.Entry
 	mailing  *widgets.Select
 	outcome  *widgets.Select
 	current  int64

@@ -38,9 +38,9 @@ type editor struct {
 	head     *widgets.Header
 	from     *widgets.Select
 	to       *widgets.Select
-	typed    *widget.Entry
-	subject  *widget.Entry
-	body     *widget.Entry
+	typed    *widgets.Entry
+	subject  *widgets.Entry
+	body     *widgets.Entry
 	format   *widgets.Select
 	files    *fyne.Container
 	strip    *fyne.Container
