@@ -97,7 +97,7 @@ func adviceKey(a post.Account, f *post.Fault) string {
 	case post.CauseNotLoopback:
 		return "advice.not_loopback"
 	case post.CauseNoMechanism:
-		if len(f.Reason.Args) > 0 && f.Reason.Args[0] != "" {
+		if len(f.Reason.Args) > 0 {
 			return "advice.mechanism"
 		}
 		return "advice.no_sign_in"

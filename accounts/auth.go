@@ -78,14 +78,15 @@ func (s *signIn) mechanism() (string, *post.Fault) {
 			return mech, nil
 		}
 	}
-	detail := "the server offers no sign-in"
-	if len(s.hello.ext.Auth) > 0 {
-		detail = "the server offers " + joinWords(s.hello.ext.Auth) + ", not " + joinWords(wanted)
+	f := &post.Fault{
+		Phase: post.PhaseAuth, Cause: post.CauseNoMechanism, Detail: "the server offers no sign-in",
+		Reason: post.Reason{Key: "fault.no_sign_in"},
 	}
-	return "", &post.Fault{
-		Phase: post.PhaseAuth, Cause: post.CauseNoMechanism, Detail: post.CleanReply(detail),
-		Reason: post.Reason{Key: "fault.no_mechanism", Args: []string{joinWords(s.hello.ext.Auth)}},
+	if offer := joinWords(s.hello.ext.Auth); offer != "" {
+		f.Detail = post.CleanReply("the server offers " + offer + ", not " + joinWords(wanted))
+		f.Reason = post.Reason{Key: "fault.no_mechanism", Args: []string{offer}}
 	}
+	return "", f
 }
 
 // preparable reports whether SCRAM's preparation of strings (RFC 8265) takes s.

@@ -118,7 +118,7 @@ type signIn struct {
 func (d *Dialer) begin(a post.Account) *signIn {
 	return &signIn{
 		d: d, a: a, key: guardKey(a), host: hostName(a.Host),
-		session: post.Session{Account: a.ID, Host: a.Host, OpenedAt: d.now().UTC()},
+		session: post.Session{Account: a.ID, Host: a.Host, OpenedAt: d.now().UTC().Truncate(time.Millisecond)},
 	}
 }
 

@@ -173,6 +173,23 @@ func isRingWithoutCollection(err error) bool {
 // systemRing is go-keyring.
 type systemRing struct{}
 
-func (systemRing) Get(service, user string) (string, error) { return keyring.Get(service, user) }
-func (systemRing) Set(service, user, secret string) error   { return keyring.Set(service, user, secret) }
-func (systemRing) Delete(service, user string) error        { return keyring.Delete(service, user) }
+func (systemRing) Get(service, user string) (string, error) {
+	if err := ringReachable(); err != nil {
+		return "", err
+	}
+	return keyring.Get(service, user)
+}
+
+func (systemRing) Set(service, user, secret string) error {
+	if err := ringReachable(); err != nil {
+		return err
+	}
+	return keyring.Set(service, user, secret)
+}
+
+func (systemRing) Delete(service, user string) error {
+	if err := ringReachable(); err != nil {
+		return err
+	}
+	return keyring.Delete(service, user)
+}

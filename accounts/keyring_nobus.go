@@ -7,6 +7,9 @@ import (
 	"os/exec"
 )
 
+// ringReachable has nothing to find out here.
+func ringReachable() error { return nil }
+
 // isRingAbsent reports that the system's keyring program is not there.
 func isRingAbsent(err error) bool {
 	var start *exec.Error

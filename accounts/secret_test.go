@@ -83,27 +83,6 @@ func TestHeldCommandDoesNotRun(t *testing.T) {
 	}
 }
 
-// TestCommandTimesOut: what the command started ends with it.
-func TestCommandTimesOut(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("SKIPPED: this password command is written for a Unix shell")
-	}
-	pidFile := filepath.Join(t.TempDir(), "pid")
-	c := &Command{timeout: 200 * time.Millisecond}
-	_, err := c.Get(t.Context(), command("sleep 600 & echo $! > "+pidFile+"; wait"))
-	wantKey(t, err, post.KindSignIn, keyCommandTimeout)
-	pid, err := os.ReadFile(pidFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	waitGone(t, strings.TrimSpace(string(pid)))
-
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err = NewCommand().Get(ctx, command("echo x"))
-	wantKey(t, err, post.KindCancelled, "")
-}
-
 // ringFunc is a keyring that answers as it is told.
 type ringFunc func() (string, error)
 

@@ -46,6 +46,7 @@ type scanner struct {
 	buf        []byte
 	start, end int   // what is in buf and not yet used
 	err        error // of r; io.EOF at its end
+	half       bool  // a LF may follow that belongs to the last line end
 
 	out   []byte // the cells' text, one after the other
 	ends  []int  // where each ends in out
@@ -89,7 +90,7 @@ func (s *scanner) fill() {
 		s.start = 0
 	}
 	if s.end == len(s.buf) {
-		grown := make([]byte, min(2*len(s.buf), maxRecord+64<<10))
+		grown := make([]byte, min(2*len(s.buf), maxRecord))
 		s.end = copy(grown, s.buf[:s.end])
 		s.buf = grown
 	}
@@ -110,6 +111,7 @@ func (s *scanner) fill() {
 // next returns the next record, io.EOF after the last, or an error of the
 // reader below.
 func (s *scanner) next() (record, error) {
+	s.dropHalf()
 	s.out, s.ends = s.out[:0], s.ends[:0]
 	odd := false
 	for i := 0; ; {
@@ -130,9 +132,6 @@ func (s *scanner) next() (record, error) {
 			case i == 0:
 				return record{}, io.EOF
 			}
-		}
-		if i > maxRecord {
-			return s.giveUp(flawLong)
 		}
 		s.start += i
 		return s.finish(odd), nil
@@ -226,11 +225,25 @@ func (s *scanner) cellEndsAt(i int) bool {
 // lineEnd returns what follows the line end at i: CRLF is one.
 func (s *scanner) lineEnd(i int) int {
 	if c, _ := s.at(i); c == '\r' {
-		if c, ok := s.at(i + 1); ok && c == '\n' {
+		c, ok := s.at(i + 1)
+		if ok && c == '\n' {
 			return i + 2
 		}
+		s.half = !ok && errors.Is(s.stopped(i+1), errLong)
 	}
 	return i + 1
+}
+
+// dropHalf passes over the LF of a CRLF whose CR was the last byte of a record
+// of just maxRecord bytes.
+func (s *scanner) dropHalf() {
+	if !s.half {
+		return
+	}
+	s.half = false
+	if c, ok := s.at(0); ok && c == '\n' {
+		s.start++
+	}
 }
 
 func (s *scanner) finish(odd bool) record {
@@ -252,6 +265,7 @@ func (s *scanner) finish(odd bool) record {
 // giveUp passes over one line and returns it as a record without cells.
 func (s *scanner) giveUp(why flaw) (record, error) {
 	s.row++
+	s.half = false // of the attempt that is given up
 	rec := record{row: s.row, flaw: why}
 	for i := 0; ; i++ {
 		c, ok := s.at(i)

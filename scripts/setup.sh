@@ -145,15 +145,15 @@ if [ "$(id -u)" != 0 ]; then
 	fi
 fi
 
-apt() {
+run_apt() {
 	# shellcheck disable=SC2086
 	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
 		-o Dpkg::Use-Pty=0 "$@" </dev/null
 }
 
-install() {
+install_packages() {
 	# shellcheck disable=SC2086
-	apt install -y --no-install-recommends $packages
+	run_apt install -y --no-install-recommends $packages
 }
 
 # Without package lists apt-get knows no package; with old ones it asks for files that are gone.
@@ -161,16 +161,16 @@ refreshed=
 for package in $packages; do
 	if ! apt-cache show "$package" >/dev/null 2>&1; then
 		echo "Set-up: fetching the list of packages first (apt-get update)."
-		apt update
+		run_apt update || echo "Set-up: that did not work throughout; trying with what there is."
 		refreshed=yes
 		break
 	fi
 done
-if ! install; then
+if ! install_packages; then
 	if [ -z "$refreshed" ]; then
 		echo "Set-up: that failed; the list of packages may be old. Fetching it (apt-get update), then once more."
-		apt update
-		install && refreshed=done
+		run_apt update || echo "Set-up: that did not work throughout; trying with what there is."
+		install_packages && refreshed=done
 	fi
 	if [ "$refreshed" != done ]; then
 		echo "Set-up: apt-get could not install: $packages" >&2

@@ -121,7 +121,7 @@ func (s *Shell) build(lang words.Lang) {
 	s.nav = widgets.NewNavList("Postroom", items, func(id string) { s.Go(screens.Route{Screen: id}) })
 	s.ids.Set("nav", s.nav)
 	s.body = container.NewStack()
-	s.win.SetContent(widgets.NewFrame(s.nav, s.body))
+	s.win.SetContent(container.NewBorder(nil, nil, s.nav, nil, widgets.NewGround(theme.Ground, s.body)))
 	if s.route.Screen == "" {
 		s.route.Screen = screens.Home
 	}
@@ -306,5 +306,5 @@ func (s *Shell) leave() {
 	end()
 }
 
-// hasDisplay reports whether a window can be opened at all.
-func hasDisplay() bool { return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "" }
+// HasDisplay reports whether a window can be opened at all.
+func HasDisplay() bool { return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "" }

@@ -84,7 +84,9 @@ type picking struct {
 }
 
 // Show shows the picker.
-func (p Picker) Show() *Dialog {
+func (p Picker) Show() *Dialog { return p.start().dialog }
+
+func (p Picker) start() *picking {
 	if p.Post == nil {
 		p.Post = fyne.Do
 	}
@@ -121,7 +123,7 @@ func (p Picker) Show() *Dialog {
 		First: first, Width: 680, Tall: true,
 	})
 	k.open(startFolder(p.Folder))
-	return k.dialog
+	return k
 }
 
 func (k *picking) title() string {

@@ -1,0 +1,162 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	senders "postroom/accounts"
+	"postroom/post"
+	"postroom/storage"
+)
+
+// Saver stores accounts with their passwords. Its calls may wait for the
+// keyring, up to half a minute: none of them runs on the user interface's
+// goroutine.
+type Saver struct {
+	Ledger  *storage.Ledger
+	Secrets senders.Secrets
+	Log     *slog.Logger
+}
+
+// Save stores what the form says: as a new account when id is 0. The password
+// goes into the keyring first, under ref (see senders.NewSecretRef), and the row
+// is stored only when it is there; when the row cannot be stored the password is
+// taken out again. So either everything is kept or nothing is.
+//
+// One ref serves all tries of one form: a keyring that waited for its user may
+// keep the password after Save has given up, and the next try then replaces it;
+// Forget takes it out. Errors: Problems for the fields; post.KindSignIn for the
+// keyring; post.KindConflict for a name that is taken.
+func (s Saver) Save(ctx context.Context, id int64, f Form, ref string) (post.Account, error) {
+	var old post.Account
+	if id != 0 {
+		var err error
+		if old, err = s.Ledger.Account(ctx, id); err != nil {
+			return old, err
+		}
+	}
+	a, wrong := f.account(&old)
+	if len(wrong) > 0 {
+		return old, wrong
+	}
+	if err := s.nameIsFree(ctx, &a); err != nil {
+		return old, err
+	}
+	if f.DropCA {
+		a.CA = nil
+	}
+	if f.CAPath != "" {
+		ca, err := readCA(f.CAPath)
+		if err != nil {
+			return old, err
+		}
+		a.CA = ca
+	}
+	fresh := a.Secret == post.SecretKeyring && f.Password != ""
+	if fresh {
+		a.SecretRef = ref
+		if err := s.Secrets.Set(ctx, a, f.Password); err != nil {
+			return old, err
+		}
+	}
+	// From here on it is a matter of milliseconds and must not end half way.
+	ctx = context.WithoutCancel(ctx)
+	var err error
+	if id == 0 {
+		a, err = s.Ledger.CreateAccount(ctx, a)
+	} else {
+		err = s.Ledger.UpdateAccount(ctx, a)
+	}
+	if err != nil {
+		if fresh {
+			s.Forget(ctx, a.SecretRef)
+		}
+		return old, err
+	}
+	if old.SecretRef != "" && old.SecretRef != a.SecretRef {
+		s.Forget(ctx, old.SecretRef)
+	}
+	return a, nil
+}
+
+// nameIsFree tells a taken name before the keyring is asked for anything.
+func (s Saver) nameIsFree(ctx context.Context, a *post.Account) error {
+	other, err := s.Ledger.AccountByName(ctx, a.Name)
+	switch {
+	case post.KindOf(err) == post.KindNotFound:
+		return nil
+	case err != nil:
+		return err
+	case other.ID != a.ID:
+		return Problems{{FieldName, post.Reason{Key: "accounts.wrong.name_taken", Args: []string{other.Name}}}}
+	}
+	return nil
+}
+
+// Forget takes a password out of the keyring. That it stays there is no harm to
+// anything that is stored, so it is only logged.
+func (s Saver) Forget(ctx context.Context, ref string) {
+	if ref == "" {
+		return
+	}
+	if err := s.Secrets.Delete(ctx, post.Account{Secret: post.SecretKeyring, SecretRef: ref}); err != nil {
+		s.Log.Warn("take a password out of the keyring", "err", err)
+	}
+}
+
+// errKept says that an account is gone but its password is not.
+var errKept = errors.New("the password is still in the keyring")
+
+// Remove removes an account, then its password. An error that wraps errKept
+// means that the account itself is gone.
+func (s Saver) Remove(ctx context.Context, id int64) error {
+	a, err := s.Ledger.Account(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := s.Ledger.RemoveAccount(ctx, id); err != nil {
+		return err
+	}
+	if a.Secret != post.SecretKeyring {
+		return nil
+	}
+	if err := s.Secrets.Delete(ctx, a); err != nil {
+		return errors.Join(errKept, err)
+	}
+	return nil
+}
+
+// Confirm lets a password command that came with a restored or copied ledger
+// run again. command is what the user was shown: if it has changed since, that
+// is a post.KindConflict.
+func (s Saver) Confirm(ctx context.Context, id int64, command string) error {
+	a, err := s.Ledger.Account(ctx, id)
+	if err != nil {
+		return err
+	}
+	if a.PasswordCommand != command {
+		return &post.Error{Kind: post.KindConflict, Op: "confirm the command", Message: "the command was changed meanwhile; look at it again"}
+	}
+	a.CommandHeld = false
+	return s.Ledger.UpdateAccount(ctx, a)
+}
+
+// keyringTrouble returns what stands between the user and a stored password:
+// the catalogue keys of the ways out. ok is false when err is about something
+// else.
+func keyringTrouble(err error) (advice string, ok bool) {
+	var e *post.Error
+	if !errors.As(err, &e) || e.Kind != post.KindSignIn {
+		return "", false
+	}
+	switch e.Reason.Key {
+	case "keyring.locked", "keyring.waiting":
+		return "accounts.keyring.unlock", true
+	case "keyring.absent", "keyring.none", "keyring.failed":
+		return "accounts.keyring.absent", true
+	case "keyring.too_big":
+		return "advice.short_password", true
+	}
+	return "", false
+}
