@@ -259,6 +259,11 @@ func lost(e Event) Verdict {
 		return Verdict{Fate: Keep, Link: Abort}
 	case e.Cause == post.CauseTimeout: // 42
 		return Verdict{Fate: Defer, Link: Abort, Strike: strike("connection", 2, Wait), Reason: because("delivery.timeout")}
+	case e.Phase == post.PhaseRCPT || e.Phase == post.PhaseDATA:
+		// 41, 57: charged from RCPT on, so that an address at which the server
+		// always hangs up waits, and in the end expires, instead of coming back
+		// for ever.
+		return Verdict{Fate: Defer, Link: Abort, Strike: strike("connection", 2, Wait), Reason: because("delivery.connection")}
 	default: // 41, 57
 		return Verdict{Fate: Keep, Link: Abort, Strike: strike("connection", 2, Wait), Reason: because("account.connection")}
 	}
@@ -268,18 +273,18 @@ func lost(e Event) Verdict {
 // account, whatever their class: too fast, too many, not allowed.
 func aboutUs(e Event) (Verdict, bool) {
 	code, enhanced, text := e.Reply.Code, e.Reply.Enhanced, strings.ToLower(e.Reply.Text)
+	link := Reset
+	if code == 421 {
+		link = Drop
+	}
 	switch {
 	case quotaReply(code, enhanced, text): // 19
-		return Verdict{Fate: Keep, Link: Reset, Account: Wait, Schedule: Quota, Reason: because("account.quota")}, true
+		return Verdict{Fate: Keep, Link: link, Account: Wait, Schedule: Quota, Reason: because("account.quota")}, true
 	case senderReply(e.Phase, code, enhanced, text): // 20, 61
 		return Verdict{Fate: Keep, Link: Reset, Account: Stop, Reason: because("account.sender")}, true
 	case code == 530 || code == 538: // 15
 		return Verdict{Fate: Keep, Link: Drop, Account: Stop, Reason: because("account.settings")}, true
 	case rateReply(code, enhanced, text): // 18, 58
-		link := Reset
-		if code == 421 {
-			link = Drop
-		}
 		v := Verdict{Fate: Keep, Link: link, Account: Wait, Schedule: Rate, Reason: because("account.rate")}
 		if e.Phase == post.PhaseDot && code == 421 { // 59
 			v.Fate = Defer
@@ -305,7 +310,15 @@ func quotaReply(code int, enhanced, text string) bool {
 	case "5.3":
 		return hasAny(text, "daily", "quota", "limit exceeded", "sending limit")
 	}
-	if code/100 != 4 && code/100 != 5 {
+	switch code / 100 {
+	case 4:
+	case 5:
+		// "Slow down" as 5yz is no reason to fail anybody. Sizes have limits too.
+		if !hasAny(text, "size", "mailbox", "storage", "too large", "too big") &&
+			hasAny(text, "limit exceeded", "rate exceeded", "sending rate", "too many messages", "quotaexceeded", "recipient rate") {
+			return true
+		}
+	default:
 		return false
 	}
 	return hasAny(text, "daily sending", "daily limit", "daily user sending", "sending limit", "sending quota",
@@ -360,9 +373,7 @@ func judgeMAIL(e Event) Verdict {
 		return Verdict{Fate: Fail, Link: Reset, Reason: because("delivery.too_large")}
 	case d == "6.7": // 22
 		return Verdict{Fate: Fail, Link: Reset, Reason: because("delivery.smtputf8")}
-	case e.Attempts >= 2: // 22: others got through in between, this one never did
-		return Verdict{Fate: Fail, Link: Reset, Reason: because("delivery.refused")}
-	default: // 22: not about the recipient
+	default: // 22: not about the recipient, however often it was tried
 		return Verdict{Fate: Defer, Link: Reset, Strike: strike("mail-5xx", 3, Stop), Reason: because("account.refused")}
 	}
 }

@@ -111,6 +111,15 @@ func (e *Env) T(key string, args ...any) string { return e.Words.T(key, args...)
 // Now returns the time in the user's zone.
 func (e *Env) Now() time.Time { return e.Clock.Now().In(e.Zone) }
 
+// Short cuts a name to so many characters, for places that cannot grow.
+func Short(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}
+
 // Load runs work off the user interface's goroutine and hands its result to
 // done on it, unless ctx has ended by then. For work that may take longer than
 // a blink use ui/task, which shows progress.

@@ -161,7 +161,7 @@ func (f *Form) account(old *post.Account) (post.Account, Problems) {
 		bad(FieldEmail, "accounts.wrong.email")
 	}
 	if a.Name == "" {
-		bad(FieldName, "accounts.wrong.name")
+		a.Name = a.Email
 	}
 	if a.Host == "" || strings.ContainsAny(a.Host, " /@") {
 		bad(FieldHost, "accounts.wrong.host")

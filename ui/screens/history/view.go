@@ -7,7 +7,6 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
-	"fyne.io/fyne/v2/widget"
 
 	"postroom/assets/icons"
 	"postroom/assets/theme"
@@ -55,8 +54,8 @@ func New(env *screens.Env) *View {
 		body: container.NewStack(), panel: container.NewStack(),
 	}
 	v.grid = widgets.NewDataGrid(env.Words,
-		widgets.Column{Key: "recipient", Title: env.T("history.column.recipient"), Width: 220, Grow: 2},
-		widgets.Column{Key: "mailing", Title: env.T("history.column.mailing"), Width: 150, Grow: 1},
+		widgets.Column{Key: "recipient", Title: env.T("history.column.recipient"), Width: 260, Grow: 4},
+		widgets.Column{Key: "mailing", Title: env.T("history.column.mailing"), Width: 120, Grow: 1},
 		widgets.Column{Key: "outcome", Title: env.T("history.column.outcome"), Width: 110},
 		widgets.Column{Key: "when", Title: env.T("history.column.when"), Width: 110},
 		widgets.Column{Key: "account", Title: env.T("history.column.account"), Width: 90},
@@ -158,7 +157,7 @@ func (v *View) fill(m *Model, err error) {
 	if v.current == 0 && len(m.Rows) > 0 {
 		v.onCurrent(m.Rows[0].ID)
 	}
-	v.body.Objects = []fyne.CanvasObject{widgets.Columns(theme.Gap, []float32{634, 400}, v.card, v.panel)}
+	v.body.Objects = []fyne.CanvasObject{widgets.Columns(theme.Gap, []float32{660, 380}, v.card, v.panel)}
 	v.root.Refresh()
 }
 

@@ -109,7 +109,7 @@ func (v *View) running(m *Model) fyne.CanvasObject {
 
 func (v *View) mailing(r Running) fyne.CanvasObject {
 	w := v.env.Words
-	title := []fyne.CanvasObject{widgets.NewStrong(r.Name).Cutting(), widgets.NewPill(r.State, widgets.MailingTone(r.MailingState))}
+	title := []fyne.CanvasObject{widgets.NewStrong(screens.Short(r.Name, 60)), widgets.NewPill(r.State, widgets.MailingTone(r.MailingState))}
 	if r.Rehearsal {
 		title = append(title, widgets.NewPill(w.T("mailing.kind.rehearsal"), theme.Quiet))
 	}
@@ -176,7 +176,7 @@ func (v *View) needs(m *Model) fyne.CanvasObject {
 		}
 		b := widgets.NewButton(widgets.Normal, n.Button, func() { v.env.Go(n.Go) })
 		texts := widgets.Columns(12, []float32{1, 1}, widgets.NewText(n.What).Cutting(), widgets.NewQuiet(n.Why).Cutting())
-		rows = append(rows, widgets.HStack(12, widgets.FixedWidth(20, widgets.NewStrong(mark).Toned(tone)), widgets.Grow(texts), b), widgets.NewDivider())
+		rows = append(rows, widgets.HStack(12, widgets.FixedWidth(20, widgets.NewStrong(mark).Toned(tone)), widgets.Grow(texts), widgets.FixedWidth(92, b)), widgets.NewDivider())
 	}
 	return widgets.NewCard(v.env.T("home.needs_you"), nil, widgets.VStack(8, rows...))
 }

@@ -106,7 +106,7 @@ func (p *detailPage) head(d *Detail) fyne.CanvasObject {
 			env.Go(screens.Route{Screen: screens.Outbox, States: []post.State{post.StateUncertain}})
 		}))
 	}
-	h := widgets.NewHeader(d.Name, nil, buttons...)
+	h := widgets.NewHeader(screens.Short(d.Name, titleRunes), nil, buttons...)
 	state, tone := d.State, widgets.MailingTone(d.MailingState)
 	if d.Kind == post.Rehearsal {
 		state = env.T("mailing.kind.rehearsal") + " · " + state

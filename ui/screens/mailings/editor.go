@@ -23,6 +23,7 @@ import (
 const (
 	settle     = 300 * time.Millisecond
 	checkAfter = 900 * time.Millisecond
+	titleRunes = 44
 )
 
 // editor is the composer: what is written at the left, what a recipient gets at
@@ -72,7 +73,7 @@ func newEditor(v *View, d post.Draft) *editor {
 	env.IDs.Set("compose.rehearse", rehearse)
 	env.IDs.Set("compose.send", send)
 	env.IDs.Set("compose.back", back)
-	e.head = widgets.NewHeader(draftName(env.Words, d), nil, back, rehearse, send)
+	e.head = widgets.NewHeader(screens.Short(draftName(env.Words, d), titleRunes), nil, back, rehearse, send)
 	e.from = widgets.NewSelect(nil, func(string) { e.onFrom() })
 	e.to = widgets.NewSelect(nil, func(string) { e.onTo() })
 	e.typed = widgets.NewEntry()
@@ -93,7 +94,7 @@ func newEditor(v *View, d post.Draft) *editor {
 	e.typed.OnChanged = func(s string) { e.edit(func() { e.draft.To = parseTo(s) }) }
 	e.subject.OnChanged = func(s string) {
 		e.edit(func() { e.draft.Content.Subject = s })
-		e.head.SetTitle(draftName(env.Words, e.draft))
+		e.head.SetTitle(screens.Short(draftName(env.Words, e.draft), titleRunes))
 	}
 	e.body.OnChanged = func(s string) { e.edit(func() { e.draft.Content.Body = s }) }
 	return e
@@ -495,7 +496,7 @@ func (e *editor) showSample(s *Sample, err error) {
 		name = s.Recipient.Address
 	}
 	if s.Total > 0 {
-		name = env.T("composer.person_of", name, s.Index, s.Total)
+		name += "  ·  " + env.T("composer.person_of", s.Index, s.Total)
 	} else {
 		name = env.T("composer.example", name)
 	}

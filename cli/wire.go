@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"postroom/accounts"
+	"postroom/mailer"
+	"postroom/post"
+	"postroom/practice"
+	"postroom/storage"
+)
+
+// practiceFolder is where caught rehearsals lie, below the data folder.
+const practiceFolder = "practice"
+
+// PracticeDir returns the folder of a data folder in which rehearsals are
+// caught; practice.Path finds a message in it.
+func PracticeDir(data string) string { return filepath.Join(data, practiceFolder) }
+
+// MailerOptions connects a mailer to the accounts of this computer and to the
+// practice trap, with the retry policy of the ledger's settings and the scale
+// of POSTROOM_WAIT_SCALE (post.KindInvalid when that is not between 0.0001 and
+// 1). stop closes the trap, if it was opened, once the mailer has ended.
+func MailerOptions(ctx context.Context, l *storage.Ledger, secrets accounts.Secrets, clock post.Clock, log *slog.Logger) (opt mailer.Options, stop func() error, err error) {
+	scale, err := waitScale(os.Getenv("POSTROOM_WAIT_SCALE"))
+	if err != nil {
+		return mailer.Options{}, nil, err
+	}
+	hours, err := l.Setting(ctx, settingDeadline, "")
+	if err != nil {
+		return mailer.Options{}, nil, err
+	}
+	policy := mailer.DefaultPolicy
+	if n, err := strconv.Atoi(hours); err == nil {
+		policy.Deadline = time.Duration(n) * time.Hour
+	}
+	d := &accounts.Dialer{Secrets: secrets, Clock: clock, Log: log}
+	r := &rehearsals{dir: PracticeDir(l.Dir()), clock: clock, log: log}
+	return mailer.Options{Clock: clock, Log: log, Dial: d.Dial, Trap: r.open, Policy: policy, WaitScale: scale}, r.close, nil
+}
+
+// waitScale reads POSTROOM_WAIT_SCALE; 0 is not set.
+func waitScale(s string) (float64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(f >= 0.0001 && f <= 1) { // NaN is refused too
+		return 0, usage("POSTROOM_WAIT_SCALE is a number from 0.0001 to 1, not %q", s)
+	}
+	return f, nil
+}
+
+// rehearsals opens the practice trap when the first rehearsal is due.
+type rehearsals struct {
+	dir   string
+	clock post.Clock
+	log   *slog.Logger
+
+	mu   sync.Mutex
+	trap *practice.Trap
+}
+
+func (r *rehearsals) open(ctx context.Context) (mailer.Trap, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.trap == nil {
+		// It must outlive the order to stop: what is past its dot wants an answer.
+		t, err := practice.Start(context.WithoutCancel(ctx), practice.Options{Dir: r.dir, Log: r.log})
+		if err != nil {
+			return mailer.Trap{}, err
+		}
+		r.trap = t
+	}
+	d := &accounts.Dialer{Secrets: trapSecret(r.trap.Secret()), Clock: r.clock, Log: r.log}
+	return mailer.Trap{Account: r.trap.Account(), Dial: d.Dial}, nil
+}
+
+func (r *rehearsals) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.trap == nil {
+		return nil
+	}
+	return r.trap.Close()
+}
+
+// trapSecret is the password of one run of the trap; it lives in memory only.
+type trapSecret string
+
+var _ accounts.Secrets = trapSecret("")
+
+// Get returns the password.
+func (s trapSecret) Get(context.Context, post.Account) (string, error) { return string(s), nil }
+
+// Set is never called: the trap makes its own.
+func (trapSecret) Set(context.Context, post.Account, string) error {
+	return post.Errorf(post.KindConflict, "password", "the practice trap makes its own password")
+}
+
+// Delete has nothing to forget.
+func (trapSecret) Delete(context.Context, post.Account) error { return nil }
+
+// reasonPractice marks the account whose only use is to give rehearsals a
+// sender where there is no other.
+const reasonPractice = "account.practice"
+
+// isPractice knows the account that only rehearses. It is paused for good, so
+// that nothing can ever leave through it.
+func isPractice(x post.Account) bool {
+	return x.Hold == post.AccountPaused && x.Reason.Key == reasonPractice
+}

@@ -1,0 +1,201 @@
+package accounts
+
+import (
+	"context"
+	"slices"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+
+	"postroom/assets/theme"
+	"postroom/post"
+	"postroom/ui/widgets"
+)
+
+// panel shows the account that is looked at. Its widgets are made once, so that
+// a change of numbers takes the focus from nobody.
+type panel struct {
+	view      *View
+	card      fyne.CanvasObject
+	content   *fyne.Container
+	name      *widgets.Text
+	email     *widgets.Text
+	state     *widgets.Pill
+	why       *widgets.Text
+	raw       *widgets.Text
+	held      *fyne.Container
+	command   *widgets.Text
+	facts     *fyne.Container
+	limits    *fyne.Container
+	steps     *widgets.StepList
+	result    *widgets.Text
+	test      *widgets.Button
+	hold      *widgets.Button
+	buttons   []*widgets.Button // all but test
+	shown     *Panel
+	leaveTest context.CancelFunc
+}
+
+func newPanel(v *View) *panel {
+	env := v.env
+	p := &panel{
+		view: v, name: widgets.NewStrong("").Cutting(), email: widgets.NewSmall("").Cutting(), state: widgets.NewPill("", theme.Quiet),
+		why: widgets.NewText("").Wrapping(), raw: widgets.NewCode("").Toned(theme.Quiet).Wrapping(),
+		command: widgets.NewCode("").Wrapping(), facts: widgets.VStack(6), limits: widgets.VStack(10),
+		steps: widgets.NewStepList(env.Words), result: widgets.NewText("").Wrapping(),
+	}
+	edit := widgets.NewButton(widgets.Link, env.T("action.edit"), v.onEdit)
+	remove := widgets.NewButton(widgets.Danger, env.T("action.remove"), v.onRemove)
+	confirm := widgets.NewButton(widgets.Normal, env.T("accounts.command.confirm"), v.onConfirm)
+	p.test = widgets.NewButton(widgets.Normal, env.T("accounts.test_connection"), v.onTest)
+	p.hold = widgets.NewButton(widgets.Normal, env.T("action.pause"), v.onHold)
+	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold}
+	env.IDs.Set("accounts.test", p.test)
+	env.IDs.Set("accounts.edit", edit)
+	env.IDs.Set("accounts.pause", p.hold)
+	env.IDs.Set("accounts.remove", remove)
+	env.IDs.Set("accounts.confirm", confirm)
+	p.held = widgets.VStack(8, widgets.NewText(env.T("accounts.command.held")).Wrapping(), p.command, widgets.HStack(0, confirm))
+	p.content = widgets.VStack(14,
+		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, edit), p.email),
+		widgets.VStack(4, p.why, p.raw), p.held,
+		p.limits, widgets.NewDivider(), p.facts, widgets.NewDivider(),
+		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), p.result, p.steps)
+	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.held, p.result, p.steps} {
+		o.Hide()
+	}
+	p.card = widgets.NewCard("", nil, container.NewVScroll(p.content))
+	return p
+}
+
+// show takes over what was loaded.
+func (p *panel) show(m *Panel) {
+	old := p.shown
+	p.shown = m
+	p.name.SetText(m.Account.Name)
+	p.email.SetText(m.Account.Email)
+	p.state.Set(m.State, widgets.AccountTone(m.StateKey))
+	set(p.why, m.Why)
+	set(p.raw, m.Raw)
+	tone := theme.Plain
+	if m.StateKey == post.AccountStopped {
+		tone = theme.Bad
+	}
+	p.why.SetTone(tone)
+	p.command.SetText(m.Command)
+	p.held.Hidden = m.Command == ""
+	kind, word := widgets.Normal, "action.pause"
+	if m.Account.Hold != "" {
+		word = "action.resume"
+		if m.StateKey == post.AccountStopped {
+			kind = widgets.Primary
+		}
+	}
+	if text := p.view.env.T(word); p.hold.Text != text || p.hold.Kind != kind {
+		p.hold.Kind = kind
+		p.hold.SetText(text)
+	}
+	if old == nil || !slices.Equal(old.Facts, m.Facts) {
+		p.showFacts(m.Facts)
+	}
+	if old == nil || !slices.Equal(old.Limits, m.Limits) || old.StateKey != m.StateKey {
+		p.showLimits(m)
+	}
+	p.content.Refresh()
+}
+
+// set shows a text, or takes its room away.
+func set(t *widgets.Text, s string) {
+	t.SetText(s)
+	t.Hidden = s == ""
+}
+
+func (p *panel) showFacts(facts []Fact) {
+	p.facts.RemoveAll()
+	for _, f := range facts {
+		p.facts.Add(widgets.HStack(10, widgets.FixedWidth(110, widgets.NewQuiet(f.Name)), widgets.Grow(widgets.NewText(f.Value).Cutting())))
+	}
+}
+
+func (p *panel) showLimits(m *Panel) {
+	p.limits.RemoveAll()
+	tone := theme.Blue
+	if m.StateKey == post.AccountStopped {
+		tone = theme.Bad
+	}
+	for _, l := range m.Limits {
+		row := widgets.VStack(6, widgets.HStack(8, widgets.Grow(widgets.NewText(l.Name).Cutting()), widgets.NewQuiet(l.Text)))
+		if l.Total > 0 {
+			row.Add(widgets.NewMeter(l.Total, widgets.Segment{Value: l.Used, Tone: tone, Name: p.view.env.T("home.count.taken")}))
+		}
+		p.limits.Add(row)
+	}
+}
+
+// busy takes the buttons out of reach while something is stored.
+func (p *panel) busy(on bool) {
+	for _, b := range append(p.buttons, p.test) {
+		if on {
+			b.Disable()
+		} else {
+			b.Enable()
+		}
+	}
+}
+
+func (p *panel) testBegun(steps []Step) {
+	p.test.SetText(p.view.env.T("action.stop"))
+	p.result.SetTone(theme.Quiet)
+	set(p.result, p.view.env.T("accounts.testing"))
+	p.showSteps(steps)
+}
+
+func (p *panel) testEnding() {
+	p.test.Disable()
+	p.test.SetText(p.view.env.T("progress.cancelling"))
+}
+
+// testEnded shows what was found; err is not nil when the test was ended.
+func (p *panel) testEnded(steps []Step, err error) {
+	env := p.view.env
+	p.test.Enable()
+	p.test.SetText(env.T("accounts.test_connection"))
+	failed := slices.ContainsFunc(steps, func(s Step) bool { return !s.OK })
+	switch {
+	case err != nil:
+		p.result.SetTone(theme.Quiet)
+		set(p.result, env.T("accounts.test.stopped"))
+		steps = nil
+	case failed:
+		p.result.SetTone(theme.Bad)
+		set(p.result, env.T("accounts.test.failed"))
+	default:
+		p.result.SetTone(theme.Good)
+		set(p.result, env.T("accounts.test.ok"))
+	}
+	p.showSteps(steps)
+}
+
+func (p *panel) clearSteps() {
+	set(p.result, "")
+	p.showSteps(nil)
+}
+
+func (p *panel) showSteps(steps []Step) {
+	all := make([]widgets.Step, len(steps))
+	for i, s := range steps {
+		state := widgets.StepFailed
+		switch {
+		case s.Waiting:
+			state = widgets.StepWaiting
+		case s.Skipped:
+			state = widgets.StepSkipped
+		case s.OK:
+			state = widgets.StepOK
+		}
+		all[i] = widgets.Step{Title: s.Title, State: state, Detail: s.Detail, Advice: s.Advice}
+	}
+	p.steps.Set(all...)
+	p.steps.Hidden = len(all) == 0
+	p.content.Refresh()
+}
