@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 	_ "time/tzdata" // time zones by name also where the system has none
@@ -23,7 +22,6 @@ import (
 	"postroom/cli"
 	"postroom/mailer"
 	"postroom/post"
-	"postroom/practice"
 	"postroom/storage"
 	"postroom/ui"
 )
@@ -67,16 +65,15 @@ func show(ctx context.Context, instance *ui.Instance, ledger *storage.Ledger, lo
 	}
 	secrets := accounts.NewStore()
 	dialer := &accounts.Dialer{Secrets: secrets, Log: log}
-	folder := filepath.Join(ledger.Dir(), "practice")
-	trap := &rehearsal{dir: folder, log: log}
-	defer trap.close()
-	mail := mailer.Serve(ctx, ledger, mailer.Options{
-		Log: log, Dial: dialer.Dial, Trap: trap.open, WaitScale: cli.WaitScale(), Policy: cli.RetryPolicy(ctx, ledger),
-	})
+	opt, closeTrap, err := cli.MailerOptions(ctx, ledger, secrets, post.SystemClock{}, log)
+	if err != nil {
+		return err
+	}
+	mail := mailer.Serve(ctx, ledger, opt)
 	shell := ui.New(ui.Deps{
 		App: app.NewWithID("app.postroom.desktop"), Ledger: ledger, Mail: mail, Secrets: secrets,
 		Doctor:   func(ctx context.Context, a post.Account) accounts.Report { return dialer.Test(ctx, a) },
-		Practice: folder, Clock: post.SystemClock{}, Zone: time.Local, Log: log, Post: fyne.Do, Lang: lang, Theme: mode,
+		Practice: cli.PracticeDir(ledger.Dir()), Clock: post.SystemClock{}, Zone: time.Local, Log: log, Post: fyne.Do, Lang: lang, Theme: mode,
 	})
 	go instance.Serve(shell.Raise)
 	stop := make(chan os.Signal, 2)
@@ -90,7 +87,7 @@ func show(ctx context.Context, instance *ui.Instance, ledger *storage.Ledger, lo
 	}()
 	shell.Run()
 	<-mail.Stop()
-	return nil
+	return closeTrap()
 }
 
 // style reads the settings that the window needs before it opens.
@@ -105,33 +102,4 @@ func style(ctx context.Context, l *storage.Ledger) (words.Lang, theme.Mode, erro
 	}
 	mode, err := l.Setting(ctx, "theme", string(theme.System))
 	return words.Lang(lang), theme.Mode(mode), err
-}
-
-// rehearsal opens the practice trap when the first rehearsal is due, and keeps
-// it for the process's life.
-type rehearsal struct {
-	dir  string
-	log  *slog.Logger
-	trap *practice.Trap
-}
-
-func (r *rehearsal) open(ctx context.Context) (mailer.Trap, error) {
-	if r.trap == nil {
-		t, err := practice.Start(context.WithoutCancel(ctx), practice.Options{Dir: r.dir, Log: r.log})
-		if err != nil {
-			return mailer.Trap{}, err
-		}
-		r.trap = t
-	}
-	d := &accounts.Dialer{Secrets: accounts.Fixed(r.trap.Secret()), Log: r.log}
-	return mailer.Trap{Account: r.trap.Account(), Dial: d.Dial}, nil
-}
-
-func (r *rehearsal) close() {
-	if r.trap == nil {
-		return
-	}
-	if err := r.trap.Close(); err != nil {
-		r.log.Error("close the practice server", "err", err)
-	}
 }

@@ -54,7 +54,8 @@ type lane struct {
 	open    bool   // its envelope is accepted: 354 was read
 	results []storage.Result
 	noted   []noted
-	entries int // of the mark in this window
+	tripped bool // a mailing was paused by its breaker: what is claimed goes back
+	entries int  // of the mark in this window
 	window  int
 	pace    time.Duration // smoothed time per message
 	lastDot time.Time
@@ -95,7 +96,13 @@ func (ln *lane) run(ctx context.Context) {
 // step brings the current job one step further.
 func (ln *lane) step(ctx context.Context) error {
 	j := ln.jobs[0]
-	if !ln.open {
+	if ln.open {
+		// The envelope went ahead with the last message; what that message's
+		// reply did to the account, or the user's word, still holds for this one.
+		if ctx.Err() != nil || !ln.s.usable(ln.m.clock.Now()) {
+			return errStopped
+		}
+	} else {
 		if !ln.mayStart(ctx, j) {
 			return errStopped
 		}
@@ -125,11 +132,10 @@ func (ln *lane) mayStart(ctx context.Context, j *job) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	if !j.taken.IsZero() {
-		ok, _ := ln.s.ready(ln.m.clock.Now())
-		return ok
-	}
 	now := ln.m.clock.Now()
+	if !j.taken.IsZero() { // its place in the quota is kept
+		return ln.s.usable(now)
+	}
 	if !ln.s.take(now) {
 		return false
 	}
@@ -163,11 +169,16 @@ func (ln *lane) fill(ctx context.Context) error {
 		Kind: ln.s.kind, Account: ln.s.id, Claim: ln.claim, N: n, After: ln.s.turn(), Deadline: ln.m.opt.Policy.Deadline,
 	})
 	if err != nil {
-		ln.m.trouble(err)
+		if ctx.Err() == nil {
+			ln.m.trouble(err)
+		}
 		return errors.Join(errStopped, err)
 	}
 	for i := range got {
 		if err := ln.render(ctx, got[i]); err != nil {
+			for _, d := range got[i+1:] { // to be given back
+				ln.jobs = append(ln.jobs, &job{d: d, live: d.Kind == post.Live})
+			}
 			return err
 		}
 	}
@@ -194,9 +205,12 @@ func (ln *lane) render(ctx context.Context, d post.Delivery) error {
 		ln.m.log.Warn("write the progress mark", "err", merr)
 	}
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || ledgerTrouble(err) { // no fault of the message
 			ln.jobs = append(ln.jobs, j)
-			return ctx.Err()
+			if ctx.Err() == nil {
+				ln.m.trouble(err)
+			}
+			return errors.Join(errStopped, err)
 		}
 		ln.m.log.Error("a message cannot be built", "delivery", d.ID, "err", err)
 		ln.settle(j, Event{Phase: post.PhaseRender, Cause: post.CauseLocal, Reason: reasonOf(err)}, post.StateClaimed)
@@ -204,6 +218,17 @@ func (ln *lane) render(ctx context.Context, d post.Delivery) error {
 	}
 	ln.jobs = append(ln.jobs, j)
 	return nil
+}
+
+// ledgerTrouble reports that the ledger could not be read, which must not fail
+// a recipient.
+func ledgerTrouble(err error) bool {
+	for _, e := range []error{storage.ErrBusy, storage.ErrFull, storage.ErrCorrupt, storage.ErrReadOnly} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 func reasonOf(err error) post.Reason {
@@ -242,7 +267,9 @@ func (ln *lane) connect(ctx context.Context) error {
 	s := conn.Session
 	s.Account, s.OpenedAt = ln.s.id, now
 	if ln.session, err = ln.m.ledger.AddSession(ctx, s); err != nil {
-		ln.m.trouble(err)
+		if ctx.Err() == nil {
+			ln.m.trouble(err)
+		}
 		ln.drop()
 		return errStopped
 	}
@@ -357,7 +384,9 @@ func (ln *lane) committed() {
 	ln.entries = 0
 	for i := range ln.noted {
 		n := &ln.noted[i]
-		if ids := ln.s.note(context.Background(), n.v, &n.d); len(ids) > 0 {
+		ids, paused := ln.s.note(context.Background(), n.v, &n.d)
+		ln.tripped = ln.tripped || paused
+		if len(ids) > 0 {
 			ln.m.keep(context.Background(), "take refusals back", func(ctx context.Context) error {
 				return ln.m.ledger.TakeBack(ctx, ids)
 			})

@@ -184,6 +184,7 @@ func (m *Mailer) Run(ctx context.Context, p RunParams) error {
 		return err
 	}
 	run, stop := context.WithCancel(ctx)
+	context.AfterFunc(m.hard, stop)
 	err = m.schedule(run, p)
 	stop()
 	m.wg.Wait()

@@ -21,10 +21,12 @@ type sender struct {
 	mu      sync.Mutex
 	acct    post.Account
 	gen     int // rises with each change made here, so that an older read is not taken over it
+	writing int // changes made here that are not in the ledger yet
 	quota   quota
 	strikes map[string]int
 	lanes   map[*lane]bool
 	fewer   int       // connections given up because the server wants fewer
+	waitFor Schedule  // of the account's present wait
 	free    time.Time // when the quota allows the next attempt; zero: not asked
 	after   int64     // the mailing served last
 	recent  []bool    // of the last messages past the dot, whether each ended uncertain
@@ -73,7 +75,7 @@ func (s *sender) generation() int {
 func (s *sender) update(a post.Account, gen int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if gen != s.gen {
+	if gen != s.gen || s.writing > 0 {
 		return
 	}
 	if s.acct.Hold != "" && a.Hold == "" { // released by the user: a clean slate
@@ -82,6 +84,25 @@ func (s *sender) update(a post.Account, gen int) {
 	s.acct = a
 	s.quota.limits = a.Limits
 	s.free = time.Time{}
+}
+
+// keep writes a change made here; the caller has raised gen and writing with it.
+// What was read from the ledger before the write ended is not taken over.
+func (s *sender) keep(ctx context.Context, what string, write func(context.Context) error) {
+	if s.id != 0 {
+		s.m.keep(ctx, what, write)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gen++
+	s.writing--
+}
+
+// usable reports whether nothing but the quota keeps the account from sending.
+func (s *sender) usable(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.acct.Hold == "" && !s.acct.Until.After(now)
 }
 
 // ready reports whether the account may be used now, and if not, when it may
@@ -192,14 +213,17 @@ func (s *sender) success(ctx context.Context, mailing int64) {
 	s.after = mailing
 	delete(s.content, mailing)
 	s.noteLocked(false)
-	waited := s.acct.WaitStep > 0
+	// A message that was under way when the server said "slow down" does not
+	// take that back.
+	waited := s.acct.WaitStep > 0 && (s.waitFor == Usual || !s.acct.Until.After(s.m.clock.Now()))
 	if waited {
 		s.acct.WaitStep, s.acct.Until, s.acct.Reason = 0, time.Time{}, post.Reason{}
 		s.gen++
+		s.writing++
 	}
 	s.mu.Unlock()
-	if waited && s.id != 0 {
-		s.m.keep(ctx, "end the account's wait", func(ctx context.Context) error {
+	if waited {
+		s.keep(ctx, "end the account's wait", func(ctx context.Context) error {
 			return s.m.ledger.SetAccountWait(ctx, s.id, time.Time{}, 0, post.Reason{})
 		})
 	}
@@ -246,6 +270,7 @@ func (s *sender) apply(ctx context.Context, v Verdict, sentOnLink int) {
 	learned = s.acct.Learned
 	if changed {
 		s.gen++
+		s.writing++
 	}
 	s.mu.Unlock()
 	if changed {
@@ -259,11 +284,9 @@ func (s *sender) apply(ctx context.Context, v Verdict, sentOnLink int) {
 	}
 }
 
+// keepLearned is keep for what was learned.
 func (s *sender) keepLearned(ctx context.Context, learned post.Learned) {
-	if s.id == 0 {
-		return
-	}
-	s.m.keep(ctx, "keep what the server taught", func(ctx context.Context) error {
+	s.keep(ctx, "keep what the server taught", func(ctx context.Context) error {
 		return s.m.ledger.SetAccountLearned(ctx, s.id, learned)
 	})
 }
@@ -272,8 +295,11 @@ func (s *sender) keepLearned(ctx context.Context, learned post.Learned) {
 func (s *sender) unlearnPipelining(ctx context.Context) {
 	s.mu.Lock()
 	known := s.acct.Learned.NoPipelining
-	s.acct.Learned.NoPipelining = true
-	s.gen++
+	if !known {
+		s.acct.Learned.NoPipelining = true
+		s.gen++
+		s.writing++
+	}
 	learned := s.acct.Learned
 	s.mu.Unlock()
 	if !known {
@@ -285,23 +311,30 @@ func (s *sender) unlearnPipelining(ctx context.Context) {
 func (s *sender) wait(ctx context.Context, v Verdict) {
 	now := s.m.clock.Now()
 	s.mu.Lock()
-	if s.acct.Until.After(now) && v.Schedule == Usual { // another lane met the same trouble
+	kind := v.Schedule
+	switch kind {
+	case Grey: // 58: too many of them are a rate limit
+		kind = Rate
+	case Full:
+		kind = Usual
+	}
+	if s.acct.Until.After(now) && (kind == Usual || kind == s.waitFor) { // another lane met the same trouble
 		s.mu.Unlock()
 		return
 	}
+	s.waitFor = kind
 	s.acct.WaitStep++
 	step := s.acct.WaitStep
-	s.acct.Until = now.Add(scaled(accountWait(v.Schedule, step), s.m.opt.WaitScale, s.acct.Host))
+	s.acct.Until = now.Add(scaled(accountWait(kind, step), s.m.opt.WaitScale, s.acct.Host))
 	s.acct.Reason = v.Reason
 	s.gen++
+	s.writing++
 	until := s.acct.Until
 	s.mu.Unlock()
 	s.m.log.Info("the account waits", "account", s.id, "until", until, "why", v.Reason.Key)
-	if s.id != 0 {
-		s.m.keep(ctx, "keep the account's wait", func(ctx context.Context) error {
-			return s.m.ledger.SetAccountWait(ctx, s.id, until, step, v.Reason)
-		})
-	}
+	s.keep(ctx, "keep the account's wait", func(ctx context.Context) error {
+		return s.m.ledger.SetAccountWait(ctx, s.id, until, step, v.Reason)
+	})
 }
 
 func (s *sender) stop(ctx context.Context, why post.Reason) {
@@ -310,22 +343,24 @@ func (s *sender) stop(ctx context.Context, why post.Reason) {
 	s.acct.Hold, s.acct.Reason = post.AccountStopped, why
 	s.acct.Until, s.acct.WaitStep = time.Time{}, 0
 	s.gen++
+	if !already {
+		s.writing++
+	}
 	s.mu.Unlock()
 	if already {
 		return
 	}
 	s.m.log.Warn("the account is stopped until somebody acts", "account", s.id, "why", why.Key)
-	if s.id != 0 {
-		s.m.keep(ctx, "stop the account", func(ctx context.Context) error {
-			return s.m.ledger.HoldAccount(ctx, s.id, post.AccountStopped, why)
-		})
-	}
+	s.keep(ctx, "stop the account", func(ctx context.Context) error {
+		return s.m.ledger.HoldAccount(ctx, s.id, post.AccountStopped, why)
+	})
 }
 
 // note feeds the breakers with a refusal that was recorded. When the same
 // refusal came for five domains in a row it is about us: the account stops, and
-// the ids of the deliveries to take back are returned.
-func (s *sender) note(ctx context.Context, v Verdict, d *post.Delivery) (takeBack []int64) {
+// the ids of the deliveries to take back are returned. paused says that the
+// mailing was paused.
+func (s *sender) note(ctx context.Context, v Verdict, d *post.Delivery) (takeBack []int64, paused bool) {
 	s.mu.Lock()
 	pause := false
 	if v.Content {
@@ -342,12 +377,13 @@ func (s *sender) note(ctx context.Context, v Verdict, d *post.Delivery) (takeBac
 	if len(takeBack) > 0 {
 		s.stop(ctx, post.Reason{Key: "account.refused", Raw: v.Reason.Raw})
 	} else if pause {
+		paused = true
 		why := post.Reason{Key: "mailing.content", Raw: v.Reason.Raw}
 		s.m.keep(ctx, "pause the mailing", func(ctx context.Context) error {
 			return s.m.ledger.HoldMailing(ctx, d.Mailing, post.MailingPaused, why)
 		})
 	}
-	return takeBack
+	return takeBack, paused
 }
 
 // breakLocked returns the ids of the refusals in a row when they have one text

@@ -152,6 +152,7 @@ func accepted(phase post.Phase, r post.Reply) bool {
 // exactly one per command, also after a refusal (RFC 2920 3.1).
 func (ln *lane) readEnvelope(j *job) (bool, error) {
 	var refused *Event
+	recipient := false // accepted
 	for _, phase := range []post.Phase{post.PhaseMAIL, post.PhaseRCPT, post.PhaseDATA} {
 		r, err := ln.read(phase)
 		if err != nil {
@@ -167,6 +168,7 @@ func (ln *lane) readEnvelope(j *job) (bool, error) {
 		}
 		j.log.add(commandOf[phase], r)
 		if accepted(phase, r) {
+			recipient = recipient || phase == post.PhaseRCPT
 			continue
 		}
 		if refused == nil {
@@ -189,8 +191,13 @@ func (ln *lane) readEnvelope(j *job) (bool, error) {
 		return true, nil
 	}
 	if strings.HasPrefix(lastLine(j.log.b.String()), "DATA\t354") {
-		// DATA was accepted all the same: a lone dot ends it (RFC 2920 3.1).
-		ln.loneDot()
+		// DATA was accepted all the same: a lone dot ends it (RFC 2920 3.1). With a
+		// recipient that would be an empty message.
+		if recipient {
+			ln.abort()
+		} else {
+			ln.loneDot()
+		}
 	}
 	return false, ln.refuse(j, *refused)
 }
@@ -235,6 +242,11 @@ func (ln *lane) broken(phase post.Phase, err error) Event {
 // deliver sends the body and the dot of the current job, with the next
 // envelope behind it where the server pipelines, and judges what comes back.
 func (ln *lane) deliver(ctx context.Context, j *job) error {
+	if ln.conn.Unread() {
+		// Bytes that nobody asked for: what follows would be read as the reply to
+		// the dot, and a message that was never taken would pass for sent.
+		return ln.refuse(j, Event{Phase: post.PhaseDATA, Cause: post.CauseProtocol, Attempts: j.d.Attempts})
+	}
 	ln.pieces = append(ln.pieces[:0], j.wire...)
 	ln.buf = append(ln.buf[:0], ".\r\n"...)
 	next := ln.nextFor(ctx)
@@ -267,6 +279,12 @@ func (ln *lane) deliver(ctx context.Context, j *job) error {
 		ln.abort()
 	case v.Link == Drop:
 		ln.drop()
+	}
+	if len(ln.noted) > 0 { // the breakers see a refusal before the next message goes
+		if err := ln.commit(nil); err != nil || ln.tripped {
+			ln.abort()
+			return errors.Join(errStopped, err)
+		}
 	}
 	if next == nil {
 		return nil
@@ -398,6 +416,9 @@ func (ln *lane) settle(j *job, e Event, from post.State) Verdict {
 	switch v.Fate {
 	case Keep:
 		r.To, r.Reason, r.NextAt, r.Crashes = post.StateQueued, post.Reason{}, j.d.NextAt, 0
+		if e.Cause != post.CauseCancelled && e.Cause != post.CauseLocal {
+			r.NextAt = now // behind those that have not had a turn: it must not block them
+		}
 	case Sent:
 		r.To, r.Reason = post.StateSent, post.Reason{}
 	case Defer:
@@ -407,8 +428,9 @@ func (ln *lane) settle(j *job, e Event, from post.State) Verdict {
 		r.To = post.StateFailed
 	case Uncertain:
 		r.To = post.StateUncertain
-		if !j.live { // nothing left this computer: simply again
+		if !j.live { // nothing left this computer: again, after a while
 			r.To = post.StateQueued
+			r.NextAt = now.Add(scaled(deliveryWait(Usual, j.d.Attempts+1), ln.m.opt.WaitScale, ln.s.account().Host))
 		}
 	}
 	if !charged {

@@ -439,7 +439,9 @@ func TestReasonsAreInTheCatalogue(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range key.FindAllSubmatch(b, -1) {
-			used[string(m[1])] = true
+			if k := string(m[1]); !strings.HasSuffix(k, ".") { // a prefix
+				used[k] = true
+			}
 		}
 	}
 	if len(used) < 40 {

@@ -65,7 +65,7 @@ func New(d Deps) *Shell {
 	s := &Shell{d: d, ids: &screens.IDs{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	d.App.Settings().SetTheme(theme.New(d.Theme))
-	d.App.SetIcon(icons.App())
+	d.App.SetIcon(icons.App)
 	s.win = d.App.NewWindow("Postroom")
 	s.win.Resize(fyne.NewSize(1280, 800))
 	s.win.SetPadded(false)

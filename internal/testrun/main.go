@@ -50,9 +50,9 @@ func main() {
 		packages = []string{"./..."}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, packages, *timeout, *race); err != nil {
-		stop()
+	err := run(ctx, packages, *timeout, *race)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "testrun:", err)
 		os.Exit(1)
 	}

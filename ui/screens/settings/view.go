@@ -174,7 +174,7 @@ func (v *View) fill(m *Model, err error) {
 	if !typing {
 		v.hours.SetText(strconv.Itoa(m.Hours))
 	}
-	v.onHours()
+	v.enableKeep()
 	v.folder.SetText(m.Folder)
 	v.log.SetText(m.Log)
 	v.root.Refresh()
@@ -205,14 +205,20 @@ func (v *View) restyle(key, value string) {
 
 // onHours says whether what is typed can be kept.
 func (v *View) onHours() {
-	n, ok := parseHours(v.hours.Text)
-	if v.keep.Disable(); ok && v.shown != nil && n != v.shown.Hours {
+	v.enableKeep()
+	wrong := ""
+	if _, ok := parseHours(v.hours.Text); !ok && v.shown != nil {
+		wrong = v.env.T("settings.retry.wrong", strconv.Itoa(leastHours), strconv.Itoa(mostHours))
+	}
+	v.tell(v.said, theme.Bad, wrong)
+}
+
+func (v *View) enableKeep() {
+	if n, ok := parseHours(v.hours.Text); ok && v.shown != nil && n != v.shown.Hours {
 		v.keep.Enable()
+		return
 	}
-	v.tell(v.said, theme.Bad, "")
-	if !ok && v.shown != nil {
-		v.tell(v.said, theme.Bad, v.env.T("settings.retry.wrong", strconv.Itoa(leastHours), strconv.Itoa(mostHours)))
-	}
+	v.keep.Disable()
 }
 
 func (v *View) onKeep() {

@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"postroom/post"
+	"postroom/storage"
+)
+
+func (a *app) mailingCommand() *cobra.Command {
+	one := takes(1, "the number of the mailing")
+	return group("mailing", "Look after mailings: pause, resume, cancel, retry, settle",
+		`A mailing is one message to many people, frozen when it was queued. Its number is
+what postroom send answered.`,
+		&cobra.Command{
+			Use: "list", Short: "List all mailings, the newest first", Args: takes(0, "nothing"),
+			RunE: a.onLedger(a.mailingList),
+		},
+		&cobra.Command{
+			Use: "show ID", Short: "Show one mailing: its counts, its rate, when it ends", Args: one,
+			Example: "  postroom mailing show 3 --json",
+			RunE: a.onMailing(func(ctx context.Context, l *storage.Ledger, id int64) error {
+				return a.showMailing(ctx, l, id)
+			}),
+		},
+		&cobra.Command{
+			Use: "pause ID", Short: "Send nothing more of a mailing until it is resumed", Args: one,
+			RunE: a.onMailing(func(ctx context.Context, l *storage.Ledger, id int64) error {
+				if err := l.HoldMailing(ctx, id, post.MailingPaused, post.Reason{}); err != nil {
+					return err
+				}
+				return a.showMailing(ctx, l, id)
+			}),
+		},
+		&cobra.Command{
+			Use: "resume ID", Short: "Let a paused mailing go on", Args: one,
+			RunE: a.onMailing(func(ctx context.Context, l *storage.Ledger, id int64) error {
+				if err := l.HoldMailing(ctx, id, "", post.Reason{}); err != nil {
+					return err
+				}
+				return a.showMailing(ctx, l, id)
+			}),
+		},
+		&cobra.Command{
+			Use: "cancel ID", Short: "End a mailing for good: what has not been sent will not be", Args: one,
+			RunE: a.onMailing(func(ctx context.Context, l *storage.Ledger, id int64) error {
+				n, err := l.CancelMailing(ctx, id)
+				if err != nil {
+					return err
+				}
+				return a.showChanged(ctx, l, id, n, "cancelled")
+			}),
+		},
+		a.mailingRetry(), a.mailingSettle(),
+	)
+}
+
+// onMailing is onLedger for commands on one mailing, given by number.
+func (a *app) onMailing(f func(ctx context.Context, l *storage.Ledger, id int64) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		id, err := parseID(args[0])
+		if err != nil {
+			return err
+		}
+		return a.onLedger(func(ctx context.Context, l *storage.Ledger, _ []string) error { return f(ctx, l, id) })(c, args)
+	}
+}
+
+func parseID(s string) (int64, error) {
+	id, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || id < 1 {
+		return 0, usage("%q is not the number of a mailing; see: postroom mailing list", s)
+	}
+	return id, nil
+}
+
+func (a *app) mailingRetry() *cobra.Command {
+	var r storage.Retry
+	c := &cobra.Command{
+		Use: "retry ID", Short: "Try deliveries of a mailing again",
+		Long: `Retry puts deliveries back into the queue, without flags the failed ones. To try
+an uncertain one again may bring its recipient a second copy.`,
+		Example: `  postroom mailing retry 3
+  postroom mailing retry 3 --uncertain`,
+		Args: takes(1, "the number of the mailing"),
+	}
+	c.Flags().BoolVar(&r.Failed, "failed", false, "the failed ones, and those that were given up")
+	c.Flags().BoolVar(&r.Uncertain, "uncertain", false, "those that may or may not have arrived")
+	c.Flags().BoolVar(&r.Paused, "paused", false, "those that were put aside after the program had died over them")
+	c.RunE = a.onMailing(func(ctx context.Context, l *storage.Ledger, id int64) error {
+		if r == (storage.Retry{}) {
+			r.Failed = true
+		}
+		n, err := l.RetryMailing(ctx, id, r)
+		if err != nil {
+			return err
+		}
+		return a.showChanged(ctx, l, id, n, "put back into the queue")
+	})
+	return c
+}
+
+func (a *app) mailingSettle() *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use: "settle ID --uncertain sent|failed", Short: "Say what became of the uncertain deliveries of a mailing",
+		Example: "  postroom mailing settle 3 --uncertain sent",
+		Args:    takes(1, "the number of the mailing"),
+	}
+	c.Flags().StringVar(&to, "uncertain", "", "sent or failed")
+	c.RunE = a.onMailing(func(ctx context.Context, l *storage.Ledger, id int64) error {
+		if to != string(post.StateSent) && to != string(post.StateFailed) {
+			return usage("say what became of them: --uncertain sent or --uncertain failed")
+		}
+		n, err := l.SettleMailing(ctx, id, post.State(to))
+		if err != nil {
+			return err
+		}
+		return a.showChanged(ctx, l, id, n, "settled as "+to)
+	})
+	return c
+}
+
+// mailingJSON is a mailing as scripts see it. Counts has all states.
+type mailingJSON struct {
+	Mailing int64                `json:"mailing"`
+	Name    string               `json:"name"`
+	State   post.MailingState    `json:"state"`
+	Reason  string               `json:"reason"`
+	Counts  map[post.State]int64 `json:"counts"`
+	Rate    int64                `json:"rate_per_minute"`
+	EndsAt  stamp                `json:"ends_at"`
+}
+
+func (a *app) describeMailing(ctx context.Context, l *storage.Ledger, m *post.Mailing) (mailingJSON, error) {
+	now := a.Clock.Now()
+	d := mailingJSON{Mailing: m.ID, Name: m.Name, State: m.State(now), Reason: a.reason(m.Reason), Counts: map[post.State]int64{}}
+	for _, s := range post.States {
+		d.Counts[s] = m.Counts[s]
+	}
+	if d.State == post.MailingDone {
+		return d, nil
+	}
+	rate, err := l.MailingRate(ctx, m.ID)
+	if err != nil {
+		return d, err
+	}
+	if d.Rate = rate; rate > 0 && d.State == post.MailingRunning {
+		d.EndsAt = stamp(now.Add(time.Duration(float64(m.Pending()) / float64(rate) * float64(time.Minute))))
+	}
+	return d, nil
+}
+
+func (a *app) tellMailing(d mailingJSON, m *post.Mailing) error {
+	if a.json {
+		return a.object(d)
+	}
+	line := number(d.Mailing) + "  " + d.Name + "  " + a.words.MailingState(d.State)
+	if m.Kind == post.Rehearsal {
+		line += " (rehearsal)"
+	}
+	if d.State == post.MailingScheduled {
+		line += " for " + moment(m.NotBefore)
+	}
+	if d.Reason != "" {
+		line += ": " + d.Reason
+	}
+	sep := "  "
+	for _, s := range post.States {
+		if n := d.Counts[s]; n > 0 {
+			line += sep + number(n) + " " + string(s)
+			sep = ", "
+		}
+	}
+	if d.EndsAt.String() != "" {
+		line += "; " + number(d.Rate) + " a minute, ends about " + moment(time.Time(d.EndsAt))
+	}
+	a.say("%s", oneLine(line))
+	return nil
+}
+
+func (a *app) mailingList(ctx context.Context, l *storage.Ledger, _ []string) error {
+	p := storage.Page{Limit: 200}
+	for {
+		all, pages, err := l.Mailings(ctx, false, p)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			d, err := a.describeMailing(ctx, l, &all[i])
+			if err != nil {
+				return err
+			}
+			if err := a.tellMailing(d, &all[i]); err != nil {
+				return err
+			}
+		}
+		if pages.Next == "" {
+			return nil
+		}
+		p.Cursor = pages.Next
+	}
+}
+
+func (a *app) showMailing(ctx context.Context, l *storage.Ledger, id int64) error {
+	m, err := l.Mailing(ctx, id)
+	if err != nil {
+		return err
+	}
+	d, err := a.describeMailing(ctx, l, &m)
+	if err != nil {
+		return err
+	}
+	return a.tellMailing(d, &m)
+}
+
+// showChanged shows a mailing after n of its rows were changed.
+func (a *app) showChanged(ctx context.Context, l *storage.Ledger, id, n int64, what string) error {
+	m, err := l.Mailing(ctx, id)
+	if err != nil {
+		return err
+	}
+	d, err := a.describeMailing(ctx, l, &m)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.object(struct {
+			mailingJSON
+			Changed int64 `json:"changed"`
+		}{d, n})
+	}
+	a.say("%s %s", plural(n, "message", "messages"), what)
+	return a.tellMailing(d, &m)
+}

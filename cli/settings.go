@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"postroom/assets/words"
+	"postroom/mailer"
+	"postroom/storage"
+)
+
+// settingDeadline is how many hours a delivery is tried.
+const settingDeadline = "retry.deadline_hours"
+
+// setting is one thing that can be set.
+type setting struct {
+	key, about string
+	fallback   func() string
+	check      func(value string) error
+}
+
+// settings is the closed list.
+var settings = []setting{
+	{
+		key: "language", about: "the window's language: en or zh-Hans", fallback: guessLanguage,
+		check: oneOf("language", string(words.English), string(words.Chinese)),
+	},
+	{
+		key: settingDeadline, about: "how many hours a message is tried before it is given up: 1 to 120",
+		fallback: func() string { return strconv.Itoa(int(mailer.DefaultPolicy.Deadline.Hours())) },
+		check: func(value string) error {
+			if n, err := strconv.Atoi(value); err != nil || n < 1 || n > 120 {
+				return usage("%s is a number from 1 to 120, not %q", settingDeadline, value)
+			}
+			return nil
+		},
+	},
+	{
+		key: "theme", about: "the window's look: light, dark, or system (as the system)", fallback: func() string { return "system" },
+		check: oneOf("theme", "light", "dark", "system"),
+	},
+}
+
+func oneOf(key string, values ...string) func(string) error {
+	return func(value string) error {
+		if !slices.Contains(values, value) {
+			return usage("%s is %s, not %q", key, strings.Join(values, " or "), value)
+		}
+		return nil
+	}
+}
+
+// guessLanguage is the language of the system as far as the environment tells.
+func guessLanguage() string {
+	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if v := os.Getenv(name); v != "" {
+			return string(words.Guess(v))
+		}
+	}
+	return string(words.English)
+}
+
+func (a *app) settingsCommand() *cobra.Command {
+	var keys []string
+	about := "The settings are:\n"
+	for _, s := range settings {
+		keys = append(keys, s.key)
+		about += "\n  " + s.key + strings.Repeat(" ", max(2, 24-len(s.key))) + s.about
+	}
+	return group("settings", "Look at the settings, and change them", about,
+		&cobra.Command{
+			Use: "list", Short: "List all settings", Args: takes(0, "nothing"),
+			RunE: a.onLedger(func(ctx context.Context, l *storage.Ledger, _ []string) error {
+				for _, s := range settings {
+					if err := a.tellSetting(ctx, l, s, "%[1]s = %[2]s"); err != nil {
+						return err
+					}
+				}
+				return nil
+			}),
+		},
+		&cobra.Command{
+			Use: "get KEY", Short: "Print one setting", Args: takes(1, "the setting: "+strings.Join(keys, ", ")),
+			RunE: a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
+				s, err := settingOf(args[0])
+				if err != nil {
+					return err
+				}
+				return a.tellSetting(ctx, l, s, "%[2]s")
+			}),
+		},
+		&cobra.Command{
+			Use: "set KEY VALUE", Short: "Change one setting", Args: takes(2, "the setting and its value"),
+			Example: "  postroom settings set " + settingDeadline + " 72",
+			RunE: a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
+				s, err := settingOf(args[0])
+				if err != nil {
+					return err
+				}
+				if err := s.check(args[1]); err != nil {
+					return err
+				}
+				if err := l.SetSetting(ctx, s.key, args[1]); err != nil {
+					return err
+				}
+				return a.tellSetting(ctx, l, s, "%[1]s = %[2]s")
+			}),
+		},
+	)
+}
+
+func settingOf(key string) (setting, error) {
+	i := slices.IndexFunc(settings, func(s setting) bool { return s.key == key })
+	if i < 0 {
+		return setting{}, usage("there is no setting %q; see: postroom settings list", key)
+	}
+	return settings[i], nil
+}
+
+// tellSetting prints a setting; format gets its key and its value.
+func (a *app) tellSetting(ctx context.Context, l *storage.Ledger, s setting, format string) error {
+	value, err := l.Setting(ctx, s.key, s.fallback())
+	if err != nil {
+		return err
+	}
+	return a.answer(map[string]string{"key": s.key, "value": value}, format, s.key, oneLine(value))
+}
