@@ -202,18 +202,19 @@ func TestNextAddress(t *testing.T) {
 	}
 	conn.Close()
 
-	a.Port = 1
-	d.DialContext = func(_ context.Context, _, addr string) (net.Conn, error) {
-		e := syscall.ECONNREFUSED
-		if strings.HasPrefix(addr, "[") {
-			e = syscall.ENETUNREACH
+	for _, unreachable := range []string{"[", "127"} {
+		d.DialContext = func(_ context.Context, _, addr string) (net.Conn, error) {
+			e := syscall.ECONNREFUSED
+			if strings.HasPrefix(addr, unreachable) {
+				e = syscall.ENETUNREACH
+			}
+			return nil, &net.OpError{Op: "dial", Err: e}
 		}
-		return nil, &net.OpError{Op: "dial", Err: e}
-	}
-	_, err = d.Dial(t.Context(), a)
-	var f *post.Fault
-	if !errors.As(err, &f) || f.Cause != post.CauseRefused {
-		t.Errorf("got %v, want refused", err)
+		_, err = d.Dial(t.Context(), a)
+		var f *post.Fault
+		if !errors.As(err, &f) || f.Cause != post.CauseRefused {
+			t.Errorf("got %v, want refused", err)
+		}
 	}
 }
 

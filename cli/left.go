@@ -145,7 +145,7 @@ func (a *app) tellAside(ctx context.Context, l *storage.Ledger) (int, error) {
 	return n, err
 }
 
-// group counts deliveries of one mailing and keeps the first cause.
+// deliveries counts deliveries of one mailing and keeps the first cause.
 type deliveries struct {
 	mailing int64
 	name    string

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/adrg/xdg"
@@ -57,7 +59,8 @@ type app struct {
 	logFile  *lumberjack.Logger
 
 	terminal    bool // err is one
-	statusShown bool
+	statusShown atomic.Bool
+	errMu       sync.Mutex // progress is told beside the command
 }
 
 // Run carries out one command and returns the process's exit code. It never
