@@ -100,6 +100,6 @@ func style(ctx context.Context, l *storage.Ledger) (words.Lang, theme.Mode, erro
 	if err != nil {
 		return "", "", err
 	}
-	mode, err := l.Setting(ctx, "theme", string(theme.System))
+	mode, err := l.Setting(ctx, "theme", string(theme.Light))
 	return words.Lang(lang), theme.Mode(mode), err
 }

@@ -38,7 +38,7 @@ func newDetailPage(v *View, id int64) *detailPage {
 	p.grid = widgets.NewDataGrid(env.Words,
 		widgets.Column{Key: "recipient", Title: env.T("history.column.recipient"), Width: 300, Grow: 1},
 		widgets.Column{Key: "state", Title: env.T("history.column.outcome"), Width: 120},
-		widgets.Column{Key: "why", Title: env.T("outbox.column.why"), Width: 360, Grow: 2},
+		widgets.Column{Key: "why", Title: env.T("mailing.column.what"), Width: 360, Grow: 2},
 		widgets.Column{Key: "when", Title: env.T("history.column.when"), Width: 130},
 	)
 	p.grid.OnOpen = func(id int64) { env.Go(screens.Route{Screen: screens.History, ID: id, Mailing: p.id}) }

@@ -200,6 +200,9 @@ func rowOf(w *words.Catalogue, h *storage.HistoryRow, now time.Time) Row {
 	case h.State == post.StateSent && !h.Last.IsZero():
 		r.Why = h.Last.String()
 	}
+	if h.State == post.StateSent && h.Kind == post.Rehearsal {
+		r.State = w.T("state.caught")
+	}
 	at := h.ChangeAt
 	if h.State == post.StateQueued && !h.NextAt.IsZero() && h.NextAt.After(now) {
 		at = h.NextAt

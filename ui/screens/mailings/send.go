@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"html"
 	"iter"
+	"regexp"
 	"strings"
 
 	"postroom/assets/sample"
@@ -65,6 +66,7 @@ func (e *editor) queue(kind post.MailingKind) {
 		if err != nil {
 			return err
 		}
+		job.Name = plainName(d.Content.Subject)
 		if out, err = compose.Queue(ctx, env.Ledger, env.Ledger, job, report); err != nil {
 			return err
 		}
@@ -87,6 +89,14 @@ func (e *editor) queue(kind post.MailingKind) {
 			e.v.turn(newDetailPage(e.v, out.Mailing))
 		}
 	})
+}
+
+var tags = regexp.MustCompile(`\{\{[^}]*\}\}`)
+
+// plainName is a subject without its fields, to call a mailing by. Empty when
+// nothing is left.
+func plainName(subject string) string {
+	return strings.Trim(strings.Join(strings.Fields(tags.ReplaceAllString(subject, " ")), " "), " ,;:!-–，：！")
 }
 
 func findingLines(env *screens.Env, f *compose.Findings) []string {
@@ -156,7 +166,7 @@ func sampleJob(ctx context.Context, l *storage.Ledger) (*compose.Job, error) {
 		return nil, err
 	}
 	return &compose.Job{
-		Name: sample.Subject, Kind: post.Rehearsal, Total: int64(len(rows)), KnownFields: fields, Senders: []post.Sender{sender},
+		Name: sample.Name, Kind: post.Rehearsal, Total: int64(len(rows)), KnownFields: fields, Senders: []post.Sender{sender},
 		Content: post.Content{
 			Subject: sample.Subject, Format: post.FormatMarkdown, Body: string(sample.Message().Content),
 			Attachments: []post.Attachment{{Name: file.Name, SHA256: sum, Size: size, Type: file.Type}},

@@ -1,0 +1,250 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"postroom/accounts"
+	"postroom/cli"
+	"postroom/internal/testkit/smtpscript"
+	"postroom/post"
+	"postroom/storage"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"postroom": postroom})
+}
+
+// postroom is the real command in a process of its own; only the keyring is one
+// that the scripts can lock.
+func postroom() {
+	os.Exit(cli.Run(context.Background(), cli.Deps{
+		Version: "1.2.3",
+		Secrets: accounts.Store{Keyring: folderRing(os.Getenv("TEST_KEYRING")), Command: accounts.NewCommand()},
+	}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// folderRing is a keyring for tests: one file per entry in a folder; without a
+// folder it is locked.
+type folderRing string
+
+var errLocked = &post.Error{Kind: post.KindSignIn, Message: "the keyring is locked", Reason: post.Reason{Key: "keyring.locked"}}
+
+func (r folderRing) Get(_ context.Context, a post.Account) (string, error) {
+	if r == "" {
+		return "", errLocked
+	}
+	b, err := os.ReadFile(filepath.Join(string(r), a.SecretRef))
+	if err != nil {
+		return "", &post.Error{Kind: post.KindSignIn, Message: "there is no password", Reason: post.Reason{Key: "secret.missing"}}
+	}
+	return string(b), nil
+}
+
+func (r folderRing) Set(_ context.Context, a post.Account, secret string) error {
+	if r == "" {
+		return errLocked
+	}
+	return os.WriteFile(filepath.Join(string(r), a.SecretRef), []byte(secret), 0o600)
+}
+
+func (r folderRing) Delete(_ context.Context, a post.Account) error {
+	if r == "" {
+		return errLocked
+	}
+	return os.Remove(filepath.Join(string(r), a.SecretRef))
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			ring := filepath.Join(env.WorkDir, "ring")
+			env.Setenv("TEST_KEYRING", ring)
+			env.Setenv("POSTROOM_DATA", filepath.Join(env.WorkDir, "data"))
+			env.Setenv("POSTROOM_WAIT_SCALE", "0.0001")
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("TZ", "Europe/Berlin")
+			return os.Mkdir(ring, 0o700)
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("no condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code": code, "keys": keys, "value": value, "server": server, "taken": taken, "connected": connected,
+			"newer": newer, "crowd": crowd, "lock": lock, "closedport": closedPort,
+		},
+	})
+}
+
+// code N COMMAND... runs a command and wants its exit code.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+// keys FILE KEY... wants every line of FILE to be an object with exactly these
+// keys.
+func keys(ts *testscript.TestScript, neg bool, args []string) {
+	want := slices.Sorted(slices.Values(args[1:]))
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile(args[0])), "\n")
+	for _, line := range lines {
+		var object map[string]json.RawMessage
+		ts.Check(json.Unmarshal([]byte(line), &object))
+		if got := slices.Sorted(maps.Keys(object)); neg || !slices.Equal(got, want) {
+			ts.Fatalf("keys %v, want %v in %s", got, want, line)
+		}
+	}
+}
+
+// value FILE KEY[.KEY...] JSON wants the first line of FILE to hold that value.
+func value(ts *testscript.TestScript, neg bool, args []string) {
+	line, _, _ := strings.Cut(strings.TrimSpace(ts.ReadFile(args[0])), "\n")
+	raw := json.RawMessage(line)
+	for key := range strings.SplitSeq(args[1], ".") {
+		if n, err := strconv.Atoi(key); err == nil {
+			var list []json.RawMessage
+			ts.Check(json.Unmarshal(raw, &list))
+			if n >= len(list) {
+				ts.Fatalf("no element %d in %s", n, raw)
+			}
+			raw = list[n]
+			continue
+		}
+		var object map[string]json.RawMessage
+		ts.Check(json.Unmarshal(raw, &object))
+		raw = object[key]
+	}
+	if (string(raw) == args[2]) == neg {
+		ts.Fatalf("%s is %s, want %s in %s", args[1], raw, args[2], line)
+	}
+}
+
+const password = "correct horse" // of every server that wants one
+
+// server NAME [FAULT] starts a mail server until the script ends; its port is
+// $NAME. Its name is found again by taken. FAULT is one of smtpscript's, or
+// "sign-in", or "gate": dots are answered when connected lets them.
+func server(ts *testscript.TestScript, _ bool, args []string) {
+	cfg := smtpscript.Config{Mode: smtpscript.Plain}
+	for _, what := range args[1:] {
+		if what == "sign-in" {
+			cfg.User, cfg.Password, cfg.AuthInClear = "shop@example.com", password, true
+			continue
+		}
+		script, err := smtpscript.Fault(what)
+		if phase, reply, ok := strings.Cut(what, ":"); ok {
+			script, err = smtpscript.At(post.Phase(phase), smtpscript.Reply(reply)), nil
+			if reply == "" {
+				script = smtpscript.At(post.Phase(phase), smtpscript.Hang(smtpscript.EndClose))
+			}
+		}
+		ts.Check(err)
+		cfg.Script = script
+	}
+	s, err := smtpscript.Listen(cfg)
+	ts.Check(err)
+	ts.Defer(s.Close)
+	_, port := s.HostPort()
+	ts.Setenv(args[0], strconv.Itoa(port))
+	servers[port] = s
+}
+
+// servers by port; scripts run one after the other or side by side, so the map
+// is filled and read under its lock.
+var servers = map[int]*smtpscript.Server{}
+
+func serverAt(ts *testscript.TestScript, name string) *smtpscript.Server {
+	port, err := strconv.Atoi(ts.Getenv(name))
+	ts.Check(err)
+	return servers[port]
+}
+
+// taken NAME N wants the server to have taken N messages, each recipient once.
+func taken(ts *testscript.TestScript, neg bool, args []string) {
+	s := serverAt(ts, args[0])
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if got := s.Stats().Taken; (got == want) == neg {
+		ts.Fatalf("%d messages taken, want %d\n%s", got, want, s.Transcript())
+	}
+	for address, n := range s.Taken() {
+		if n != 1 {
+			ts.Fatalf("%s got %d copies", address, n)
+		}
+	}
+}
+
+// connected NAME waits until the server has taken something.
+func connected(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	ts.Check(serverAt(ts, args[0]).WaitFor(ctx, func(s smtpscript.Stats) bool { return s.Taken > 0 }))
+}
+
+// newer makes the ledger in $POSTROOM_DATA look as if a newer version wrote it.
+func newer(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(pretendNewer(filepath.Join(ts.Getenv("POSTROOM_DATA"), storage.FileName)))
+}
+
+// crowd FILE N writes a sheet of N people.
+func crowd(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var b strings.Builder
+	b.WriteString("email,first_name\n")
+	for i := range n {
+		fmt.Fprintf(&b, "guest%d@example.com,Guest %d\n", i, i)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
+}
+
+// lock holds the mailer's lock of $POSTROOM_DATA until the script ends.
+func lock(ts *testscript.TestScript, _ bool, _ []string) {
+	l, err := storage.TryLock(ts.Getenv("POSTROOM_DATA"))
+	ts.Check(err)
+	if l == nil {
+		ts.Fatalf("the lock is taken")
+	}
+	ts.Defer(func() { _ = l.Unlock() })
+}
+
+// closedport NAME sets $NAME to a port of 127.0.0.1 on which nothing answers.
+func closedPort(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	ts.Check(l.Close())
+}
