@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,7 +92,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "keys": keys, "value": value, "server": server, "taken": taken, "connected": connected,
-			"newer": newer, "crowd": crowd, "lock": lock, "closedport": closedPort,
+			"ledger": ledger, "crowd": crowd, "lock": lock, "closedport": closedPort,
 		},
 	})
 }
@@ -156,7 +157,7 @@ const password = "correct horse" // of every server that wants one
 
 // server NAME [FAULT] starts a mail server until the script ends; its port is
 // $NAME. Its name is found again by taken. FAULT is one of smtpscript's, or
-// "sign-in", or "gate": dots are answered when connected lets them.
+// "sign-in", or PHASE:REPLY.
 func server(ts *testscript.TestScript, _ bool, args []string) {
 	cfg := smtpscript.Config{Mode: smtpscript.Plain}
 	for _, what := range args[1:] {
@@ -179,17 +180,20 @@ func server(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(s.Close)
 	_, port := s.HostPort()
 	ts.Setenv(args[0], strconv.Itoa(port))
-	servers[port] = s
+	servers.Store(port, s)
 }
 
-// servers by port; scripts run one after the other or side by side, so the map
-// is filled and read under its lock.
-var servers = map[int]*smtpscript.Server{}
+// servers by port; scripts run side by side.
+var servers sync.Map
 
 func serverAt(ts *testscript.TestScript, name string) *smtpscript.Server {
 	port, err := strconv.Atoi(ts.Getenv(name))
 	ts.Check(err)
-	return servers[port]
+	s, ok := servers.Load(port)
+	if !ok {
+		ts.Fatalf("there is no server %s", name)
+	}
+	return s.(*smtpscript.Server)
 }
 
 // taken NAME N wants the server to have taken N messages, each recipient once.
@@ -207,16 +211,20 @@ func taken(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// connected NAME waits until the server has taken something.
+// connected NAME waits until a whole message has reached the server.
 func connected(ts *testscript.TestScript, _ bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	ts.Check(serverAt(ts, args[0]).WaitFor(ctx, func(s smtpscript.Stats) bool { return s.Taken > 0 }))
+	ts.Check(serverAt(ts, args[0]).WaitFor(ctx, func(s smtpscript.Stats) bool { return s.Dots > 0 }))
 }
 
-// newer makes the ledger in $POSTROOM_DATA look as if a newer version wrote it.
-func newer(ts *testscript.TestScript, _ bool, _ []string) {
-	ts.Check(pretendNewer(filepath.Join(ts.Getenv("POSTROOM_DATA"), storage.FileName)))
+// ledger NAME puts a file of testdata in the place of the ledger.
+func ledger(ts *testscript.TestScript, _ bool, args []string) {
+	b, err := os.ReadFile(filepath.Join("testdata", args[0]))
+	ts.Check(err)
+	dir := ts.Getenv("POSTROOM_DATA")
+	ts.Check(os.MkdirAll(dir, 0o700))
+	ts.Check(os.WriteFile(filepath.Join(dir, storage.FileName), b, 0o600))
 }
 
 // crowd FILE N writes a sheet of N people.

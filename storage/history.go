@@ -128,8 +128,13 @@ func historyWhere(f HistoryFilter) (where []string, args []any) {
 	}
 	if len(f.States) > 0 {
 		where = append(where, "d.state IN (?"+strings.Repeat(",?", len(f.States)-1)+")")
+		rest := true
 		for _, s := range f.States {
 			args = append(args, string(s))
+			rest = rest && s != post.StateQueued && s != post.StateSent
+		}
+		if rest { // the words of the partial index, so that it is used
+			where = append(where, "d.state NOT IN ('queued', 'sent')")
 		}
 	}
 	if f.Search != "" {
@@ -249,7 +254,7 @@ type Needs struct {
 func (l *Ledger) Needs(ctx context.Context) (Needs, error) {
 	var n Needs
 	err := l.r.QueryRowContext(ctx, `SELECT
-		(SELECT count(*) FROM deliveries WHERE state = 'uncertain'),
+		(SELECT count(*) FROM deliveries WHERE state NOT IN ('queued', 'sent') AND state = 'uncertain'),
 		(SELECT coalesce(sum((SELECT count(*) FROM deliveries d INDEXED BY deliveries_due WHERE d.mailing_id = m.id AND d.state = 'queued' AND d.held = 1)), 0)
 			FROM mailings m WHERE m.ready = 1 AND m.finished_at = 0),
 		(SELECT coalesce(sum(c.n), 0) FROM mailings m JOIN mailing_counts c ON c.mailing_id = m.id AND c.state IN ('queued', 'claimed', 'sending')

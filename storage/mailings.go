@@ -332,7 +332,7 @@ func (l *Ledger) CancelMailing(ctx context.Context, id int64) (int64, error) {
 		return 0, err
 	}
 	// From here on nothing of it is claimed, so the rows may go in their own time.
-	return l.moveRows(context.WithoutCancel(ctx), op, id, post.StateQueued, post.StateCancelled, "", "reason = ''")
+	return l.moveRows(context.WithoutCancel(ctx), op, id, post.StateQueued, post.StateCancelled, "reason = ''")
 }
 
 func (t *Tx) whyNotMailing(op string, id int64) error {
@@ -364,19 +364,18 @@ func (l *Ledger) RetryMailing(ctx context.Context, id int64, r Retry) (int64, er
 	var total int64
 	again := "next_at = 0, first_at = 0, attempts = 0, crashes = 0, held = 0, reason = ''"
 	for _, x := range []struct {
-		on    bool
-		from  post.State
-		where string
-		set   string
+		on   bool
+		from post.State
+		set  string
 	}{
-		{r.Failed, post.StateFailed, "", again},
-		{r.Failed, post.StateExpired, "", again},
-		{r.Uncertain, post.StateUncertain, "", again + ", resends = resends + 1"},
+		{r.Failed, post.StateFailed, again},
+		{r.Failed, post.StateExpired, again},
+		{r.Uncertain, post.StateUncertain, again + ", resends = resends + 1"},
 	} {
 		if !x.on {
 			continue
 		}
-		n, err := l.moveRows(ctx, op, id, x.from, post.StateQueued, x.where, x.set)
+		n, err := l.moveRows(ctx, op, id, x.from, post.StateQueued, x.set)
 		total += n
 		if err != nil {
 			return total, err
@@ -401,7 +400,7 @@ func (l *Ledger) SettleMailing(ctx context.Context, id int64, to post.State) (in
 	if _, err := l.Mailing(ctx, id); err != nil {
 		return 0, err
 	}
-	return l.moveRows(ctx, "settle", id, post.StateUncertain, to, "", settleSet(to))
+	return l.moveRows(ctx, "settle", id, post.StateUncertain, to, settleSet(to))
 }
 
 func settleSet(to post.State) string {
@@ -413,13 +412,15 @@ func settleSet(to post.State) string {
 }
 
 // moveRows moves all rows of a mailing from one state to another at the user's
-// word, in short transactions. where and set are literals of this package.
-func (l *Ledger) moveRows(ctx context.Context, op string, mailing int64, from, to post.State, where, set string) (int64, error) {
+// word, in short transactions. set is a literal of this package.
+func (l *Ledger) moveRows(ctx context.Context, op string, mailing int64, from, to post.State, set string) (int64, error) {
 	if !post.CanMove(from, to, post.ByUser) {
 		return 0, post.Errorf(post.KindConflict, op, "a delivery that is %s cannot become %s", from, to)
 	}
-	if where != "" {
-		where = " AND " + where
+	// The planner takes a partial index only when its own words stand in the query.
+	where := "state NOT IN ('queued', 'sent') AND state = ?4"
+	if from == post.StateQueued {
+		where = "state = 'queued' AND state = ?4"
 	}
 	var total int64
 	for {
@@ -428,7 +429,7 @@ func (l *Ledger) moveRows(ctx context.Context, op string, mailing int64, from, t
 			now := post.Millis(t.now)
 			var err error
 			n, err = t.change(`UPDATE deliveries SET state = ?1, changed_at = ?2, `+set+` WHERE id IN
-				(SELECT id FROM deliveries WHERE mailing_id = ?3 AND state = ?4`+where+` LIMIT 5000)`, string(to), now, mailing, string(from))
+				(SELECT id FROM deliveries WHERE mailing_id = ?3 AND `+where+` LIMIT 5000)`, string(to), now, mailing, string(from))
 			if err != nil {
 				return err
 			}

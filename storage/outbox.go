@@ -437,7 +437,7 @@ type leftover struct {
 
 func (t *Tx) left() ([]leftover, error) {
 	rows, err := t.query(`SELECT d.id, d.mailing_id, d.state, d.claim, d.account_id, d.crashes, d.changed_at, m.kind = 'live'
-		FROM deliveries d JOIN mailings m ON m.id = d.mailing_id WHERE d.state IN ('claimed', 'sending')`)
+		FROM deliveries d JOIN mailings m ON m.id = d.mailing_id WHERE d.state NOT IN ('queued', 'sent') AND d.state IN ('claimed', 'sending')`)
 	if err != nil {
 		return nil, err
 	}

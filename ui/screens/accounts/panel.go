@@ -59,12 +59,12 @@ func newPanel(v *View) *panel {
 	p.content = widgets.VStack(14,
 		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, edit), p.email),
 		widgets.VStack(4, p.why, p.raw), p.held,
-		p.limits, widgets.NewDivider(), p.facts, widgets.NewDivider(),
-		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), p.result, p.steps)
+		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), p.result, p.steps,
+		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts)
 	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.held, p.result, p.steps} {
 		o.Hide()
 	}
-	p.card = widgets.NewCard("", nil, container.NewVScroll(p.content))
+	p.card = widgets.NewCard("", nil, container.NewVScroll(widgets.Inset(1, 10, 1, 1, p.content)))
 	return p
 }
 
