@@ -73,7 +73,7 @@ func advice(a post.Account, f *post.Fault) (post.Reason, string) {
 }
 
 func adviceKey(a post.Account, f *post.Fault) string {
-	if f.Phase == post.PhaseSecret || f.Cause == post.CauseLocal {
+	if f.Cause == post.CauseSecret {
 		return secretAdvice(f.Reason.Key)
 	}
 	if !f.Reply.IsZero() && f.Cause != post.CauseNoTLS {

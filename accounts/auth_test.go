@@ -313,7 +313,7 @@ func TestGuard(t *testing.T) {
 	}
 	for range 3 {
 		f := dial(a)
-		if f.Phase != post.PhaseAuth || f.Cause != post.CauseLocal || f.Reason.Key != keyTooMany {
+		if f.Phase != post.PhaseAuth || f.Cause != post.CauseSecret || f.Reason.Key != keyTooMany {
 			t.Fatal(f)
 		}
 	}

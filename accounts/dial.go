@@ -38,7 +38,7 @@ type Resolver interface {
 
 // Dialer connects and signs in to accounts' servers. It remembers failed
 // sign-ins, so that a bug of ours cannot lock an account: after five within a
-// minute it refuses, without connecting, as PhaseAuth with CauseLocal and the
+// minute it refuses, without connecting, as PhaseAuth with CauseSecret and the
 // reason "signin.too_many". That is a reason to wait, not to stop: no secret was
 // found wrong that the earlier faults had not told already.
 //
@@ -159,7 +159,7 @@ func (s *signIn) hangUp(fault *post.Fault) {
 	case fault.Reply.Code == 421: // it has closed already (RFC 5321 3.8)
 		s.wire.Close()
 	case !fault.Reply.IsZero(), fault.Cause == post.CauseNoTLS, fault.Cause == post.CauseNoMechanism,
-		fault.Cause == post.CauseLocal, fault.Phase == post.PhaseSecret:
+		fault.Cause == post.CauseSecret:
 		s.wire.Quit(0)
 	default:
 		s.wire.Abort()

@@ -103,7 +103,7 @@ func (g *guard) leave(key string, failed bool, now time.Time) {
 
 func tooMany() *post.Fault {
 	return &post.Fault{
-		Phase: post.PhaseAuth, Cause: post.CauseLocal,
+		Phase: post.PhaseAuth, Cause: post.CauseSecret,
 		Detail: "the sign-in failed five times within a minute; the next try waits so that the account is not locked",
 		Reason: post.Reason{Key: keyTooMany},
 	}

@@ -176,6 +176,7 @@ func noCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	c.SuggestionsMinimumDistance = 2 // as cobra has it for its own words
 	hint := "see: " + c.CommandPath() + " --help"
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = "did you mean " + near[0] + "?"
@@ -277,6 +278,7 @@ func (a *app) prepare() error {
 	a.logFile = &lumberjack.Logger{Filename: filepath.Join(logs, "postroom.log"), MaxSize: 10, MaxBackups: 5} // 10 MB; mode 0600
 	a.log = slog.New(slog.NewTextHandler(a.logFile, &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(a.log)
+	a.log.Debug("start", "version", a.Version, "pid", os.Getpid())
 	return nil
 }
 

@@ -37,7 +37,10 @@ run, else 0; what is left behind is said on standard error.`,
 	c.Flags().BoolVar(&p.NoWait, "no-wait", false, "end when nothing is due now")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		// Its own signals: the first must not cancel what is past its dot.
-		return a.withLedger(c.Context(), func(l *storage.Ledger) error { return a.run(c.Context(), l, p) })
+		signals := make(chan os.Signal, 2)
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		defer signal.Stop(signals)
+		return a.withLedger(c.Context(), func(l *storage.Ledger) error { return a.run(c.Context(), l, p, signals) })
 	}
 	return c
 }
@@ -56,7 +59,7 @@ type runJSON struct {
 	Waiting   int64 `json:"waiting"`
 }
 
-func (a *app) run(ctx context.Context, l *storage.Ledger, p mailer.RunParams) error {
+func (a *app) run(ctx context.Context, l *storage.Ledger, p mailer.RunParams, signals <-chan os.Signal) error {
 	opt, closeTrap, err := MailerOptions(ctx, l, a.Secrets, a.Clock, a.log)
 	if err != nil {
 		return err
@@ -77,7 +80,7 @@ func (a *app) run(ctx context.Context, l *storage.Ledger, p mailer.RunParams) er
 	m := mailer.New(l, opt)
 	run, stop := context.WithCancel(ctx)
 	defer stop()
-	stopped := a.stopBySignal(m, stop)
+	stopped := a.stopBySignal(m, stop, signals)
 	watched := a.watch(l, m, before, began)
 	err = m.Run(run, p)
 	interrupted := stopped()
@@ -121,9 +124,7 @@ func (a *app) runElsewhere(ctx context.Context, l *storage.Ledger, p mailer.RunP
 
 // stopBySignal makes the first signal stop the run in order and the second one
 // at once. The function it returns ends that and reports whether there was one.
-func (a *app) stopBySignal(m *mailer.Mailer, stop context.CancelFunc) func() bool {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+func (a *app) stopBySignal(m *mailer.Mailer, stop context.CancelFunc, signals <-chan os.Signal) func() bool {
 	end, done := make(chan struct{}), make(chan bool)
 	go func() {
 		count := 0
@@ -149,7 +150,6 @@ func (a *app) stopBySignal(m *mailer.Mailer, stop context.CancelFunc) func() boo
 		}
 	}()
 	return func() bool {
-		signal.Stop(signals)
 		close(end)
 		return <-done
 	}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -92,7 +93,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "keys": keys, "value": value, "server": server, "taken": taken, "connected": connected,
-			"ledger": ledger, "crowd": crowd, "lock": lock, "closedport": closedPort,
+			"ledger": ledger, "crowd": crowd, "lock": lock, "term": term, "closedport": closedPort,
 		},
 	})
 }
@@ -211,11 +212,13 @@ func taken(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// connected NAME waits until a whole message has reached the server.
+// connected NAME N waits until N whole messages have reached the server.
 func connected(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	ts.Check(serverAt(ts, args[0]).WaitFor(ctx, func(s smtpscript.Stats) bool { return s.Dots > 0 }))
+	ts.Check(serverAt(ts, args[0]).WaitFor(ctx, func(s smtpscript.Stats) bool { return s.Dots >= n }))
 }
 
 // ledger NAME puts a file of testdata in the place of the ledger.
@@ -247,6 +250,13 @@ func lock(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Fatalf("the lock is taken")
 	}
 	ts.Defer(func() { _ = l.Unlock() })
+}
+
+// term sends SIGTERM to the commands in the background.
+func term(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, c := range ts.BackgroundCmds() {
+		ts.Check(c.Process.Signal(syscall.SIGTERM))
+	}
 }
 
 // closedport NAME sets $NAME to a port of 127.0.0.1 on which nothing answers.

@@ -31,7 +31,7 @@ type talk struct {
 const patience = 30 * time.Second
 
 // impatience is the deadline of the phases that a test lets run out.
-const impatience = 1500 * time.Millisecond
+const impatience = 800 * time.Millisecond
 
 var noHurry = Timeouts{Command: patience, Data: patience, Write: patience, Dot: patience, Reset: patience}
 
@@ -435,6 +435,9 @@ func TestOneFault(t *testing.T) {
 			"groups": {}, "steps": {Without: []string{"PIPELINING"}},
 			"tls": {Mode: smtpscript.STARTTLS, User: "shop", Password: "secret"},
 		} {
+			if c.short && mode == "tls" {
+				continue // the same as in groups, and it takes its time
+			}
 			t.Run(c.name+"/"+mode, func(t *testing.T) {
 				t.Parallel()
 				cfg.Script = onceFor(person(1), c.phase, c.do)
@@ -503,7 +506,7 @@ func TestBrokenPipelining(t *testing.T) {
 	}
 }
 
-// TestSlowStartsOfTheDotReply: a reply too many that comes before the dot is
+// TestUnaskedRepliesNeverCountAsSent: a reply too many that comes before the dot is
 // never taken for the dot's.
 func TestUnaskedRepliesNeverCountAsSent(t *testing.T) {
 	for _, phase := range []post.Phase{post.PhaseMAIL, post.PhaseRCPT, post.PhaseDATA} {
@@ -805,10 +808,10 @@ func TestLearnsMessagesPerConnection(t *testing.T) {
 // TestTwoConnections share one account without sending anything twice.
 func TestTwoConnections(t *testing.T) {
 	k := newTalk(t, smtpscript.Config{}, func(a *post.Account) { a.Connections = 2 })
-	k.enqueue(numbered(400))
+	k.enqueue(numbered(90)) // fewer than one connection takes: the end of one overlaps with the next
 	k.run()
 	k.wantTruth()
-	k.wantStates(map[post.State]int{post.StateSent: 400})
+	k.wantStates(map[post.State]int{post.StateSent: 90})
 	if n := k.srv.Stats().MaxOpen; n != 2 {
 		t.Errorf("%d connections at once", n)
 	}
@@ -832,6 +835,7 @@ func TestSignIn(t *testing.T) {
 	reply := smtpscript.Reply
 	plain := smtpscript.Config{User: "shop", Password: "secret"}
 	starttls := smtpscript.Config{Mode: smtpscript.STARTTLS, User: "shop", Password: "secret"}
+	implicit := smtpscript.Config{Mode: smtpscript.ImplicitTLS, User: "shop", Password: "secret"}
 	for _, c := range []struct {
 		name  string
 		cfg   smtpscript.Config
@@ -846,7 +850,7 @@ func TestSignIn(t *testing.T) {
 		{"6 endless greeting", plain, post.PhaseGreeting, smtpscript.Action{Endless: 8 << 20}, "", "account.greeting"},
 		{"3 hung up", plain, post.PhaseConnect, smtpscript.Hang(smtpscript.EndReset), "", ""},
 		{"8 TLS drop", starttls, post.PhaseTLS, smtpscript.Hang(smtpscript.EndCut), post.AccountStopped, "account.tls"},
-		{"8 TLS alert", starttls, post.PhaseTLS, smtpscript.Raw("\x15\x03\x03\x00\x02\x02\x28").Then(smtpscript.EndCut), post.AccountStopped, "account.tls"},
+		{"8 TLS alert", implicit, post.PhaseTLS, smtpscript.Raw("\x15\x03\x03\x00\x02\x02\x28").Then(smtpscript.EndCut), post.AccountStopped, "account.tls"},
 		{"9 STARTTLS 454", starttls, post.PhaseSTARTTLS, reply("454 4.7.0 not now"), "", "account.no_tls"},
 		{"9 STARTTLS 502", starttls, post.PhaseSTARTTLS, reply("502 5.5.1 no"), post.AccountStopped, "account.no_tls"},
 		{"10 injected", starttls, post.PhaseSTARTTLS, smtpscript.Action{After: "250 AUTH PLAIN\r\n"}, post.AccountStopped, ""},

@@ -309,14 +309,23 @@ func (ln *lane) arm() error {
 	if refused == nil && len(ln.jobs) == 0 {
 		return nil
 	}
-	bad := map[int64]storage.Refusal{}
-	for _, r := range refused {
-		bad[r.ID] = r
+	bad, held := map[int64]storage.Refusal{}, map[int64]storage.Refusal{}
+	for i, j := range ln.jobs[:n] {
+		for _, r := range refused {
+			if r.ID == intents[i].ID {
+				if bad[r.ID] = r; r.To != post.StateSuppressed {
+					held[j.d.Mailing] = r // paused or cancelled: none of it goes
+				}
+			}
+		}
 	}
 	first := ln.jobs[0]
 	keep := make([]*job, 0, len(ln.jobs))
 	for i, j := range ln.jobs {
 		r, no := bad[j.d.ID]
+		if !no && i >= n {
+			r, no = held[j.d.Mailing]
+		}
 		switch {
 		case no:
 			ln.release(j, r.To, r.Reason)
@@ -328,7 +337,7 @@ func (ln *lane) arm() error {
 		}
 	}
 	ln.jobs = keep
-	if _, no := bad[first.d.ID]; no && ln.open {
+	if _, no := bad[first.d.ID]; no && ln.open { // the first is always among the intents
 		// Its envelope is open and it must not go: never a dot.
 		ln.abort()
 	}
