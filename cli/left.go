@@ -11,27 +11,22 @@ import (
 
 // leave says what a run left behind, one line per account or mailing, and turns
 // it into the exit code: 3 when it needs the user, else 1 when something failed.
-func (a *app) leave(ctx context.Context, l *storage.Ledger, began time.Time, failed bool) error {
-	n, err := a.tellHeld(ctx, l)
-	if err != nil {
-		return err
-	}
-	for _, tell := range []func(context.Context, *storage.Ledger) (int, error){a.tellAside, a.tellUncertain} {
+func (a *app) leave(ctx context.Context, l *storage.Ledger, failed []*deliveries) error {
+	n := 0
+	for _, tell := range []func(context.Context, *storage.Ledger) (int, error){a.tellHeld, a.tellAside, a.tellUncertain} {
 		more, err := tell(ctx, l)
 		if err != nil {
 			return err
 		}
 		n += more
 	}
-	if failed {
-		if err := a.tellFailed(ctx, l, began); err != nil {
-			return err
-		}
+	for _, g := range failed {
+		a.leftBehind(fmt.Sprintf("mailing %d (%s): %s failed", g.mailing, g.name, plural(g.n, "message", "messages")), g.why, map[string]any{"mailing": g.mailing})
 	}
 	switch {
 	case n > 0:
 		return ended{exitUser}
-	case failed:
+	case len(failed) > 0:
 		return ended{exitFailed}
 	}
 	return nil
@@ -193,11 +188,10 @@ func (a *app) tellUncertain(ctx context.Context, l *storage.Ledger) (int, error)
 	return len(all), err
 }
 
-func (a *app) tellFailed(ctx context.Context, l *storage.Ledger, began time.Time) error {
-	all, err := a.byMailing(ctx, l, storage.HistoryFilter{States: []post.State{post.StateFailed, post.StateExpired}},
-		func(d *storage.HistoryRow) bool { return !d.ChangeAt.Before(began.Truncate(time.Millisecond)) })
-	for _, g := range all {
-		a.leftBehind(fmt.Sprintf("mailing %d (%s): %s failed", g.mailing, g.name, plural(g.n, "message", "messages")), g.why, map[string]any{"mailing": g.mailing})
-	}
-	return err
+// failedSince groups the deliveries that were refused or given up since a time.
+// What the breakers took back meanwhile is not among them.
+func (a *app) failedSince(ctx context.Context, l *storage.Ledger, began time.Time) ([]*deliveries, error) {
+	began = began.Truncate(time.Millisecond) // as the ledger keeps times
+	return a.byMailing(ctx, l, storage.HistoryFilter{States: []post.State{post.StateFailed, post.StateExpired}},
+		func(d *storage.HistoryRow) bool { return !d.ChangeAt.Before(began) })
 }

@@ -93,7 +93,16 @@ func (a *app) run(ctx context.Context, l *storage.Ledger, p mailer.RunParams, si
 	if err != nil {
 		return err
 	}
-	done := runJSON{after.sent - before.sent, m.Failed(), after.uncertain, after.waiting}
+	var failed []*deliveries
+	if m.Failed() > 0 || after.failed > before.failed {
+		if failed, err = a.failedSince(context.WithoutCancel(ctx), l, began); err != nil {
+			return err
+		}
+	}
+	done := runJSON{Sent: max(0, after.sent-before.sent), Uncertain: after.uncertain, Waiting: after.waiting}
+	for _, g := range failed {
+		done.Failed += g.n
+	}
 	if err := a.answer(done, "%d sent, %d failed, %d uncertain, %d waiting", done.Sent, done.Failed, done.Uncertain, done.Waiting); err != nil {
 		return err
 	}
@@ -103,7 +112,7 @@ func (a *app) run(ctx context.Context, l *storage.Ledger, p mailer.RunParams, si
 	if err := m.Halted(); err != nil {
 		return err
 	}
-	return a.leave(ctx, l, began, m.Failed() > 0)
+	return a.leave(ctx, l, failed)
 }
 
 // runElsewhere is a run while another process sends. It is an error unless there
@@ -119,7 +128,7 @@ func (a *app) runElsewhere(ctx context.Context, l *storage.Ledger, p mailer.RunP
 	if err := a.answer(runJSON{Uncertain: t.uncertain}, "nothing to send"); err != nil {
 		return err
 	}
-	return a.leave(ctx, l, a.Clock.Now(), false)
+	return a.leave(ctx, l, nil)
 }
 
 // stopBySignal makes the first signal stop the run in order and the second one

@@ -171,7 +171,7 @@ func (a *app) rehearse(ctx context.Context, l *storage.Ledger, mailing int64) er
 	}
 	if lock == nil {
 		a.note("Another Postroom is sending; it takes this rehearsal too.")
-		return a.awaitEnd(ctx, l, mailing)
+		return a.awaitEnd(ctx, l, mailing, func() error { return nil })
 	}
 	defer lock.Unlock() //nolint:errcheck // the kernel frees it with the process
 	opt, closeTrap, err := MailerOptions(ctx, l, a.Secrets, a.Clock, a.log)
@@ -184,16 +184,17 @@ func (a *app) rehearse(ctx context.Context, l *storage.Ledger, mailing int64) er
 	}
 	run, stop := context.WithCancel(ctx)
 	defer stop()
-	ended := make(chan error, 1)
 	m := mailer.New(l, opt)
-	go func() { ended <- m.Run(run, mailer.RunParams{}) }()
-	err = a.awaitEnd(run, l, mailing)
+	over := make(chan error, 1)
+	go func() { over <- m.Run(run, mailer.RunParams{}) }()
+	err = a.awaitEnd(ctx, l, mailing, m.Halted)
 	stop()
-	return errors.Join(err, <-ended, closeTrap())
+	return errors.Join(err, <-over, closeTrap())
 }
 
-// awaitEnd returns when nothing of a mailing waits any more.
-func (a *app) awaitEnd(ctx context.Context, l *storage.Ledger, mailing int64) error {
+// awaitEnd returns when nothing of a mailing waits any more, or when something
+// keeps everything from being sent.
+func (a *app) awaitEnd(ctx context.Context, l *storage.Ledger, mailing int64, trouble func() error) error {
 	told := int64(-1)
 	for {
 		m, err := l.Mailing(ctx, mailing)
@@ -211,6 +212,9 @@ func (a *app) awaitEnd(ctx context.Context, l *storage.Ledger, mailing int64) er
 		if m.Pending() == 0 || m.Hold != "" {
 			a.clearStatus()
 			return nil
+		}
+		if err := trouble(); err != nil {
+			return err
 		}
 		t := a.Clock.NewTimer(100 * time.Millisecond)
 		select {

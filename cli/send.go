@@ -277,7 +277,7 @@ func (a *app) recipients(ctx context.Context, l *storage.Ledger, f *sendFlags, j
 // members walks the people of a list.
 func members(ctx context.Context, l *storage.Ledger, list int64) iter.Seq2[post.Recipient, error] {
 	return func(yield func(post.Recipient, error) bool) {
-		for x, err := range l.EachContact(ctx, storage.ContactFilter{List: list}) {
+		for x, err := range l.EachMember(ctx, list) {
 			if !yield(post.Recipient{Contact: x.ID, Address: x.Address, Key: x.Key, Name: x.Name, Fields: x.Fields}, err) || err != nil {
 				return
 			}

@@ -98,7 +98,7 @@ func TestPauseInMidRun(t *testing.T) {
 func heldDot(n int) (script func(smtpscript.Event) smtpscript.Action, seen, release chan struct{}) {
 	seen, release = make(chan struct{}), make(chan struct{})
 	return func(ev smtpscript.Event) smtpscript.Action {
-		if ev.Phase == post.PhaseDot && ev.Message == n {
+		if ev.Phase == post.PhaseDot && ev.Total == n {
 			close(seen)
 			return smtpscript.Action{Hold: release}
 		}

@@ -90,12 +90,12 @@ func jobOf(ctx context.Context, l *storage.Ledger, d post.Draft, kind post.Maili
 func recipients(ctx context.Context, l *storage.Ledger, d post.Draft) iter.Seq2[post.Recipient, error] {
 	return func(yield func(post.Recipient, error) bool) {
 		for _, list := range d.Lists {
-			for c, err := range l.EachContact(ctx, storage.ContactFilter{List: list}) {
+			for c, err := range l.EachMember(ctx, list) {
 				if err != nil {
 					yield(post.Recipient{}, err)
 					return
 				}
-				if !yield(recipientOf(c.Contact), nil) {
+				if !yield(recipientOf(c), nil) {
 					return
 				}
 			}

@@ -11,6 +11,7 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
+	base "fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
 	"postroom/assets/theme"
@@ -106,6 +107,11 @@ func selectable() *widget.Label {
 	return l
 }
 
+// flush takes away the margin that the toolkit's labels have at the left.
+func flush(l *widget.Label) fyne.CanvasObject {
+	return widgets.Inset(0, 0, 0, -l.Theme().Size(base.SizeNameInnerPadding), l)
+}
+
 func (v *View) dataCard() fyne.CanvasObject {
 	env := v.env
 	v.folder, v.log = selectable(), selectable()
@@ -113,7 +119,7 @@ func (v *View) dataCard() fyne.CanvasObject {
 	env.IDs.Set("settings.folder", v.folder)
 	env.IDs.Set("settings.folder.open", open)
 	return widgets.NewCard(env.T("settings.data"), nil, widgets.VStack(4,
-		widgets.NewQuiet(env.T("settings.folder")), v.folder, widgets.NewQuiet(env.T("settings.log")), v.log, widgets.HStack(0, open)))
+		widgets.NewQuiet(env.T("settings.folder")), flush(v.folder), widgets.NewQuiet(env.T("settings.log")), flush(v.log), widgets.HStack(0, open)))
 }
 
 func (v *View) backupCard() fyne.CanvasObject {
