@@ -186,8 +186,11 @@ func (a *app) rehearse(ctx context.Context, l *storage.Ledger, mailing int64) er
 	defer stop()
 	m := mailer.New(l, opt)
 	over := make(chan error, 1)
-	go func() { over <- m.Run(run, mailer.RunParams{}) }()
-	err = a.awaitEnd(ctx, l, mailing, m.Halted)
+	go func() {
+		over <- m.Run(run, mailer.RunParams{})
+		stop() // by itself it ends only when it cannot go on
+	}()
+	err = a.awaitEnd(run, l, mailing, m.Halted)
 	stop()
 	return errors.Join(err, <-over, closeTrap())
 }

@@ -158,12 +158,16 @@ const password = "correct horse" // of every server that wants one
 
 // server NAME [FAULT] starts a mail server until the script ends; its port is
 // $NAME. Its name is found again by taken. FAULT is one of smtpscript's, or
-// "sign-in", or PHASE:REPLY.
+// "sign-in", "starttls" (its authority is in NAME.pem), or PHASE:REPLY.
 func server(ts *testscript.TestScript, _ bool, args []string) {
 	cfg := smtpscript.Config{Mode: smtpscript.Plain}
 	for _, what := range args[1:] {
 		if what == "sign-in" {
 			cfg.User, cfg.Password, cfg.AuthInClear = "shop@example.com", password, true
+			continue
+		}
+		if what == "starttls" {
+			cfg.Mode = smtpscript.STARTTLS
 			continue
 		}
 		script, err := smtpscript.Fault(what)
@@ -182,6 +186,9 @@ func server(ts *testscript.TestScript, _ bool, args []string) {
 	_, port := s.HostPort()
 	ts.Setenv(args[0], strconv.Itoa(port))
 	servers.Store(port, s)
+	if pem := s.CAPEM(); pem != nil {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), pem, 0o600))
+	}
 }
 
 // servers by port; scripts run side by side.

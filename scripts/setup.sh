@@ -29,6 +29,7 @@ build|gcc|cmd:cc|compile the window's drawing code, which is C
 build|libc6-dev|-|compile the window's drawing code, which is C
 build|pkg-config,pkgconf|cmd:pkg-config|tell the compiler where OpenGL is
 build|libgl-dev|pc:gl|draw the window (OpenGL)
+build|libegl-dev|pc:egl|draw the window (OpenGL on Wayland)
 build|libx11-dev|pc:x11|open the window (X11)
 build|libxrandr-dev|pc:xrandr|screens and their sizes
 build|libxxf86vm-dev|pc:xxf86vm|screens and their sizes
