@@ -14,7 +14,6 @@ import (
 	_ "time/tzdata" // time zones by name also where the system has none
 
 	"fyne.io/fyne/v2"
-	"fyne.io/fyne/v2/app"
 
 	"postroom/accounts"
 	"postroom/assets/theme"
@@ -71,7 +70,7 @@ func show(ctx context.Context, instance *ui.Instance, ledger *storage.Ledger, lo
 	}
 	mail := mailer.Serve(ctx, ledger, opt)
 	shell := ui.New(ui.Deps{
-		App: app.NewWithID("app.postroom.desktop"), Ledger: ledger, Mail: mail, Secrets: secrets,
+		App: newApp(), Ledger: ledger, Mail: mail, Secrets: secrets,
 		Doctor:   func(ctx context.Context, a post.Account) accounts.Report { return dialer.Test(ctx, a) },
 		Practice: cli.PracticeDir(ledger.Dir()), Clock: post.SystemClock{}, Zone: time.Local, Log: log, Post: fyne.Do, Lang: lang, Theme: mode,
 	})

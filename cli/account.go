@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -289,7 +290,7 @@ func (a *app) forget(ctx context.Context, x post.Account) {
 		return
 	}
 	if err := a.Secrets.Delete(ctx, x); err != nil {
-		a.log.Warn("delete a password", "err", err)
+		a.log.Warn("delete a password", slog.Any("err", err))
 		a.note("Its old password could not be taken out of the keyring (%s); remove the entry %s there yourself.", oneLine(err.Error()), x.SecretRef)
 	}
 }

@@ -240,12 +240,12 @@ func (a *app) withLedger(ctx context.Context, f func(*storage.Ledger) error) err
 	}
 	l, err := storage.Open(ctx, a.data, storage.Options{Clock: a.Clock, Log: a.log})
 	if err != nil {
-		a.log.Error("open the ledger", "err", err)
+		a.log.Error("open the ledger", slog.Any("err", err))
 		return err
 	}
 	err = f(l)
 	if cerr := l.Close(); cerr != nil {
-		a.log.Error("close the ledger", "err", cerr)
+		a.log.Error("close the ledger", slog.Any("err", cerr))
 		if err == nil {
 			err = cerr
 		}
@@ -278,7 +278,7 @@ func (a *app) prepare() error {
 	a.logFile = &lumberjack.Logger{Filename: filepath.Join(logs, "postroom.log"), MaxSize: 10, MaxBackups: 5} // 10 MB; mode 0600
 	a.log = slog.New(slog.NewTextHandler(a.logFile, &slog.HandlerOptions{Level: level}))
 	slog.SetDefault(a.log)
-	a.log.Debug("start", "version", a.Version, "pid", os.Getpid())
+	a.log.Debug("start", slog.String("version", a.Version), slog.Int("pid", os.Getpid()))
 	return nil
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -144,7 +145,7 @@ func (a *app) stopBySignal(m *mailer.Mailer, stop context.CancelFunc, signals <-
 				return
 			case s := <-signals:
 				count++
-				a.log.Info("stopping", "signal", s.String(), "count", count)
+				a.log.Info("stopping", slog.String("signal", s.String()), slog.Int("count", count))
 				if count > 1 {
 					m.Kill()
 					continue
@@ -216,7 +217,7 @@ func (a *app) watch(l *storage.Ledger, m *mailer.Mailer, before tally, began tim
 			}
 			now, err := tallyOf(context.Background(), l)
 			if err != nil {
-				a.log.Warn("read the progress", "err", err)
+				a.log.Warn("read the progress", slog.Any("err", err))
 				continue
 			}
 			if now != last {

@@ -93,7 +93,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "keys": keys, "value": value, "server": server, "taken": taken, "connected": connected,
-			"ledger": ledger, "crowd": crowd, "lock": lock, "term": term, "closedport": closedPort,
+			"ledger": ledger, "crowd": crowd, "lock": lock, "term": term, "logged": logged, "closedport": closedPort,
 		},
 	})
 }
@@ -201,7 +201,11 @@ func serverAt(ts *testscript.TestScript, name string) *smtpscript.Server {
 	if !ok {
 		ts.Fatalf("there is no server %s", name)
 	}
-	return s.(*smtpscript.Server)
+	found, ok := s.(*smtpscript.Server)
+	if !ok {
+		ts.Fatalf("%s is no server", name)
+	}
+	return found
 }
 
 // taken NAME N wants the server to have taken N messages, each recipient once.
@@ -266,10 +270,28 @@ func term(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
+// logged TEXT N waits until the log holds TEXT N times.
+func logged(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	name := filepath.Join(ts.Getenv("POSTROOM_DATA"), "logs", "postroom.log")
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); <-look.C {
+		if b, err := os.ReadFile(name); err == nil && strings.Count(string(b), args[0]) >= want {
+			return
+		}
+	}
+	ts.Fatalf("the log does not say %q %d times", args[0], want)
+}
+
 // closedport NAME sets $NAME to a port of 127.0.0.1 on which nothing answers.
 func closedPort(ts *testscript.TestScript, _ bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	ts.Check(err)
-	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	ts.Check(err)
+	ts.Setenv(args[0], port)
 	ts.Check(l.Close())
 }

@@ -38,6 +38,9 @@ var rooms = []room{
 	// Seen by tests and by programs for tests only.
 	{name: testkit, imports: lower},
 	{name: "bench", imports: append([]string{testkit, "assets"}, lower...)},
+	// They drive the built program from outside, and look into the ledger it wrote.
+	{name: "internal/e2e", tests: append([]string{testkit, "assets"}, lower...)},
+	{name: "internal/window", tests: append([]string{testkit, "assets"}, lower...)},
 	{name: "internal/architecture"},
 	{name: "internal/testrun"},
 }

@@ -373,3 +373,9 @@ func number[N int | int64](n N) string { return strconv.FormatInt(int64(n), 10) 
 
 // cat is a password command that prints the file.
 func cat(file string) string { return "cat '" + file + "'" }
+
+// readLog returns the log of a data folder.
+func readLog(data string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(data, "logs", "postroom.log"))
+	return string(b), err
+}

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package mailserver runs a real Postfix and a real Dovecot, privately, for tests: submission over STARTTLS and over
 // implicit TLS with sign-in, delivery into Maildirs, and IMAP to read them.
 //

@@ -123,7 +123,7 @@ func LoadPerson(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now 
 // Plan is what an import would do.
 type Plan struct {
 	Path, List string
-	Columns    []string // "column → field"
+	Columns    [][2]string // a column, and what it becomes
 	Report     people.Report
 }
 
@@ -148,8 +148,8 @@ func Import(ctx context.Context, l *storage.Ledger, p *Plan, report func(done, t
 	return people.Import(ctx, l, p.Path, people.Options{List: p.List, Progress: func(_, done, total int64) { report(done, total) }})
 }
 
-func columnWords(w *words.Catalogue, pre *people.Preview) []string {
-	out := make([]string, 0, len(pre.Mapping.Fields)+2)
+func columnWords(w *words.Catalogue, pre *people.Preview) [][2]string {
+	out := make([][2]string, 0, len(pre.Mapping.Fields)+2)
 	add := func(column int, field string) {
 		if column < 0 {
 			return
@@ -158,7 +158,7 @@ func columnWords(w *words.Catalogue, pre *people.Preview) []string {
 		if column < len(pre.Header) && strings.TrimSpace(pre.Header[column]) != "" {
 			head = pre.Header[column]
 		}
-		out = append(out, head+"  →  "+field)
+		out = append(out, [2]string{head, field})
 	}
 	add(pre.Mapping.Address, w.T("contacts.column.address"))
 	add(pre.Mapping.Name, w.T("contacts.column.name"))

@@ -8,7 +8,6 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
-	"fyne.io/fyne/v2/widget"
 
 	"postroom/assets/icons"
 	"postroom/assets/theme"
@@ -390,15 +389,19 @@ func (v *View) planImport(path, list string) {
 
 func (v *View) confirmImport(p *Plan) {
 	env, r := v.env, p.Report
-	lines := append([]string{env.T("contacts.import.columns")}, p.Columns...)
+	lines := []fyne.CanvasObject{widgets.NewStrong(env.T("contacts.import.columns"))}
+	for _, c := range p.Columns {
+		lines = append(lines, widgets.Columns(12, []float32{1, 1}, widgets.NewQuiet(c[0]).Cutting(), widgets.NewText(c[1]).Cutting()))
+	}
 	if len(r.Problems) > 0 {
-		lines = append(append(lines, "", env.Words.N("contacts.import.problems", int64(len(r.Problems)))), problemLines(env.Words, &r)...)
+		lines = append(lines, widgets.NewDivider(), widgets.NewStrong(env.Words.N("contacts.import.problems", int64(len(r.Problems)))))
+		for _, line := range problemLines(env.Words, &r) {
+			lines = append(lines, widgets.NewText(line).Wrapping())
+		}
 	}
 	sentence := env.T("contacts.import.plan", r.Added, r.Updated, r.Unchanged, r.Skipped)
-	text := widget.NewLabel(strings.Join(lines, "\n"))
-	text.Wrapping = fyne.TextWrapWord
-	scroll := container.NewVScroll(text)
-	scroll.SetMinSize(fyne.NewSize(0, 240))
+	scroll := container.NewVScroll(widgets.Inset(12, 16, 12, 14, widgets.VStack(6, lines...)))
+	scroll.SetMinSize(fyne.NewSize(0, 260))
 	body := widgets.VStack(10, widgets.NewText(sentence).Wrapping(), widgets.NewPlainCard(scroll))
 	dialogs.Form(env.Words, env.Window, env.T("contacts.import.title"), env.T("action.import"), body, nil, func() string {
 		v.carryOut(p)

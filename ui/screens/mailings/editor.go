@@ -113,7 +113,7 @@ func (e *editor) layout() *fyne.Container {
 	label := func(key string) fyne.CanvasObject { return widgets.FixedWidth(90, widgets.NewQuiet(env.T(key))) }
 	people := widgets.Columns(12, []float32{1, 1}, e.to, e.typed)
 	form := widgets.NewCard("", nil, widgets.VStack(8,
-		widgets.Columns(14, []float32{2, 3},
+		widgets.Columns(14, []float32{9, 11},
 			widgets.HStack(10, label("composer.from"), widgets.Grow(e.from)),
 			widgets.HStack(10, widgets.FixedWidth(40, widgets.NewQuiet(env.T("composer.to"))), widgets.Grow(people))),
 		widgets.HStack(10, label("composer.subject"), widgets.Grow(e.subject))))
