@@ -78,7 +78,7 @@ func (s *signIn) connect(ctx context.Context) (string, *post.Fault) {
 		if i < len(s.addrs)-1 {
 			timeout = nextAddress
 		}
-		conn, err := s.dialOne(ctx, netip.AddrPortFrom(ip, uint16(s.a.Port)).String(), timeout) //nolint:gosec // Check keeps ports within 16 bits
+		conn, err := s.dialOne(ctx, netip.AddrPortFrom(ip, uint16(s.a.Port)).String(), timeout) // Check keeps ports within 16 bits
 		if err != nil {
 			fault := faultOf(ctx, post.PhaseConnect, err)
 			if fault.Cause == post.CauseCancelled {

@@ -66,7 +66,6 @@ func TestDialSucceeds(t *testing.T) {
 		a := account(s, mode)
 		a.Host, a.CA = "MAIL.test.", ca.pem
 		d := &Dialer{
-
 			Secrets: planted(secretForTests), Resolver: names{"mail.test": {"127.0.0.1"}, "MAIL.test": {"127.0.0.1"}},
 			Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		}

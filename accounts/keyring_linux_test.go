@@ -88,7 +88,7 @@ func TestRealKeyring(t *testing.T) {
 func privateEnv(t *testing.T, home, name string) []string {
 	t.Helper()
 	launch := "#!/bin/sh\ntouch " + filepath.Join(home, "launched") + "\nexit 1\n"
-	if err := os.WriteFile(filepath.Join(home, "dbus-launch"), []byte(launch), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(home, "dbus-launch"), []byte(launch), 0o700); err != nil { // a program
 		t.Fatal(err)
 	}
 	env := []string{"PATH=" + home + ":" + os.Getenv("PATH"), "LANG=C.UTF-8", ringCase + "=" + name, "HOME=" + home}

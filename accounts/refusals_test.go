@@ -92,7 +92,7 @@ func TestDialFailures(t *testing.T) {
 		{"plain text where TLS should be", post.TLSImplicit, "", func(c *talk) { c.say("220 mx.test ESMTP\r\n") }, outcome{post.PhaseTLS, post.CauseTLS, 0, "does not speak TLS"}},
 		{"alert", post.TLSImplicit, "", func(c *talk) { c.say("\x15\x03\x01\x00\x02\x02\x28") }, outcome{post.PhaseTLS, post.CauseTLS, 0, ""}},
 		{"TLS 1.1", post.TLSImplicit, "", func(c *talk) {
-			s := tls.Server(c.Conn, &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) //nolint:gosec // what is to be refused
+			s := tls.Server(c.Conn, &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) // what is to be refused
 			_ = s.Handshake()
 		}, outcome{post.PhaseTLS, post.CauseTLS, 0, ""}},
 		{"unknown authority", post.TLSImplicit, "", func(c *talk) { c.secure(unknown) }, outcome{post.PhaseTLS, post.CauseCertificate, 0, "certificate signed by unknown authority"}},

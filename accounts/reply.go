@@ -156,7 +156,7 @@ func (w *Wire) fill() error {
 // failRead ends the reading direction. code is that of the lines read before,
 // 0 for none.
 func (w *Wire) failRead(err error, code int) error {
-	we, ok := err.(*WireError) // our own, made a moment ago: never wrapped
+	we, ok := err.(*WireError) //nolint:errorlint // our own, made a moment ago: never wrapped
 	if !ok {
 		we = &WireError{Cause: w.cause(err), Err: err, Partial: w.partial(code)}
 	}

@@ -3,7 +3,7 @@ package compose
 import (
 	"bytes"
 	"context"
-	"math/rand"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +73,7 @@ func BenchmarkRenderChinese(b *testing.B) { // base64
 
 func BenchmarkRender5MB(b *testing.B) {
 	data := make([]byte, 5<<20)
-	rand.New(rand.NewSource(1)).Read(data)
+	rand.NewChaCha8([32]byte{1}).Read(data) //nolint:errcheck // it never fails
 	c := letter()
 	c.Attachments = []post.Attachment{testBlobs.add("big.bin", data)}
 	benchmarkRender(b, c)

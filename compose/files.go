@@ -73,7 +73,7 @@ func freeze(ctx context.Context, to Freezer, f sizedFile, name string) (a post.A
 	defer func() { err = errors.Join(err, f.Close()) }()
 	first := make([]byte, 512)
 	n, err := io.ReadFull(f, first)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return a, err
 	}
 	first = first[:n]

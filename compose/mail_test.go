@@ -3,6 +3,7 @@ package compose
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -24,7 +25,6 @@ import (
 	"golang.org/x/net/html"
 	"pgregory.net/rapid"
 
-	"encoding/base64"
 	"postroom/post"
 )
 

@@ -219,9 +219,15 @@ func TestFileNames(t *testing.T) {
 	}
 	zip := "PK\x03\x04xxxxxxxxxxxxxxxx"
 	for _, c := range [][3]string{
-		{"a.docx", zip, officeTypes[".docx"]}, {"a.zip", zip, "application/zip"}, {"a.csv", "a,b\n", "text/csv"}, {"a.pdf", "%PDF-1.7", "application/pdf"},
-		{"a.pdf", "\x00\x01\x02", "application/octet-stream"}, {"a.png", "MZ\x90\x00\x03", "application/octet-stream"}, {"a.txt", "hello", "text/plain; charset=utf-8"},
-		{"a.xls", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/vnd.ms-excel"}, {"a.csv", "<html><script>", "text/html; charset=utf-8"},
+		{"a.docx", zip, officeTypes[".docx"]},
+		{"a.zip", zip, "application/zip"},
+		{"a.csv", "a,b\n", "text/csv"},
+		{"a.pdf", "%PDF-1.7", "application/pdf"},
+		{"a.pdf", "\x00\x01\x02", "application/octet-stream"},
+		{"a.png", "MZ\x90\x00\x03", "application/octet-stream"},
+		{"a.txt", "hello", "text/plain; charset=utf-8"},
+		{"a.xls", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/vnd.ms-excel"},
+		{"a.csv", "<html><script>", "text/html; charset=utf-8"},
 	} {
 		if got := MediaType(c[0], []byte(c[1])); got != c[2] {
 			t.Errorf("MediaType(%q, %q) = %q, want %q", c[0], c[1], got, c[2])

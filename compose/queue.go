@@ -115,7 +115,7 @@ func queueRows(ctx context.Context, job *Job, words *Mailing, files *rowFiles, p
 			}
 			return nil
 		})
-		if err != nil && err != errStop {
+		if err != nil && !errors.Is(err, errStop) {
 			yield(post.Recipient{}, err)
 		}
 	}

@@ -138,7 +138,8 @@ func (m *Mailing) header(dst *Message, p *Params) error {
 		b = append(b[:len(b)-1], "\r\n "...)
 	}
 	b = append(b, p.MessageID...)
-	dst.buf = append(b, "\r\nMIME-Version: 1.0\r\n"...)
+	b = append(b, "\r\nMIME-Version: 1.0\r\n"...)
+	dst.buf = b
 	return nil
 }
 

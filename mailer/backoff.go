@@ -51,7 +51,7 @@ func deliveryWait(s Schedule, n int) time.Duration {
 		steps = fullWaits
 	}
 	d := at(steps, n-1)
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter is no secret
 }
 
 // accountWait returns how long an account waits the n-th time in a row (from 1).

@@ -229,9 +229,7 @@ func (m *Mailer) schedule(ctx context.Context, p RunParams) error {
 		if !more && (p.UntilEmpty || p.NoWait) || p.NoWait && m.idle() && next.After(m.clock.Now()) {
 			return nil
 		}
-		if version, err = m.wait(ctx, w, version, next); err != nil {
-			return err
-		}
+		version = m.wait(ctx, w, version, next)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -240,7 +238,7 @@ func (m *Mailer) schedule(ctx context.Context, p RunParams) error {
 
 // wait returns at next, after a kick, when a lane ended, or when another
 // process changed the ledger.
-func (m *Mailer) wait(ctx context.Context, w *storage.Watch, version int64, next time.Time) (int64, error) {
+func (m *Mailer) wait(ctx context.Context, w *storage.Watch, version int64, next time.Time) int64 {
 	until := m.clock.Now().Add(pollEvery)
 	if !next.IsZero() && next.Before(until) {
 		until = next
@@ -248,28 +246,28 @@ func (m *Mailer) wait(ctx context.Context, w *storage.Watch, version int64, next
 	for {
 		d := min(until.Sub(m.clock.Now()), watchEvery)
 		if d <= 0 {
-			return version, nil
+			return version
 		}
 		t := m.clock.NewTimer(d)
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return version, nil
+			return version
 		case <-m.kick:
 			t.Stop()
-			return version, nil
+			return version
 		case <-t.C():
 		}
 		v, err := w.Version(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
-				return version, nil
+				return version
 			}
 			m.trouble(err)
 			continue
 		}
 		if v != version {
-			return v, nil
+			return v
 		}
 	}
 }
@@ -510,7 +508,7 @@ func (m *Mailer) fatalErr() error {
 // keep writes something that is good to know and not vital (commit D).
 func (m *Mailer) keep(ctx context.Context, what string, write func(context.Context) error) {
 	if err := write(ctx); err != nil {
-		m.log.Error(what, "err", err)
+		m.log.Error("something good to know was not kept", "what", what, "err", err)
 		m.trouble(err)
 	}
 }

@@ -93,7 +93,7 @@ func TestQuotaHoldsOverRestarts(t *testing.T) {
 		step(-time.Hour, 10) // set back: what was sent counts as if it were now
 		step(30*time.Second, 10)
 		running := k.start()
-		k.until("the quota was asked for", func() bool { return k.srv.Stats().Taken == 10 && running.m.idle() })
+		k.until("the quota was asked for", func() bool { return running.waits(k.acct.ID) })
 		clock.skip(61 * time.Second)
 		k.until("the next five", func() bool { return k.counts()[post.StateSent] == 15 })
 		running.stop()
@@ -102,6 +102,19 @@ func TestQuotaHoldsOverRestarts(t *testing.T) {
 		k.wantTruth()
 		k.wantStates(map[post.State]int{post.StateSent: 20})
 	}
+}
+
+// waits reports whether the account waits for its quota.
+func (s *started) waits(account int64) bool {
+	s.m.mu.Lock()
+	x := s.m.senders[account]
+	s.m.mu.Unlock()
+	if x == nil {
+		return false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return !x.free.IsZero()
 }
 
 // TestQuotaWithinARun: a run waits for the window and goes on by itself.
@@ -145,8 +158,16 @@ func TestBackoff(t *testing.T) {
 		n    int
 		want time.Duration
 	}{
-		{Usual, 1, 10 * time.Second}, {Usual, 8, time.Hour}, {Usual, 1000, time.Hour}, {SignIn, 1, 15 * time.Minute}, {SignIn, 2, 30 * time.Minute},
-		{SignIn, 1 << 40, 24 * time.Hour}, {Rate, 1, time.Minute}, {Rate, 3, 4 * time.Minute}, {Rate, 99, time.Hour}, {Quota, 5, time.Hour},
+		{Usual, 1, 10 * time.Second},
+		{Usual, 8, time.Hour},
+		{Usual, 1000, time.Hour},
+		{SignIn, 1, 15 * time.Minute},
+		{SignIn, 2, 30 * time.Minute},
+		{SignIn, 1 << 40, 24 * time.Hour},
+		{Rate, 1, time.Minute},
+		{Rate, 3, 4 * time.Minute},
+		{Rate, 99, time.Hour},
+		{Quota, 5, time.Hour},
 	} {
 		if got := accountWait(c.s, c.n); got != c.want {
 			t.Errorf("accountWait(%d, %d) = %v, want %v", c.s, c.n, got, c.want)

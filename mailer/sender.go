@@ -82,8 +82,9 @@ func (s *sender) update(a post.Account, gen int) {
 		s.strikes, s.recent, s.refused, s.fewer = map[string]int{}, nil, nil, 0
 	}
 	s.acct = a
-	s.quota.limits = a.Limits
-	s.free = time.Time{}
+	if s.quota.limits != a.Limits {
+		s.quota.limits, s.free = a.Limits, time.Time{} // to be asked again
+	}
 }
 
 // keep writes a change made here; the caller has raised gen and writing with it.

@@ -134,7 +134,7 @@ func judge(e Event) Verdict {
 	}
 }
 
-func because(key string, args ...string) post.Reason { return post.Reason{Key: key, Args: args} }
+func because(key string) post.Reason { return post.Reason{Key: key} }
 
 func strike(kind string, limit int, then Step) Strike {
 	return Strike{Kind: kind, Limit: limit, Then: then}

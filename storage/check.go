@@ -14,10 +14,10 @@ func (l *Ledger) Check(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, classify(op, err)
 	}
+	defer rows.Close()
 	for rows.Next() {
 		var s string
 		if err := rows.Scan(&s); err != nil {
-			_ = rows.Close()
 			return nil, classify(op, err)
 		}
 		if s != "ok" {

@@ -233,7 +233,8 @@ func (l *Ledger) CountContacts(ctx context.Context, f ContactFilter) (int64, err
 		q += " WHERE " + strings.Join(where, " AND ")
 	}
 	var n int64
-	return n, classify("count contacts", l.r.QueryRowContext(ctx, q, args...).Scan(&n))
+	err := l.r.QueryRowContext(ctx, q, args...).Scan(&n)
+	return n, classify("count contacts", err)
 }
 
 // EachContact walks all people a filter chooses, page by page, by address.
@@ -332,6 +333,7 @@ func contactWhere(f ContactFilter) (where []string, args []any) {
 
 func (l *Ledger) contactRows(ctx context.Context, tail string, args []any) ([]ContactRow, error) {
 	const op = "list contacts"
+	//nolint:gosec // the parts are literals of this package; values are bound
 	rows, err := l.r.QueryContext(ctx, `SELECT c.id, c.address, c.key, c.name, c.fields, c.created_at, c.changed_at,
 		coalesce((SELECT json_group_array(l.name ORDER BY l.name) FROM list_members m JOIN lists l ON l.id = m.list_id WHERE m.contact_id = c.id), '[]'),
 		s.reason, s.source, s.at, s.address
@@ -412,5 +414,6 @@ func decodeFields(s string) (map[string]string, error) {
 	if s == "" || s == "{}" {
 		return m, nil
 	}
-	return m, json.Unmarshal([]byte(s), &m)
+	err := json.Unmarshal([]byte(s), &m)
+	return m, err
 }

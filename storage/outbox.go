@@ -486,19 +486,8 @@ func (x leftover) settle(p Progress, named, trusted bool, now time.Time) Result 
 // dropStale removes mailings whose enqueue died before it became visible.
 func (l *Ledger) dropStale(ctx context.Context) error {
 	const op = "clear up"
-	rows, err := l.r.QueryContext(ctx, "SELECT id FROM mailings WHERE ready=0 AND created_at < ?", post.Millis(l.clock.Now().Add(-time.Hour)))
+	ids, err := l.stale(ctx)
 	if err != nil {
-		return classify(op, err)
-	}
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return classify(op, errors.Join(err, rows.Close()))
-		}
-		ids = append(ids, id)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return classify(op, err)
 	}
 	for _, id := range ids {
@@ -507,6 +496,23 @@ func (l *Ledger) dropStale(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (l *Ledger) stale(ctx context.Context) ([]int64, error) {
+	rows, err := l.r.QueryContext(ctx, "SELECT id FROM mailings WHERE ready=0 AND created_at < ?", post.Millis(l.clock.Now().Add(-time.Hour)))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
 }
 
 // Due says when an account has something to do next.

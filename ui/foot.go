@@ -64,7 +64,7 @@ func (s *Shell) showFoot(w footWords) {
 		badge = s.env.Words.Number(w.waiting)
 	}
 	s.nav.SetBadge(screens.Outbox, badge)
-	first, second := "", ""
+	var first, second string
 	switch {
 	case s.d.Mail.Trouble() != nil:
 		first = s.env.T("foot.trouble")

@@ -149,9 +149,16 @@ func plant(t *testing.T, auth, mechanism, secret string) {
 		t.Errorf("two accounts do not work, so exit code 3 was expected\n%s", r)
 	}
 	for _, args := range [][]string{
-		{"account", "test", "shop"}, {"account", "test", "wrong", "--json"}, {"account", "test", "broken"},
-		{"account", "show", "shop"}, {"account", "list", "--json"}, {"history", "--json"}, {"history", "--csv"}, {"mailing", "list"},
-		{"settings", "list"}, {"backup", o.path("data/backup")},
+		{"account", "test", "shop"},
+		{"account", "test", "wrong", "--json"},
+		{"account", "test", "broken"},
+		{"account", "show", "shop"},
+		{"account", "list", "--json"},
+		{"history", "--json"},
+		{"history", "--csv"},
+		{"mailing", "list"},
+		{"settings", "list"},
+		{"backup", o.path("data/backup")},
 	} {
 		o.do(t, "", args...)
 	}

@@ -156,8 +156,11 @@ func galleryRows(w *words.Catalogue) []Row {
 		d := data[i%len(data)]
 		l := look[d[2]]
 		rows = append(rows, Row{ID: int64(i + 1), Cells: []Cell{
-			{Text: d[0]}, {Text: d[1]}, {Text: w.T(l.key), Tone: l.tone, Pill: true},
-			{Text: d[3], Tone: theme.Quiet}, {Text: d[4], Tone: theme.Quiet},
+			{Text: d[0]},
+			{Text: d[1]},
+			{Text: w.T(l.key), Tone: l.tone, Pill: true},
+			{Text: d[3], Tone: theme.Quiet},
+			{Text: d[4], Tone: theme.Quiet},
 		}})
 	}
 	return rows

@@ -106,7 +106,8 @@ func TestNavList(t *testing.T) {
 	light(t)
 	var went []string
 	n := NewNavList("Postroom", []NavItem{
-		{ID: "home", Icon: icons.Home, Label: "Home"}, {ID: "outbox", Icon: icons.Outbox, Label: "Outbox"},
+		{ID: "home", Icon: icons.Home, Label: "Home"},
+		{ID: "outbox", Icon: icons.Outbox, Label: "Outbox"},
 		{ID: "history", Icon: icons.History, Label: "History"},
 	}, func(id string) { went = append(went, id) })
 	show(t, n, navWidth, 400)

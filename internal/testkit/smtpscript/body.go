@@ -64,7 +64,8 @@ func (c *session) readBody() error {
 	if len(chunk) == 0 {
 		return c.fill()
 	}
-	content, used, done := 0, 0, false
+	var content, used int
+	done := false
 	if c.bodyN == 0 && bytes.HasPrefix(chunk, endOfData[2:]) {
 		used, done = 3, true
 	} else if i := bytes.Index(chunk, endOfData); i >= 0 {

@@ -344,8 +344,14 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	for _, delay := range []time.Duration{0, time.Hour} {
 		for _, act := range []smtpscript.Action{
-			{End: smtpscript.EndStall}, {Wait: time.Hour}, {Hold: make(chan struct{})}, {Drip: time.Hour},
-			{Endless: 1 << 40}, {Tarpit: true}, {Tarpit: true, TarpitRate: 1}, {},
+			{End: smtpscript.EndStall},
+			{Wait: time.Hour},
+			{Hold: make(chan struct{})},
+			{Drip: time.Hour},
+			{Endless: 1 << 40},
+			{Tarpit: true},
+			{Tarpit: true, TarpitRate: 1},
+			{},
 		} {
 			s, err := smtpscript.Listen(smtpscript.Config{Down: delay, Script: smtpscript.At(smtpscript.PhaseGreeting, act)})
 			if err != nil {

@@ -379,7 +379,7 @@ func TestManyConnectionsAtOnce(t *testing.T) {
 		go func() {
 			text := "EHLO x\r\n"
 			for i := range each {
-				text = text + envelope(fmt.Sprintf("r%d-%d@example.net", n, i))
+				text += envelope(fmt.Sprintf("r%d-%d@example.net", n, i))
 				if _, err := io.WriteString(c.conn, text); err != nil {
 					done <- err
 					return

@@ -481,7 +481,9 @@ func TestSteps(t *testing.T) {
 	want := []Step{
 		{Title: english.T("doctor.resolve"), OK: true, Detail: "127.0.0.1"},
 		{Title: english.T("doctor.connect"), Detail: "connection refused", Advice: "Check the port."},
-		{Title: english.T("doctor.tls"), Skipped: true}, {Title: english.T("doctor.ehlo"), Skipped: true}, {Title: english.T("doctor.auth"), Skipped: true},
+		{Title: english.T("doctor.tls"), Skipped: true},
+		{Title: english.T("doctor.ehlo"), Skipped: true},
+		{Title: english.T("doctor.auth"), Skipped: true},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

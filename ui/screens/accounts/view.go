@@ -117,8 +117,11 @@ func (v *View) fill(m *Model, err error) {
 	rows := make([]widgets.Row, len(m.Rows))
 	for i, r := range m.Rows {
 		rows[i] = widgets.Row{ID: r.ID, Cells: []widgets.Cell{
-			{Text: r.Name}, {Text: r.Email}, {Text: r.Server, Tone: theme.Quiet},
-			{Text: r.State, Tone: widgets.AccountTone(r.StateKey), Pill: true}, {Text: r.Used, Tone: theme.Quiet},
+			{Text: r.Name},
+			{Text: r.Email},
+			{Text: r.Server, Tone: theme.Quiet},
+			{Text: r.State, Tone: widgets.AccountTone(r.StateKey), Pill: true},
+			{Text: r.Used, Tone: theme.Quiet},
 		}}
 	}
 	v.grid.SetPage(rows, 1, int64(len(rows)))

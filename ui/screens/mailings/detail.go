@@ -131,8 +131,10 @@ func (p *detailPage) counters(d *Detail) fyne.CanvasObject {
 		key  string
 		tone theme.Tone
 	}{
-		{d.Failed, "home.count.failed", theme.Bad}, {d.Uncertain, "home.count.uncertain", theme.Unsure},
-		{d.Waiting, "home.count.waiting", theme.Plain}, {d.Left, "mailing.count.left_out", theme.Plain},
+		{d.Failed, "home.count.failed", theme.Bad},
+		{d.Uncertain, "home.count.uncertain", theme.Unsure},
+		{d.Waiting, "home.count.waiting", theme.Plain},
+		{d.Left, "mailing.count.left_out", theme.Plain},
 	} {
 		if c.n > 0 {
 			row = append(row, number(w.Number(c.n), w.T(c.key), c.tone))

@@ -479,6 +479,9 @@ func (e *editor) step(forward bool) {
 
 func (e *editor) preview() {
 	d, place, index := e.draft, e.place, e.index
+	if d.ChangedAt.IsZero() { // a new draft; a message has a date
+		d.ChangedAt = e.v.env.Clock.Now().Truncate(time.Second)
+	}
 	screens.Run(e.loader, func(ctx context.Context) (*Sample, error) {
 		return LoadSample(ctx, e.v.env.Ledger, d, place, index)
 	}, e.showSample)

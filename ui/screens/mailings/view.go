@@ -201,8 +201,11 @@ func (p *listPageView) fill(l *List, err error) {
 			tone = theme.Quiet
 		}
 		rows[i] = widgets.Row{ID: rowID(it), Cells: []widgets.Cell{
-			{Text: it.Name}, {Text: it.State, Tone: tone, Pill: true}, {Text: it.People},
-			{Text: it.Progress, Tone: theme.Quiet}, {Text: it.When, Tone: theme.Quiet},
+			{Text: it.Name},
+			{Text: it.State, Tone: tone, Pill: true},
+			{Text: it.People},
+			{Text: it.Progress, Tone: theme.Quiet},
+			{Text: it.When, Tone: theme.Quiet},
 		}}
 	}
 	from := int64(len(p.cursor)*listPage + 1)

@@ -75,7 +75,6 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 type waits struct {
 	accounts map[string]string
 	mailings map[int64]string
-	only     string // the one account's reason, for rows that have no account yet
 }
 
 func reasons(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.Time) (waits, error) {

@@ -135,8 +135,11 @@ func (v *View) fill(m *Model, err error) {
 	for i, r := range m.Rows {
 		v.rows[r.ID] = r.StateKey
 		rows[i] = widgets.Row{ID: r.ID, Cells: []widgets.Cell{
-			{Text: r.Recipient}, {Text: r.Mailing}, {Text: r.State, Tone: widgets.StateTone(r.StateKey), Pill: true},
-			{Text: r.Why, Tone: theme.Quiet}, {Text: r.Next, Tone: theme.Quiet},
+			{Text: r.Recipient},
+			{Text: r.Mailing},
+			{Text: r.State, Tone: widgets.StateTone(r.StateKey), Pill: true},
+			{Text: r.Why, Tone: theme.Quiet},
+			{Text: r.Next, Tone: theme.Quiet},
 		}}
 	}
 	v.grid.SetLoading(false)
