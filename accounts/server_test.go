@@ -120,7 +120,7 @@ func serve(t *testing.T, script func(c *talk)) *server {
 }
 
 func isTimeout(err error) bool {
-	ne, ok := err.(net.Error)
+	ne, ok := err.(net.Error) //nolint:errorlint // the wire itself
 	return ok && ne.Timeout()
 }
 

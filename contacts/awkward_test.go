@@ -234,7 +234,7 @@ func TestAwkwardFiles(t *testing.T) {
 
 func wantRefusal(t *testing.T, err error, key string) {
 	t.Helper()
-	pe, ok := err.(*post.Error)
+	pe, ok := err.(*post.Error) //nolint:errorlint // the outermost is what users see
 	if !ok || pe.Kind != post.KindInvalid || pe.Reason.Key != key || pe.Message == "" {
 		t.Errorf("got %v (%+v), want the refusal %s", err, pe, key)
 	}

@@ -178,7 +178,7 @@ func FuzzImport(f *testing.F) {
 		if err := os.WriteFile(path, file, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		defer os.Remove(path)
+		defer os.Remove(path) //nolint:errcheck // a leftover harms nobody
 		book := newBook()
 		rep, err := Import(t.Context(), book, path, Options{})
 		if err != nil {

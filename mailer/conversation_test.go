@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -295,12 +296,13 @@ func (k *talk) wantTruth(more ...*smtpscript.Server) {
 // onceFor does a at phase the first time for the recipient; at MAIL and before,
 // for the second message.
 func onceFor(rcpt string, phase post.Phase, a smtpscript.Action) func(smtpscript.Event) smtpscript.Action {
-	done := false
+	done, mails := false, 0
 	return func(ev smtpscript.Event) smtpscript.Action {
 		if done || ev.Phase != phase {
 			return smtpscript.Action{}
 		}
-		if phase == post.PhaseMAIL && ev.Total != 2 || phase != post.PhaseMAIL && ev.Rcpt != rcpt {
+		mails++
+		if phase == post.PhaseMAIL && mails != 2 || phase != post.PhaseMAIL && ev.Rcpt != rcpt {
 			return smtpscript.Action{}
 		}
 		done = true
@@ -339,6 +341,18 @@ func failedAt(phase post.Phase, code int) first {
 
 var unsure = first{post.StateUncertain, post.PhaseDot, 0, true, true}
 
+// fault is one thing that goes wrong with one message, and what it does.
+type fault struct {
+	name  string
+	phase post.Phase
+	do    smtpscript.Action
+	want  first
+	final post.State
+	// unlearns is whether a server that is spoken to in groups is not any more.
+	unlearns bool
+	short    bool // of time
+}
+
 // TestOneFault lets one thing go wrong with one message of six and looks at
 // what becomes of it, of the others, and of the account.
 func TestOneFault(t *testing.T) {
@@ -348,16 +362,7 @@ func TestOneFault(t *testing.T) {
 	const mail, rcpt, data, dot = post.PhaseMAIL, post.PhaseRCPT, post.PhaseDATA, post.PhaseDot
 	took := func(a act) act { a.Take = smtpscript.TakeIt; return a }
 	left := func(a act) act { a.Take = smtpscript.LeaveIt; return a }
-	for _, c := range []struct {
-		name  string
-		phase post.Phase
-		do    act
-		want  first
-		final post.State
-		// unlearns is whether a server that is spoken to in groups is not any more.
-		unlearns bool
-		short    bool // of time
-	}{
+	cases := []fault{
 		{name: "17 mail 421", phase: mail, do: reply("421 4.3.2 closing").Then(closed), want: good, final: post.StateSent},
 		{name: "18 mail rate", phase: mail, do: reply("450 4.7.1 too many messages"), want: good, final: post.StateSent},
 		{name: "21 mail 451", phase: mail, do: reply("451 4.3.0 later"), want: deferred(mail, 451), final: post.StateSent},
@@ -430,50 +435,86 @@ func TestOneFault(t *testing.T) {
 		{name: "60 cut after the code", phase: dot, do: took(raw("250").Then(closed)), want: unsure, final: post.StateUncertain},
 		{name: "60 cut", phase: dot, do: raw("250 ").Then(closed), want: good, final: post.StateSent},
 		{name: "60 cut in lines", phase: dot, do: raw("250-2.0.0 ok\r\n250-").Then(closed), want: good, final: post.StateSent},
+	}
+	for mode, cfg := range map[string]smtpscript.Config{
+		"groups": {}, "steps": {Without: []string{"PIPELINING"}},
+		"tls": {Mode: smtpscript.STARTTLS, User: "shop", Password: "secret"},
 	} {
-		for mode, cfg := range map[string]smtpscript.Config{
-			"groups": {}, "steps": {Without: []string{"PIPELINING"}},
-			"tls": {Mode: smtpscript.STARTTLS, User: "shop", Password: "secret"},
-		} {
-			if c.short && mode == "tls" {
-				continue // the same as in groups, and it takes its time
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			script := &swapped{}
+			cfg.Script = script.do
+			k := newTalk(t, cfg)
+			for i, c := range cases {
+				if c.short && mode == "tls" {
+					continue // the same as in groups, and it takes its time
+				}
+				t.Run(c.name, func(t *testing.T) {
+					k := *k
+					k.T = t
+					k.opt.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+					k.oneFault(mode, i, c, script)
+				})
 			}
-			t.Run(c.name+"/"+mode, func(t *testing.T) {
-				t.Parallel()
-				cfg.Script = onceFor(person(1), c.phase, c.do)
-				k := newTalk(t, cfg)
-				if c.short {
-					k.opt.Timeouts = Timeouts{Command: impatience, Data: impatience, Write: patience, Dot: impatience, Reset: impatience}
-				}
-				k.enqueue(numbered(6))
-				k.run()
-				k.wantTruth()
-				all := k.attempts(person(1))
-				if c.final == "" {
-					return
-				}
-				if len(all) == 0 {
-					t.Fatal("no attempt at all")
-				}
-				a := all[0]
-				if got := (first{a.State, a.Phase, a.Reply.Code, a.Charged, a.DotSent}); got != c.want {
-					t.Errorf("the first attempt: got %+v, want %+v; %s", got, c.want, a.Error)
-				}
-				others := map[post.State]int{post.StateSent: 5}
-				others[c.final]++
-				k.wantStates(others)
-				acct := k.account()
-				if acct.Hold != "" || acct.WaitStep != 0 || !acct.Until.IsZero() {
-					t.Errorf("the account is left %s, step %d, until %v, %+v", acct.Hold, acct.WaitStep, acct.Until, acct.Reason)
-				}
-				if got := acct.Learned.NoPipelining; mode != "steps" && got != c.unlearns {
-					t.Errorf("pipelining unlearned: %v", got)
-				}
-				if c.final == post.StateUncertain && k.row(person(1)).Reason.Key == "" {
-					t.Error("nobody is told why it is uncertain")
-				}
-			})
+		})
+	}
+}
+
+// swapped is a script that can be exchanged.
+type swapped struct{ now atomic.Value }
+
+func (s *swapped) do(ev smtpscript.Event) smtpscript.Action {
+	if f, ok := s.now.Load().(func(smtpscript.Event) smtpscript.Action); ok {
+		return f(ev)
+	}
+	return smtpscript.Action{}
+}
+
+// oneFault sends the i-th mailing of six through a server that fails once.
+func (k *talk) oneFault(mode string, i int, c fault, script *swapped) {
+	if c.short {
+		k.opt.Timeouts = Timeouts{Command: impatience, Data: impatience, Write: patience, Dot: impatience, Reset: impatience}
+	}
+	six := make([]string, 6)
+	for j := range six {
+		six[j] = person(100*i + j)
+	}
+	unlucky := six[1]
+	script.now.Store(onceFor(unlucky, c.phase, c.do))
+	k.enqueue(persons(six...))
+	k.run()
+	k.wantTruth()
+	all := k.attempts(unlucky)
+	if got := k.account().Learned.NoPipelining; mode != "steps" && got != c.unlearns {
+		k.Errorf("pipelining unlearned: %v", got)
+	}
+	if err := k.ledger.SetAccountLearned(k.Context(), k.acct.ID, post.Learned{}); err != nil {
+		k.Fatal(err)
+	}
+	if c.final == "" {
+		return
+	}
+	if len(all) == 0 {
+		k.Fatal("no attempt at all")
+	}
+	a := all[0]
+	if got := (first{a.State, a.Phase, a.Reply.Code, a.Charged, a.DotSent}); got != c.want {
+		k.Errorf("the first attempt: got %+v, want %+v; %s", got, c.want, a.Error)
+	}
+	for _, address := range six {
+		want := post.StateSent
+		if address == unlucky {
+			want = c.final
 		}
+		if d := k.row(address); d.State != want {
+			k.Errorf("%s is %s, want %s", address, d.State, want)
+		} else if d.State == post.StateUncertain && d.Reason.Key == "" {
+			k.Error("nobody is told why it is uncertain")
+		}
+	}
+	acct := k.account()
+	if acct.Hold != "" || acct.WaitStep != 0 || !acct.Until.IsZero() {
+		k.Errorf("the account is left %s, step %d, until %v, %+v", acct.Hold, acct.WaitStep, acct.Until, acct.Reason)
 	}
 }
 

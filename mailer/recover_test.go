@@ -62,7 +62,6 @@ func TestRecover(t *testing.T) {
 			k := newTalk(t, smtpscript.Config{})
 			k.enqueue(persons("a@b.example"), func(m *post.Mailing) { m.Kind = c.kind })
 			k.die(c)
-			k.reopen()
 			if _, err := New(k.ledger, k.opt).Recover(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -182,11 +182,11 @@ func TestStopAtRandomMoments(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	k := newTalk(t, smtpscript.Config{}, func(a *post.Account) { a.Connections = 2 })
-	const all = 1500
+	const all = 500
 	k.enqueue(numbered(all))
 	stops, kills := 0, 0
 	for k.counts()[post.StateQueued] > 0 && stops < 500 {
-		target := k.srv.Stats().Commands + 1 + rnd.IntN(400)
+		target := k.srv.Stats().Commands + 1 + rnd.IntN(300)
 		s := k.start()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // nothing may be left to wait for
 		_ = k.srv.WaitFor(ctx, func(st smtpscript.Stats) bool { return st.Commands >= target })
@@ -229,7 +229,7 @@ func TestChaos(t *testing.T) {
 		}
 		names, faults = append(names, name), append(faults, f)
 	}
-	left := 400
+	left := 200
 	k := newTalk(t, smtpscript.Config{User: "shop", Password: "secret", Script: func(ev smtpscript.Event) smtpscript.Action {
 		if left == 0 || rnd.IntN(8) != 0 {
 			return smtpscript.Action{}
@@ -245,7 +245,7 @@ func TestChaos(t *testing.T) {
 	k.opt.Clock = &quick{}
 	k.reopen() // with the same clock
 	k.opt.Dial = (&accounts.Dialer{Secrets: static("secret"), Clock: k.opt.Clock}).Dial
-	const all = 300
+	const all = 150
 	m := k.enqueue(numbered(all))
 	releases := 0
 	for k.counts()[post.StateQueued] > 0 && releases < 2000 {
@@ -263,7 +263,7 @@ func TestChaos(t *testing.T) {
 		}
 	}
 	n := k.counts()
-	t.Logf("%d faults (of %d kinds), %d times released by the user: %v", 400-left, len(names), releases, n)
+	t.Logf("%d faults (of %d kinds), %d times released by the user: %v", 200-left, len(names), releases, n)
 	k.wantTruth()
 	if n[post.StateSent]+n[post.StateUncertain]+n[post.StateFailed]+n[post.StateSuppressed] != all || n[post.StateSent] < all/3 {
 		t.Errorf("%v", n)
@@ -313,7 +313,7 @@ func TestInTheBody(t *testing.T) {
 			k := newTalk(t, smtpscript.Config{Script: smtpscript.Once(c.phase, c.do), Keep: smtpscript.KeepHash})
 			k.opt.WaitScale = 0
 			k.opt.Timeouts.Write = impatience
-			k.enqueue(persons("a@b.example"), k.big(24<<20))
+			k.enqueue(persons("a@b.example"), k.big(12<<20))
 			k.runUntil(RunParams{NoWait: true})
 			k.wantTruth()
 			d := k.row("a@b.example")
@@ -340,7 +340,7 @@ func TestHostileRepliesCostNoMemory(t *testing.T) {
 				}
 				n++
 				if n == 1 {
-					return smtpscript.Action{Endless: 256 << 20}
+					return smtpscript.Action{Endless: 64 << 20}
 				}
 				return smtpscript.Raw(strings.Repeat("250-x", 4<<20))
 			}})

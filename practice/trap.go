@@ -89,9 +89,13 @@ func Start(ctx context.Context, o Options) (*Trap, error) {
 			Reason: post.Reason{Key: "practice.port"}, Err: errors.Join(err, st.close()),
 		}
 	}
+	tcp, ok := ln.Addr().(*net.TCPAddr)
+	if !ok { // a TCP listener has a TCP address
+		return nil, errors.Join(ln.Close(), st.close())
+	}
 	t := &Trap{
 		log: o.Log, store: st, secret: rand.Text(),
-		port:   ln.Addr().(*net.TCPAddr).Port,
+		port:   tcp.Port,
 		served: make(chan struct{}), closed: make(chan struct{}),
 	}
 	t.listen = newListener(ln, maxConnections)
@@ -177,8 +181,11 @@ func (t *Trap) shut() error {
 		err := t.listen.finish()
 		<-t.served
 		// Only now: the server's own count of connections is complete.
-		drained := make(chan error, 1)
-		go func() { drained <- t.server.Shutdown(context.Background()) }()
+		drained := make(chan struct{})
+		go func() {
+			defer close(drained)
+			_ = t.server.Shutdown(context.Background()) // it can only say that its listener is closed
+		}()
 		grace := time.NewTimer(closeTime)
 		defer grace.Stop()
 		select {

@@ -107,7 +107,7 @@ func TestServe(t *testing.T) {
 	stop()
 	stop()
 	if nc, err := net.Dial("tcp", u.Host); err == nil {
-		nc.Close()
+		_ = nc.Close()
 		t.Error("still listening after stop")
 	}
 }
@@ -152,7 +152,7 @@ func TestServeEndsByItself(t *testing.T) {
 		if err != nil {
 			break
 		}
-		nc.Close()
+		_ = nc.Close()
 		if time.Now().After(give) {
 			t.Fatal("still listening after its time")
 		}

@@ -333,7 +333,6 @@ func contactWhere(f ContactFilter) (where []string, args []any) {
 
 func (l *Ledger) contactRows(ctx context.Context, tail string, args []any) ([]ContactRow, error) {
 	const op = "list contacts"
-	//nolint:gosec // the parts are literals of this package; values are bound
 	rows, err := l.r.QueryContext(ctx, `SELECT c.id, c.address, c.key, c.name, c.fields, c.created_at, c.changed_at,
 		coalesce((SELECT json_group_array(l.name ORDER BY l.name) FROM list_members m JOIN lists l ON l.id = m.list_id WHERE m.contact_id = c.id), '[]'),
 		s.reason, s.source, s.at, s.address

@@ -146,7 +146,6 @@ func historyWhere(f HistoryFilter) (where []string, args []any) {
 
 func (l *Ledger) historyRows(ctx context.Context, tail string, args []any) ([]HistoryRow, error) {
 	const op = "read the history"
-	//nolint:gosec // the parts are literals of this package; values are bound
 	rows, err := l.r.QueryContext(ctx, `SELECT d.`+strings.ReplaceAll(strings.Join(strings.Fields(deliveryColumns), " "), ", ", ", d.")+`,
 			m.kind, m.name, coalesce(a.name, ''), coalesce(t.code, 0), coalesce(t.enhanced, ''), coalesce(t.text, ''), coalesce(t.queue_id, '')
 		FROM deliveries d JOIN mailings m ON m.id = d.mailing_id LEFT JOIN accounts a ON a.id = d.account_id

@@ -277,7 +277,6 @@ func (l *Ledger) Mailings(ctx context.Context, open bool, p Page) ([]post.Mailin
 		where += " AND m.id " + cmp + " ?"
 		args = append(args, mk.ID)
 	}
-	//nolint:gosec // the parts are literals of this package; values are bound
 	rows, err := l.r.QueryContext(ctx, "SELECT "+mailingColumns+" FROM mailings m WHERE "+where+" ORDER BY m.id "+order+" LIMIT ?", append(args, p.Limit+1)...)
 	if err != nil {
 		return nil, Pages{}, classify(op, err)

@@ -161,7 +161,7 @@ func (w *writer) transact(batch []*request) (err error) {
 
 // exec runs a statement, prepared once per connection.
 func (t *Tx) exec(query string, args ...any) (sql.Result, error) {
-	s, err := t.stmt(query) //nolint:sqlclosecheck // kept for the writer's life, closed with it
+	s, err := t.stmt(query)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (t *Tx) change(query string, args ...any) (int64, error) {
 }
 
 func (t *Tx) query(query string, args ...any) (*sql.Rows, error) {
-	s, err := t.stmt(query) //nolint:sqlclosecheck // kept for the writer's life, closed with it
+	s, err := t.stmt(query)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ func (t *Tx) query(query string, args ...any) (*sql.Rows, error) {
 }
 
 func (t *Tx) queryRow(query string, args ...any) (*sql.Row, error) {
-	s, err := t.stmt(query) //nolint:sqlclosecheck // kept for the writer's life, closed with it
+	s, err := t.stmt(query)
 	if err != nil {
 		return nil, err
 	}

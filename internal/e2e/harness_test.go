@@ -65,10 +65,9 @@ func runAll(m *testing.M) int {
 type office struct {
 	home  string
 	data  string
-	extra []string          // more of the environment
-	wrap  func(*exec.Cmd)   // changes a command before it starts; may be nil
-	said  *strings.Builder  // all output of all commands, for the search for secrets
-	see   func(*os.Process) // called with each process after it has started; may be nil
+	extra []string         // more of the environment
+	wrap  func(*exec.Cmd)  // changes a command before it starts; may be nil
+	said  *strings.Builder // all output of all commands, for the search for secrets
 }
 
 func newOffice(t *testing.T) *office {
@@ -171,9 +170,6 @@ func (o *office) start(t *testing.T, stdin string, args ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		cancel()
 		t.Fatalf("start postroom: %v", err)
-	}
-	if o.see != nil {
-		o.see(p.cmd.Process)
 	}
 	go func() {
 		defer cancel()
@@ -374,8 +370,12 @@ func number[N int | int64](n N) string { return strconv.FormatInt(int64(n), 10) 
 // cat is a password command that prints the file.
 func cat(file string) string { return "cat '" + file + "'" }
 
-// readLog returns the log of a data folder.
-func readLog(data string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(data, "logs", "postroom.log"))
-	return string(b), err
+// log is what the program has logged so far.
+func (o *office) log(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(o.data, "logs", "postroom.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

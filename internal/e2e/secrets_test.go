@@ -67,7 +67,7 @@ func (o *office) holdsNo(t *testing.T, secret string) {
 }
 
 // commandLines returns the command lines of all processes, and the environment
-// of those that are in pids.
+// of one.
 func commandLines(t *testing.T, pid int) string {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")

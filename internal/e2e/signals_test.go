@@ -16,7 +16,8 @@ func plainOffice(t *testing.T, server *smtpscript.Server) (o *office, body strin
 	t.Helper()
 	o = newOffice(t)
 	o.addPlain(t, "shop", server, "--connections", "1")
-	return o, o.write(t, "b.txt", "Hello.\n")
+	body = o.write(t, "b.txt", "Hello.\n")
+	return o, body
 }
 
 // TestStop: SIGTERM ends a run in order. What is past its dot is waited for,
@@ -226,14 +227,4 @@ func TestSettle(t *testing.T) {
 		o.ok(t, "run", "--until-empty")
 	}
 	o.sound(t)
-}
-
-// log is what the program has logged so far.
-func (o *office) log(t *testing.T) string {
-	t.Helper()
-	b, err := readLog(o.data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }

@@ -67,7 +67,7 @@ func TestRunElsewhere(t *testing.T) {
 
 	w := d.open(data)
 	w.at("home")
-	w.says("Another Postroom is sending")
+	w.says("Another Postroom sends")
 	w.until("the other's progress", func(p *picture) bool { return p.says("3 taken by your provider") && p.says("5 waiting") })
 	w.picked("another-sends")
 	if out, code := d.cli(data, "run"); code == 0 {
@@ -82,7 +82,7 @@ func TestRunElsewhere(t *testing.T) {
 	if err != nil {
 		t.Errorf("postroom run ended with %v: %s", err, said)
 	}
-	w.until("the window to take over", func(p *picture) bool { return !p.says("Another Postroom is sending") })
+	w.until("the window to take over", func(p *picture) bool { return !p.says("Another Postroom sends") })
 	w.picked("took-over")
 	w.terminate()
 	for who, n := range server.Taken() {

@@ -103,7 +103,7 @@ func (s *safeBuffer) String() string {
 func (d *desk) open(data string) *window {
 	d.t.Helper()
 	// A socket's path is short, and a test's folder is not.
-	dir, err := os.MkdirTemp("", "pr-") //nolint:usetesting // see above
+	dir, err := os.MkdirTemp("", "pr-")
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -312,7 +312,7 @@ func (k *picking) sel(t *testing.T, names ...string) {
 func TestPickManyFiles(t *testing.T) {
 	dir := tree(t)
 	w := newWindow(t, widgets.NewEntry())
-	k, q, got := picker(t, w, Picker{Pick: ManyFiles, Folder: dir, Extensions: []string{".csv"}})
+	k, _, got := picker(t, w, Picker{Pick: ManyFiles, Folder: dir, Extensions: []string{".csv"}})
 	if !k.choose.Disabled() {
 		t.Error("nothing can be chosen yet")
 	}
@@ -325,7 +325,7 @@ func TestPickManyFiles(t *testing.T) {
 		t.Errorf("got %q", *got)
 	}
 	// Into a folder by Enter on its row, up again, then by a typed path.
-	k, q, got = picker(t, w, Picker{Pick: OneFile, Folder: dir})
+	k, q, got := picker(t, w, Picker{Pick: OneFile, Folder: dir})
 	k.grid.TypedKey(&fyne.KeyEvent{Name: fyne.KeyHome})
 	k.grid.TypedKey(&fyne.KeyEvent{Name: fyne.KeyReturn})
 	q.until(t, "the folder below", func() bool { return k.shown.path == filepath.Join(dir, "sub") })

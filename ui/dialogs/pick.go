@@ -95,6 +95,7 @@ func (p Picker) start() *picking {
 	k.path = widgets.NewEntry()
 	k.path.SetPlaceHolder(w.T("file.path"))
 	k.path.OnSubmitted = func(string) { k.goTyped() }
+	k.path.OnChanged = func(string) { k.update() }
 	up := widgets.NewIconButton(icons.Up, w.T("file.up"), func() { k.open(filepath.Dir(k.shown.path)) })
 	home := widgets.NewIconButton(icons.Home, w.T("file.home"), func() { k.open(startFolder("")) })
 	hidden := widgets.NewCheck(w.T("file.hidden"), func(on bool) { k.filter.hidden = on; k.open(k.shown.path) })
@@ -204,6 +205,12 @@ func (k *picking) onSelect() {
 	k.update()
 }
 
+// typed reports whether the entry holds another path than that of the folder
+// that is shown.
+func (k *picking) typed() bool {
+	return k.Pick != NewFile && k.shown.path != "" && expand(k.path.Text, k.shown.path) != k.shown.path
+}
+
 // update says what is chosen, and switches the button.
 func (k *picking) update() {
 	n := len(k.files())
@@ -212,6 +219,8 @@ func (k *picking) update() {
 	switch {
 	case k.Pick == NewFile:
 		ready, text = k.name.Text != "", ""
+	case k.typed():
+		ready, text = true, "" // the entry counts
 	case k.Pick == OneFolder:
 		ready, text = true, "" // none selected: the one that is shown
 	case n > 0:
@@ -261,6 +270,10 @@ func (k *picking) goTyped() {
 
 // finish is the button: what is selected, named or shown.
 func (k *picking) finish() {
+	if k.typed() {
+		k.goTyped()
+		return
+	}
 	switch k.Pick {
 	case NewFile:
 		k.take(filepath.Join(k.shown.path, filepath.Base(k.name.Text)))

@@ -48,7 +48,7 @@ func dial(t *testing.T, server *Server, implicit bool) *smtp.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { client.Close() })
+	t.Cleanup(func() { _ = client.Close() })
 	if !implicit {
 		if err := client.StartTLS(tlsConfig(t, server)); err != nil {
 			t.Fatal(err)
@@ -111,7 +111,7 @@ func imapExists(t *testing.T, server *Server, implicit bool) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { conn.Close() }()
+	defer func() { _ = conn.Close() }()
 	if implicit {
 		conn = tls.Client(conn, tlsConfig(t, server))
 	}

@@ -228,7 +228,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 	for _, addr := range []string{server.SubmissionAddr, server.SMTPSAddr, server.IMAPAddr, server.IMAPSAddr} {
 		if conn, err := net.Dial("tcp", addr); err == nil {
-			conn.Close()
+			_ = conn.Close()
 			t.Errorf("%s still answers", addr)
 		}
 	}
@@ -242,7 +242,7 @@ func TestStopLeavesNothing(t *testing.T) {
 
 // TestLaunchInFolder keeps what was delivered, and lets settings of the test win over ours.
 func TestLaunchInFolder(t *testing.T) {
-	dir, err := os.MkdirTemp(shortTempDir(), "postroom-kept-")
+	dir, err := os.MkdirTemp(shortTempDir(), "postroom-kept-") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}

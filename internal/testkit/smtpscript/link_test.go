@@ -169,7 +169,8 @@ func shake(t *testing.T, s *smtpscript.Server, mode smtpscript.Mode, cfg *tls.Co
 		c.expect("220")
 	}
 	conn := tls.Client(tlsLine{Conn: c.conn, from: c}, cfg)
-	return conn, conn.Handshake()
+	err := conn.Handshake()
+	return conn, err
 }
 
 func TestTLSVersions(t *testing.T) {

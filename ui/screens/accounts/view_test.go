@@ -46,7 +46,6 @@ type rig struct {
 	mail  *mail
 	win   fyne.Window
 	queue chan func()
-	ids   map[string]fyne.CanvasObject
 }
 
 func newRig(t *testing.T, lang words.Lang, mode theme.Mode) *rig {

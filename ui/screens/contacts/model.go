@@ -115,9 +115,17 @@ func LoadPerson(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now 
 	}
 	for i := range rows {
 		h := &rows[i]
-		p.Messages = append(p.Messages, w.Moment(h.ChangeAt.In(now.Location()), now)+"  "+h.MailingName+": "+w.State(h.State))
+		p.Messages = append(p.Messages, w.Moment(h.ChangeAt.In(now.Location()), now)+"  "+h.MailingName+": "+outcome(w, h))
 	}
 	return p, nil
+}
+
+// outcome is a delivery's state as one word; a rehearsal reached nobody.
+func outcome(w *words.Catalogue, h *storage.HistoryRow) string {
+	if h.State == post.StateSent && h.Kind == post.Rehearsal {
+		return w.T("state.caught")
+	}
+	return w.State(h.State)
 }
 
 // Plan is what an import would do.

@@ -58,7 +58,7 @@ func New(env *screens.Env) *View {
 		widgets.Column{Key: "address", Title: env.T("contacts.column.address"), Width: 240, Grow: 2, Sortable: true},
 		widgets.Column{Key: "name", Title: env.T("contacts.column.name"), Width: 150, Grow: 1, Sortable: true},
 		widgets.Column{Key: "lists", Title: env.T("contacts.column.lists"), Width: 130, Grow: 1},
-		widgets.Column{Key: "added", Title: env.T("contacts.column.added"), Width: 110},
+		widgets.Column{Key: "added", Title: env.T("contacts.column.added"), Width: 125},
 	)
 	v.grid.SetSort("address", false)
 	v.grid.OnSort = func(key string, desc bool) {

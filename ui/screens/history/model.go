@@ -124,7 +124,7 @@ func LoadLife(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now ti
 	}
 	zone := now.Location()
 	at := func(t time.Time) string { return w.Moment(t.In(zone), now) + ":" + t.In(zone).Format("05") }
-	life.Events = append(life.Events, Event{Title: w.T("history.step.queued"), Time: at(h.QueuedAt), Note: w.T("history.message_id", h.MessageID)})
+	life.Events = append(life.Events, Event{Title: w.T("history.step.queued"), Time: at(h.QueuedAt), Note: w.T("history.message_id", strings.Trim(h.MessageID, "<>"))})
 	for i := range log {
 		life.Events = append(life.Events, attemptEvents(w, &log[i], i, life.Rehearsal, at)...)
 	}

@@ -56,9 +56,9 @@ func New(env *screens.Env) *View {
 	v.grid = widgets.NewDataGrid(env.Words,
 		widgets.Column{Key: "recipient", Title: env.T("history.column.recipient"), Width: 260, Grow: 4},
 		widgets.Column{Key: "mailing", Title: env.T("history.column.mailing"), Width: 120, Grow: 1},
-		widgets.Column{Key: "outcome", Title: env.T("history.column.outcome"), Width: 110},
-		widgets.Column{Key: "when", Title: env.T("history.column.when"), Width: 110},
-		widgets.Column{Key: "account", Title: env.T("history.column.account"), Width: 90},
+		widgets.Column{Key: "outcome", Title: env.T("history.column.outcome"), Width: 96},
+		widgets.Column{Key: "when", Title: env.T("history.column.when"), Width: 125},
+		widgets.Column{Key: "account", Title: env.T("history.column.account"), Width: 84},
 	)
 	v.card = widgets.NewPlainCard(v.grid)
 	v.grid.OnPage = func(t widgets.Turn) {
@@ -157,7 +157,10 @@ func (v *View) fill(m *Model, err error) {
 	if v.current == 0 && len(m.Rows) > 0 {
 		v.onCurrent(m.Rows[0].ID)
 	}
-	v.body.Objects = []fyne.CanvasObject{widgets.Columns(theme.Gap, []float32{660, 380}, v.card, v.panel)}
+	if len(v.grid.Selected()) == 0 {
+		v.grid.SetSelected(v.current) // the row that the panel is about
+	}
+	v.body.Objects = []fyne.CanvasObject{widgets.Columns(theme.Gap, []float32{725, 330}, v.card, v.panel)}
 	v.root.Refresh()
 }
 
@@ -211,6 +214,7 @@ func (v *View) refilter() {
 	v.pager.First()
 	v.current = 0
 	v.panel.Objects = nil
+	v.grid.SetSelected()
 	v.Changed()
 }
 

@@ -74,8 +74,6 @@ func (p *detailPage) fill(d *Detail, err error) {
 	p.pages, p.total = d.Pages, d.Total
 	p.top.Objects = []fyne.CanvasObject{p.head(d)}
 	p.bar.Objects = []fyne.CanvasObject{p.counters(d)}
-	p.top.Refresh()
-	p.bar.Refresh()
 	rows := make([]widgets.Row, len(d.Rows))
 	for i, r := range d.Rows {
 		rows[i] = widgets.Row{ID: r.ID, Cells: []widgets.Cell{
@@ -84,6 +82,7 @@ func (p *detailPage) fill(d *Detail, err error) {
 	}
 	p.grid.SetLoading(false)
 	p.grid.SetPage(rows, p.from, d.Total)
+	p.root.Refresh() // the head and the counters have grown
 }
 
 func (p *detailPage) head(d *Detail) fyne.CanvasObject {

@@ -8,6 +8,7 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
+	base "fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
 	"postroom/assets/theme"
@@ -512,14 +513,20 @@ func (e *editor) showSample(s *Sample, err error) {
 	case s.Markdown != "":
 		rich := widget.NewRichTextFromMarkdown(s.Markdown)
 		rich.Wrapping = fyne.TextWrapWord
-		body = widgets.VStack(4, widgets.NewStrong(s.Subject).Wrapping(), rich)
+		body = widgets.VStack(4, letterHead(s.Subject), rich)
 	default:
 		text := widget.NewLabel(s.Text)
 		text.Wrapping = fyne.TextWrapWord
-		body = widgets.VStack(4, widgets.NewStrong(s.Subject).Wrapping(), text)
+		body = widgets.VStack(4, letterHead(s.Subject), text)
 	}
 	e.letter.Objects = []fyne.CanvasObject{container.NewVScroll(body)}
 	e.letter.Refresh()
+}
+
+// letterHead is a subject that lines up with the toolkit's text below it.
+func letterHead(subject string) fyne.CanvasObject {
+	margin := base.InnerPadding()
+	return widgets.Inset(0, margin, 0, margin, widgets.NewStrong(subject).Wrapping())
 }
 
 func (e *editor) onBrowser() {

@@ -47,7 +47,7 @@ func Load(ctx context.Context, l *storage.Ledger, lang words.Lang) (*Model, erro
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Language: lang, Theme: Themes[0], Hours: usualHours, Folder: l.Dir(), Log: filepath.Join(l.Dir(), "logs", "postroom.log")}
+	m := &Model{Language: lang, Theme: "light", Hours: usualHours, Folder: l.Dir(), Log: filepath.Join(l.Dir(), "logs", "postroom.log")}
 	if x := words.Lang(set[keyLanguage]); slices.Contains(words.Langs, x) {
 		m.Language = x
 	}
