@@ -31,7 +31,7 @@ func freePorts(n int) ([]int, error) {
 		if err != nil {
 			continue
 		}
-		defer listener.Close() //nolint:errcheck // all are held until the last is found, so none comes twice
+		defer listener.Close() //nolint:errcheck,gocritic // all are held until the last is found, so none comes twice
 		if ports = append(ports, port); len(ports) == n {
 			return ports, nil
 		}

@@ -37,7 +37,7 @@ func openLedger(t *testing.T) *storage.Ledger {
 
 func TestLoad(t *testing.T) {
 	l := openLedger(t)
-	want := &Model{Language: words.Chinese, Theme: "system", Hours: 48, Folder: l.Dir(), Log: filepath.Join(l.Dir(), "logs", "postroom.log")}
+	want := &Model{Language: words.Chinese, Theme: "light", Hours: 48, Folder: l.Dir(), Log: filepath.Join(l.Dir(), "logs", "postroom.log")}
 	check := func(what string) {
 		t.Helper()
 		got, err := Load(t.Context(), l, words.Chinese)
