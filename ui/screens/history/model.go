@@ -118,7 +118,7 @@ func LoadLife(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now ti
 	if err != nil {
 		return nil, err
 	}
-	life := &Life{ID: id, Recipient: h.Address, Sub: h.MailingName, MessageID: h.MessageID, State: h.State, Rehearsal: h.Kind == post.Rehearsal}
+	life := &Life{ID: id, Recipient: name(&h), Sub: h.MailingName, MessageID: h.MessageID, State: h.State, Rehearsal: h.Kind == post.Rehearsal}
 	if h.AccountName != "" {
 		life.Sub += "  ·  " + w.T("history.through", h.AccountName)
 	}
@@ -126,7 +126,12 @@ func LoadLife(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now ti
 	at := func(t time.Time) string { return w.Moment(t.In(zone), now) + ":" + t.In(zone).Format("05") }
 	life.Events = append(life.Events, Event{Title: w.T("history.step.queued"), Time: at(h.QueuedAt), Note: w.T("history.message_id", strings.Trim(h.MessageID, "<>"))})
 	for i := range log {
-		life.Events = append(life.Events, attemptEvents(w, &log[i], i, life.Rehearsal, at)...)
+		all := attemptEvents(w, &log[i], i, life.Rehearsal, at)
+		if i+1 < len(log) && log[i].State == post.StateQueued && log[i].Reply.Code/100 == 4 {
+			wait := log[i+1].StartedAt.Sub(log[i].EndedAt)
+			all[0].Note = w.T("history.asked_to_come_back", w.Duration(wait))
+		}
+		life.Events = append(life.Events, all...)
 	}
 	life.Events = append(life.Events, last(w, &h, log, at, now)...)
 	return life, nil

@@ -80,6 +80,8 @@ func New(env *screens.Env) *View {
 	v.outcome = widgets.NewSelect(words, func(string) { v.onOutcome() })
 	export := widgets.NewButton(widgets.Normal, env.T("action.export"), v.onExport)
 	env.IDs.Set("history.search", v.search)
+	env.IDs.Set("history.mailing", v.mailing)
+	env.IDs.Set("history.outcome", v.outcome)
 	env.IDs.Set("history.grid", v.grid)
 	env.IDs.Set("history.export", export)
 	head := widgets.NewHeader(env.T("nav.history"), []fyne.CanvasObject{

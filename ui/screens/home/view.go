@@ -175,9 +175,10 @@ func (v *View) needs(m *Model) fyne.CanvasObject {
 			tone = theme.Attention
 		}
 		b := widgets.NewButton(widgets.Normal, n.Button, func() { v.env.Go(n.Go) })
-		texts := widgets.Columns(12, []float32{1, 1}, widgets.NewText(n.What).Cutting(), widgets.NewQuiet(n.Why).Cutting())
+		texts := widgets.Columns(12, []float32{3, 2}, widgets.NewText(n.What).Cutting(), widgets.NewQuiet(n.Why).Cutting())
 		rows = append(rows, widgets.HStack(12, widgets.FixedWidth(20, widgets.NewStrong(mark).Toned(tone)), widgets.Grow(texts), widgets.FixedWidth(92, b)), widgets.NewDivider())
 	}
+	rows = rows[:len(rows)-1] // no rule below the last
 	return widgets.NewCard(v.env.T("home.needs_you"), nil, widgets.VStack(8, rows...))
 }
 
