@@ -32,7 +32,7 @@ type talk struct {
 const patience = 30 * time.Second
 
 // impatience is the deadline of the phases that a test lets run out.
-const impatience = 800 * time.Millisecond
+const impatience = 1000 * time.Millisecond
 
 var noHurry = Timeouts{Command: patience, Data: patience, Write: patience, Dot: patience, Reset: patience}
 
@@ -196,8 +196,14 @@ func (k *talk) until(what string, ok func() bool) {
 
 func (k *talk) rows() []post.Delivery {
 	k.Helper()
+	return k.rowsOf(0)
+}
+
+// rowsOf returns the rows of a mailing; 0: all.
+func (k *talk) rowsOf(mailing int64) []post.Delivery {
+	k.Helper()
 	var all []post.Delivery
-	for r, err := range k.ledger.EachDelivery(k.Context(), storage.HistoryFilter{}) {
+	for r, err := range k.ledger.EachDelivery(k.Context(), storage.HistoryFilter{Mailing: mailing}) {
 		if err != nil {
 			k.Fatal(err)
 		}
@@ -356,6 +362,7 @@ type fault struct {
 // TestOneFault lets one thing go wrong with one message of six and looks at
 // what becomes of it, of the others, and of the account.
 func TestOneFault(t *testing.T) {
+	t.Parallel()
 	type act = smtpscript.Action
 	reply, raw, hang := smtpscript.Reply, smtpscript.Raw, smtpscript.Hang
 	const closed, cut, reset, stall = smtpscript.EndClose, smtpscript.EndCut, smtpscript.EndReset, smtpscript.EndStall
@@ -456,6 +463,7 @@ func TestOneFault(t *testing.T) {
 					k.oneFault(mode, i, c, script)
 				})
 			}
+			k.wantTruth() // of all of them
 		})
 	}
 }
@@ -481,46 +489,50 @@ func (k *talk) oneFault(mode string, i int, c fault, script *swapped) {
 	}
 	unlucky := six[1]
 	script.now.Store(onceFor(unlucky, c.phase, c.do))
-	k.enqueue(persons(six...))
+	m := k.enqueue(persons(six...))
 	k.run()
-	k.wantTruth()
-	all := k.attempts(unlucky)
-	if got := k.account().Learned.NoPipelining; mode != "steps" && got != c.unlearns {
+	acct := k.account()
+	if got := acct.Learned.NoPipelining; mode != "steps" && got != c.unlearns {
 		k.Errorf("pipelining unlearned: %v", got)
 	}
 	if err := k.ledger.SetAccountLearned(k.Context(), k.acct.ID, post.Learned{}); err != nil {
 		k.Fatal(err)
 	}
-	if c.final == "" {
-		return
+	rows := k.rowsOf(m.ID)
+	if c.final == "" { // either way, as long as the ledger tells the truth
+		c.final = rows[1].State
 	}
-	if len(all) == 0 {
-		k.Fatal("no attempt at all")
-	}
-	a := all[0]
-	if got := (first{a.State, a.Phase, a.Reply.Code, a.Charged, a.DotSent}); got != c.want {
-		k.Errorf("the first attempt: got %+v, want %+v; %s", got, c.want, a.Error)
-	}
-	for _, address := range six {
+	for _, d := range rows {
 		want := post.StateSent
-		if address == unlucky {
+		if d.Address == unlucky {
 			want = c.final
 		}
-		if d := k.row(address); d.State != want {
-			k.Errorf("%s is %s, want %s", address, d.State, want)
+		if d.State != want {
+			k.Errorf("%s is %s, want %s", d.Address, d.State, want)
 		} else if d.State == post.StateUncertain && d.Reason.Key == "" {
 			k.Error("nobody is told why it is uncertain")
 		}
 	}
-	acct := k.account()
 	if acct.Hold != "" || acct.WaitStep != 0 || !acct.Until.IsZero() {
 		k.Errorf("the account is left %s, step %d, until %v, %+v", acct.Hold, acct.WaitStep, acct.Until, acct.Reason)
+	}
+	if c.want == (first{}) {
+		return
+	}
+	all, err := k.ledger.Attempts(k.Context(), rows[1].ID)
+	if err != nil || len(all) == 0 {
+		k.Fatalf("%d attempts, %v", len(all), err)
+	}
+	a := all[0]
+	if got := (first{a.State, a.Phase, a.Reply.Code, a.Charged, a.DotSent}); got != c.want {
+		k.Errorf("the first attempt: got %+v, want %+v; %s", got, c.want, a.Error)
 	}
 }
 
 // TestBrokenPipelining: a server that fails when commands come in groups is
 // spoken to one command at a time, for good, and nothing is lost or doubled.
 func TestBrokenPipelining(t *testing.T) {
+	t.Parallel()
 	for name, how := range map[string]smtpscript.Breakage{
 		"discards": smtpscript.BreakDiscard, "reorders": smtpscript.BreakReorder, "misses": smtpscript.BreakMissing, "adds": smtpscript.BreakExtra,
 	} {
@@ -550,6 +562,7 @@ func TestBrokenPipelining(t *testing.T) {
 // TestUnaskedRepliesNeverCountAsSent: a reply too many that comes before the dot is
 // never taken for the dot's.
 func TestUnaskedRepliesNeverCountAsSent(t *testing.T) {
+	t.Parallel()
 	for _, phase := range []post.Phase{post.PhaseMAIL, post.PhaseRCPT, post.PhaseDATA} {
 		for _, without := range []string{"", "PIPELINING"} {
 			t.Run(string(phase)+without, func(t *testing.T) {
@@ -582,6 +595,7 @@ func TestUnaskedRepliesNeverCountAsSent(t *testing.T) {
 // TestRefusedRecipientAnd354: the lone dot that RFC 2920 3.1 asks for ends a
 // DATA without a recipient, and the connection goes on.
 func TestRefusedRecipientAnd354(t *testing.T) {
+	t.Parallel()
 	script := func(ev smtpscript.Event) smtpscript.Action {
 		switch {
 		case ev.Phase == post.PhaseRCPT && strings.HasPrefix(ev.Rcpt, "p1@"):
@@ -609,6 +623,7 @@ func TestRefusedRecipientAnd354(t *testing.T) {
 // TestRefusedSenderAndAcceptedRecipient: where MAIL is refused and RCPT and
 // DATA are accepted all the same, a lone dot would be an empty message.
 func TestRefusedSenderAndAcceptedRecipient(t *testing.T) {
+	t.Parallel()
 	refuse := true
 	script := func(ev smtpscript.Event) smtpscript.Action {
 		switch {
@@ -638,6 +653,7 @@ func TestRefusedSenderAndAcceptedRecipient(t *testing.T) {
 
 // TestRefusedLocally: what a server said it cannot take is not sent to it.
 func TestRefusedLocally(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		cfg     smtpscript.Config
@@ -674,6 +690,7 @@ func TestRefusedLocally(t *testing.T) {
 // TestNoSuchMailboxIsNotMailedAgain: the address goes on the suppression list,
 // and the next mailing leaves it out.
 func TestNoSuchMailboxIsNotMailedAgain(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, smtpscript.Config{Script: alwaysFor(person(1), post.PhaseRCPT, smtpscript.Reply("550 5.1.1 no such user"))})
 	k.enqueue(numbered(3))
 	waiting := k.enqueue(numbered(3))
@@ -696,6 +713,7 @@ func TestNoSuchMailboxIsNotMailedAgain(t *testing.T) {
 // TestFiveDomainsStopTheAccount: one refusal for five domains in a row is about
 // us: the account stops, and nobody has failed.
 func TestFiveDomainsStopTheAccount(t *testing.T) {
+	t.Parallel()
 	for _, without := range []string{"", "PIPELINING"} {
 		t.Run("without"+without, func(t *testing.T) {
 			k := newTalk(t, smtpscript.Config{Without: []string{without}, Script: func(ev smtpscript.Event) smtpscript.Action {
@@ -725,6 +743,7 @@ func TestFiveDomainsStopTheAccount(t *testing.T) {
 // TestContentPausesTheMailing: the words of a mailing are refused three times
 // in a row; it pauses, and at most one more message was under way.
 func TestContentPausesTheMailing(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, smtpscript.Config{Script: func(ev smtpscript.Event) smtpscript.Action {
 		if ev.Phase == post.PhaseDot && ev.Total > 40 {
 			return smtpscript.Reply("554 5.7.1 looks like spam")
@@ -754,6 +773,7 @@ func TestContentPausesTheMailing(t *testing.T) {
 // TestStoppedAccountsSendNothingMore: after a reply that stops the account no
 // further dot goes out, not even of the message whose envelope went ahead.
 func TestStoppedAccountsSendNothingMore(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ reply, key string }{
 		{"550 5.7.60 does not have permissions to send as this sender", "account.sender"},
 		{"550 5.4.5 daily user sending limit exceeded", "account.quota"},
@@ -783,6 +803,7 @@ func TestStoppedAccountsSendNothingMore(t *testing.T) {
 // TestDailyQuotaNeverFails: however often the quota is refused, nobody fails
 // and nothing is charged.
 func TestDailyQuotaNeverFails(t *testing.T) {
+	t.Parallel()
 	refusals := 0
 	k := newTalk(t, smtpscript.Config{Script: func(ev smtpscript.Event) smtpscript.Action {
 		if ev.Phase == post.PhaseRCPT && refusals < 30 {
@@ -805,6 +826,7 @@ func TestDailyQuotaNeverFails(t *testing.T) {
 // TestOneAddressDoesNotBlockTheOthers: a server that ends the connection at one
 // recipient, each time, still gets the rest.
 func TestOneAddressDoesNotBlockTheOthers(t *testing.T) {
+	t.Parallel()
 	for name, a := range map[string]smtpscript.Action{
 		"421": smtpscript.Reply("421 4.3.0 go away").Then(smtpscript.EndClose), "close": smtpscript.Hang(smtpscript.EndClose),
 		"garbage": smtpscript.Raw("nonsense\r\n"),
@@ -826,6 +848,7 @@ func TestOneAddressDoesNotBlockTheOthers(t *testing.T) {
 // TestLearnsMessagesPerConnection: a server that says 421 after seven messages
 // gets connections of seven from then on.
 func TestLearnsMessagesPerConnection(t *testing.T) {
+	t.Parallel()
 	for _, without := range []string{"", "PIPELINING"} {
 		t.Run("without"+without, func(t *testing.T) {
 			k := newTalk(t, smtpscript.Config{Without: []string{without}, Script: func(ev smtpscript.Event) smtpscript.Action {
@@ -848,6 +871,7 @@ func TestLearnsMessagesPerConnection(t *testing.T) {
 
 // TestTwoConnections share one account without sending anything twice.
 func TestTwoConnections(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, smtpscript.Config{}, func(a *post.Account) { a.Connections = 2 })
 	k.enqueue(numbered(90)) // fewer than one connection takes: the end of one overlaps with the next
 	k.run()
@@ -860,6 +884,7 @@ func TestTwoConnections(t *testing.T) {
 
 // TestUncertainPileUpStopsTheAccount: more than three of twenty.
 func TestUncertainPileUpStopsTheAccount(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, smtpscript.Config{Script: smtpscript.At(post.PhaseDot, smtpscript.Action{Silent: true, Take: smtpscript.TakeIt, End: smtpscript.EndClose})})
 	k.enqueue(numbered(30))
 	k.run()
@@ -873,6 +898,7 @@ func TestUncertainPileUpStopsTheAccount(t *testing.T) {
 // TestSignIn: what goes wrong before MAIL concerns the account and leaves the
 // deliveries as they were.
 func TestSignIn(t *testing.T) {
+	t.Parallel()
 	reply := smtpscript.Reply
 	plain := smtpscript.Config{User: "shop", Password: "secret"}
 	starttls := smtpscript.Config{Mode: smtpscript.STARTTLS, User: "shop", Password: "secret"}
@@ -939,6 +965,7 @@ func TestSignIn(t *testing.T) {
 
 // TestCertificates: row 7, and never a word in the clear.
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	for name, cert := range map[string]smtpscript.Certificate{
 		"expired": smtpscript.CertExpired, "name": smtpscript.CertWrongName, "self-signed": smtpscript.CertSelfSigned,
 		"incomplete": smtpscript.CertIncomplete,
@@ -964,6 +991,7 @@ func TestCertificates(t *testing.T) {
 
 // TestStrippedSTARTTLS: a server that no longer offers it is not spoken to.
 func TestStrippedSTARTTLS(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, smtpscript.Config{Mode: smtpscript.STARTTLS, Without: []string{"STARTTLS"}, AuthInClear: true, User: "shop", Password: "secret"})
 	k.enqueue(numbered(3))
 	k.run()
@@ -977,6 +1005,7 @@ func TestStrippedSTARTTLS(t *testing.T) {
 
 // TestFailOver: an account that stops leaves its mailing to the other.
 func TestFailOver(t *testing.T) {
+	t.Parallel()
 	cfg := smtpscript.Config{Script: func(ev smtpscript.Event) smtpscript.Action {
 		if ev.Phase == post.PhaseMAIL && ev.Total > 5 {
 			return smtpscript.Reply("550 5.7.60 not allowed to send as this sender")
@@ -996,6 +1025,7 @@ func TestFailOver(t *testing.T) {
 
 // TestMessageIsByteIdenticalOnRetry: the same Message-ID, Date and boundaries.
 func TestMessageIsByteIdenticalOnRetry(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, smtpscript.Config{})
 	k.srv.Close()
 	script := onceFor(person(0), post.PhaseDot, smtpscript.Action{Silent: true, Take: smtpscript.TakeIt, End: smtpscript.EndClose})
@@ -1033,6 +1063,7 @@ func (l later) NewTimer(d time.Duration) post.Timer { return post.SystemClock{}.
 
 // TestRoundTrips: one flight a message with PIPELINING, four without.
 func TestRoundTrips(t *testing.T) {
+	t.Parallel()
 	const n = 200
 	for _, c := range []struct {
 		name    string

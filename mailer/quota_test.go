@@ -12,6 +12,7 @@ import (
 // TestQuotaHoldsInEveryWindow takes whenever it may, at random steps of the
 // clock, and counts by brute force.
 func TestQuotaHoldsInEveryWindow(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 5))
@@ -50,6 +51,7 @@ func TestQuotaHoldsInEveryWindow(t *testing.T) {
 // TestQuotaClockSetBack: what lies in the future counts as now, so that it is
 // neither forgotten nor waited for longer than its window.
 func TestQuotaClockSetBack(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
 	q := quota{limits: post.Limits{PerMinute: 2}}
 	for range 2 {
@@ -70,6 +72,7 @@ func TestQuotaClockSetBack(t *testing.T) {
 // TestQuotaHoldsOverRestarts: five a minute are five a minute, however often
 // the program is started and whatever the clock does; nothing fails for it.
 func TestQuotaHoldsOverRestarts(t *testing.T) {
+	t.Parallel()
 	for _, connections := range []int{1, 3} {
 		k := newTalk(t, smtpscript.Config{}, func(a *post.Account) { a.Limits.PerMinute, a.Connections = 5, connections })
 		clock := &quick{}
@@ -119,6 +122,7 @@ func (s *started) waits(account int64) bool {
 
 // TestQuotaWithinARun: a run waits for the window and goes on by itself.
 func TestQuotaWithinARun(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, smtpscript.Config{}, func(a *post.Account) { a.Limits.PerMinute, a.Connections = 7, 2 })
 	clock := &quick{}
 	k.opt.Clock = clock
@@ -140,6 +144,7 @@ func TestQuotaWithinARun(t *testing.T) {
 
 // TestBackoff: the waits of the book, and their jitter.
 func TestBackoff(t *testing.T) {
+	t.Parallel()
 	for n, want := range []time.Duration{2, 5, 15, 30, 60, 120, 240, 240, 240} {
 		want *= time.Minute
 		for range 100 {

@@ -31,6 +31,7 @@ type died struct {
 
 // TestRecover has every state in which a process can die.
 func TestRecover(t *testing.T) {
+	t.Parallel()
 	if bootID() == "" {
 		t.Fatal("this system does not name its starts; the mark is never trusted, and these cases say nothing")
 	}
@@ -134,6 +135,7 @@ func (k *talk) die(c died) {
 // TestThreeCrashesHoldARow: a message that kills the program three times is put
 // aside, and any verdict in between begins the count anew.
 func TestThreeCrashesHoldARow(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, smtpscript.Config{Script: smtpscript.Once(post.PhaseRCPT, smtpscript.Reply("450 4.3.0 later"))})
 	k.enqueue(persons("a@b.example"))
 	crash := func() post.Delivery {
@@ -174,6 +176,7 @@ func TestThreeCrashesHoldARow(t *testing.T) {
 // TestMarkSurvivesAnything: whatever stands in the file, reading it neither
 // panics nor makes up a trusted mark.
 func TestMarkSurvivesAnything(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 4))

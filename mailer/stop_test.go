@@ -19,6 +19,7 @@ import (
 // TestRefusedIntentsNeverGetADot: the user pauses, cancels or suppresses
 // between the claim and the dot.
 func TestRefusedIntentsNeverGetADot(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		do   func(k *talk, m post.Mailing) error
@@ -70,6 +71,7 @@ func TestRefusedIntentsNeverGetADot(t *testing.T) {
 
 // TestPauseInMidRun: after the pause is written no more go than one window.
 func TestPauseInMidRun(t *testing.T) {
+	t.Parallel()
 	var k *talk
 	var m post.Mailing
 	k = newTalk(t, smtpscript.Config{Script: func(ev smtpscript.Event) smtpscript.Action {
@@ -117,6 +119,7 @@ func (k *talk) await(c <-chan struct{}, what string) {
 
 // TestOrderlyStop waits for the reply to a dot, and gives everything else back.
 func TestOrderlyStop(t *testing.T) {
+	t.Parallel()
 	for _, without := range []string{"", "PIPELINING"} {
 		t.Run("without"+without, func(t *testing.T) {
 			script, seen, release := heldDot(7)
@@ -156,6 +159,7 @@ func TestOrderlyStop(t *testing.T) {
 
 // TestForcedStop: what is past its dot is uncertain, the rest was not sent.
 func TestForcedStop(t *testing.T) {
+	t.Parallel()
 	for _, without := range []string{"", "PIPELINING"} {
 		t.Run("without"+without, func(t *testing.T) {
 			script, seen, _ := heldDot(7)
@@ -178,6 +182,7 @@ func TestForcedStop(t *testing.T) {
 // TestStopAtRandomMoments stops runs, in order or by force, and starts them
 // again, until everything is settled.
 func TestStopAtRandomMoments(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 2))
@@ -213,6 +218,7 @@ func TestStopAtRandomMoments(t *testing.T) {
 // TestChaos lets a server do any of its named faults at random moments, on two
 // connections; afterwards nothing is lost and nothing is there twice.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 3))
@@ -295,6 +301,7 @@ func (k *talk) big(size int) func(*post.Mailing) {
 // TestInTheBody: the connection breaks, or the server refuses, while the body
 // is on its way and the dot is not out: nothing is ambiguous.
 func TestInTheBody(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		phase post.Phase
@@ -390,6 +397,7 @@ func TestRendering(t *testing.T) {
 // TestOneMailerAtATime: the second service waits for the first one's end, and
 // then takes over.
 func TestOneMailerAtATime(t *testing.T) {
+	t.Parallel()
 	k := newTalk(t, smtpscript.Config{})
 	k.opt.Clock = &quick{}
 	k.reopen()

@@ -308,6 +308,10 @@ var (
 		post.CauseCertificate, post.CauseTLS, post.CauseNoTLS, post.CauseInjected, post.CauseProtocol, post.CauseTooLong,
 		post.CauseNoMechanism, post.CauseNotLoopback, post.CauseSecret, post.CauseLocal, post.CauseCancelled,
 	}
+	someCodes = []int{
+		200, 211, 214, 220, 221, 235, 250, 251, 252, 253, 299, 300, 334, 354, 399, 400, 420, 421, 422, 431, 432, 441, 450, 451, 452, 453, 454, 455,
+		471, 499, 500, 501, 502, 503, 504, 505, 510, 521, 523, 530, 534, 535, 538, 541, 550, 551, 552, 553, 554, 555, 556, 557, 571, 599,
+	}
 	someDetails = []string{
 		"", "1.1", "1.2", "1.3", "1.6", "1.10", "2.0", "2.1", "2.2", "2.3", "2.252", "3.0", "3.1", "3.4", "4.1", "4.5", "5.1", "5.3", "6.0",
 		"6.7", "7.0", "7.1", "7.8", "7.9", "7.12", "7.28", "7.60",
@@ -329,7 +333,7 @@ func everyEvent(phases []post.Phase, f func(Event)) {
 			for _, c := range allCauses {
 				f(Event{Phase: phase, Cause: c, DotSent: dotSent})
 			}
-			for code := 200; code < 600; code++ {
+			for _, code := range someCodes {
 				for _, d := range someDetails {
 					for _, text := range someTexts {
 						r := post.Reply{Code: code, Text: text}
