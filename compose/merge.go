@@ -424,6 +424,9 @@ func (p *checker) unknown(line int, name string) error {
 	var e *post.Error
 	if errors.As(err, &e) {
 		e.Reason = post.Reason{Key: "compose.unknown-field", Args: []string{p.part, strconv.Itoa(line), name, near}}
+		if near == "" {
+			e.Reason = post.Reason{Key: "compose.no-such-field", Args: []string{p.part, strconv.Itoa(line), name}}
+		}
 	}
 	return err
 }

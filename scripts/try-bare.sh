@@ -28,6 +28,8 @@ shift
 if [ ! -f "$folder/ready" ]; then
 	debootstrap --variant=minbase --include=git,make,ca-certificates bookworm "$folder"
 	cp /etc/resolv.conf "$folder/etc/"
+	# Every installed system has this from its installer; debootstrap leaves it out.
+	printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n' >"$folder/etc/hosts"
 	# Where a firewall signs with an authority of its own, the machine's additions to the authorities are needed.
 	if [ -n "$(ls -A /usr/local/share/ca-certificates 2>/dev/null)" ]; then
 		cp /usr/local/share/ca-certificates/* "$folder/usr/local/share/ca-certificates/"

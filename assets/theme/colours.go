@@ -12,6 +12,7 @@ const (
 	Ground     fyne.ThemeColorName = "postroom.ground"
 	Card       fyne.ThemeColorName = "postroom.card"
 	Line       fyne.ThemeColorName = "postroom.line"
+	Input      fyne.ThemeColorName = "postroom.input" // the border of what can be typed in or chosen
 	Ink        fyne.ThemeColorName = "postroom.ink"
 	Mute       fyne.ThemeColorName = "postroom.mute"
 	Accent     fyne.ThemeColorName = "postroom.accent"
@@ -79,8 +80,8 @@ func Faint(name fyne.ThemeColorName, opacity float32) color.Color {
 
 // palette holds one column of colours.
 type palette struct {
-	ground, card, line, ink, mute, accent, green, amber, red, purple color.NRGBA
-	accentSoft, amberSoft, redSoft, onAccent, hover, pressed, shadow color.NRGBA
+	ground, card, line, input, ink, mute, accent, green, amber, red, purple color.NRGBA
+	accentSoft, amberSoft, redSoft, onAccent, hover, pressed, shadow        color.NRGBA
 }
 
 func rgb(v uint32) color.NRGBA {
@@ -94,14 +95,14 @@ func rgba(v uint32, alpha uint8) color.NRGBA {
 }
 
 var light = palette{
-	ground: rgb(0xF6F5F1), card: rgb(0xFFFFFF), line: rgb(0xE3E0D8), ink: rgb(0x22262B), mute: rgb(0x6E737A),
+	ground: rgb(0xF6F5F1), card: rgb(0xFFFFFF), line: rgb(0xE3E0D8), input: rgb(0xD3CFC4), ink: rgb(0x22262B), mute: rgb(0x6E737A),
 	accent: rgb(0x1D5C9B), green: rgb(0x2E7D4F), amber: rgb(0xB7791F), red: rgb(0xB83A2B), purple: rgb(0x6B4FA0),
 	accentSoft: rgb(0xE4EDF6), amberSoft: rgb(0xFBF1DC), redSoft: rgb(0xF8E7E4), onAccent: rgb(0xFFFFFF),
 	hover: rgba(0x22262B, 0x0D), pressed: rgba(0x22262B, 0x1F), shadow: rgba(0x22262B, 0x20),
 }
 
 var dark = palette{
-	ground: rgb(0x1A1C1F), card: rgb(0x23262A), line: rgb(0x33373D), ink: rgb(0xE6E7E9), mute: rgb(0x9AA0A8),
+	ground: rgb(0x1A1C1F), card: rgb(0x23262A), line: rgb(0x33373D), input: rgb(0x4A4F57), ink: rgb(0xE6E7E9), mute: rgb(0x9AA0A8),
 	accent: rgb(0x6BA6E0), green: rgb(0x67B98A), amber: rgb(0xD8A24A), red: rgb(0xE07A6B), purple: rgb(0xA78BDA),
 	accentSoft: rgb(0x26384A), amberSoft: rgb(0x3A3122), redSoft: rgb(0x3D2A28), onAccent: rgb(0x14181D),
 	hover: rgba(0xE6E7E9, 0x12), pressed: rgba(0xE6E7E9, 0x26), shadow: rgba(0x000000, 0x48),
@@ -115,7 +116,9 @@ func (p *palette) named(name fyne.ThemeColorName) (color.Color, bool) {
 	case Card, base.ColorNameButton, base.ColorNameInputBackground, base.ColorNameMenuBackground,
 		base.ColorNameOverlayBackground, base.ColorNameHeaderBackground:
 		return p.card, true
-	case Line, base.ColorNameInputBorder, base.ColorNameSeparator, base.ColorNameInnerWindowBorder,
+	case Input, base.ColorNameInputBorder:
+		return p.input, true
+	case Line, base.ColorNameSeparator, base.ColorNameInnerWindowBorder,
 		base.ColorNameInnerWindowBorderInactive:
 		return p.line, true
 	case Ink, base.ColorNameForeground:
