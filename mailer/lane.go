@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postroom/accounts"
+	"postroom/compose"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -23,7 +24,7 @@ const (
 type job struct {
 	d     post.Delivery
 	from  string // MAIL FROM
-	wire  [][]byte
+	msg   *compose.Message
 	size  int64
 	date  time.Time
 	live  bool
@@ -61,6 +62,7 @@ type lane struct {
 	lastDot time.Time
 	buf     []byte
 	pieces  [][]byte
+	spare   []*compose.Message // of jobs that are done, for their buffers
 }
 
 // noted is a refusal to feed to the breakers once it is durable.
@@ -199,7 +201,10 @@ func (ln *lane) render(ctx context.Context, d post.Delivery) error {
 	if err == nil {
 		from := w.sender(ln.s.id)
 		j.from, j.dsn = from.Email, w.dsn
-		j.wire, j.size, err = w.render(&d, from, j.date)
+		j.msg = ln.message()
+		if err = w.render(j.msg, &d, from, j.date); err == nil {
+			j.size = j.msg.Len()
+		}
 	}
 	if merr := ln.m.mark.set(ln.slot, maxWindow-1, 0, 0); merr != nil {
 		ln.m.log.Warn("write the progress mark", "err", merr)
@@ -218,6 +223,24 @@ func (ln *lane) render(ctx context.Context, d post.Delivery) error {
 	}
 	ln.jobs = append(ln.jobs, j)
 	return nil
+}
+
+// message returns one that nobody uses, with its old buffers.
+func (ln *lane) message() *compose.Message {
+	if n := len(ln.spare); n > 0 {
+		msg := ln.spare[n-1]
+		ln.spare = ln.spare[:n-1]
+		return msg
+	}
+	return new(compose.Message)
+}
+
+// done takes a job's message back; its bytes are not used any more.
+func (ln *lane) done(j *job) {
+	if j.msg != nil {
+		ln.spare = append(ln.spare, j.msg)
+		j.msg = nil
+	}
 }
 
 // ledgerTrouble reports that the ledger could not be read, which must not fail
@@ -448,6 +471,7 @@ func (ln *lane) release(j *job, to post.State, why post.Reason) {
 	if j.armed {
 		from = post.StateSending
 	}
+	ln.done(j)
 	ln.s.giveBack(j.taken)
 	ln.results = append(ln.results, storage.Result{
 		ID: j.d.ID, Claim: ln.claim, Mailing: j.d.Mailing, Live: j.live, From: from, To: to, Reason: why, NextAt: j.d.NextAt, Crashes: -1,

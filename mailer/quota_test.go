@@ -2,6 +2,7 @@ package mailer
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,6 +141,91 @@ func TestQuotaWithinARun(t *testing.T) {
 	s.stop()
 	k.wait(s)
 	k.wantTruth()
+}
+
+// counted is the system's clock, and counts the waits.
+type counted struct {
+	post.SystemClock
+	waits atomic.Int64
+}
+
+func (c *counted) NewTimer(d time.Duration) post.Timer {
+	c.waits.Add(1)
+	return c.SystemClock.NewTimer(min(d, 20*time.Millisecond))
+}
+
+// TestWaitingForTheQuotaIsQuiet: no connection's work is begun again and again
+// meanwhile.
+func TestWaitingForTheQuotaIsQuiet(t *testing.T) {
+	t.Parallel()
+	k := newTalk(t, smtpscript.Config{}, func(a *post.Account) { a.Limits.PerMinute = 3 })
+	clock := &counted{}
+	k.opt.Clock = clock
+	k.enqueue(numbered(10))
+	s := k.start()
+	k.until("the quota is used up", func() bool { return k.counts()[post.StateSent] == 3 && s.waits(k.acct.ID) && s.m.idle() })
+	before := clock.waits.Load()
+	k.until("some looks at the clock", func() bool { return clock.waits.Load() > before+30 })
+	s.stop()
+	k.wait(s)
+	if n := s.m.claims; n > 4 {
+		t.Errorf("%d lanes were started", n)
+	}
+	k.wantTruth()
+}
+
+// TestSuccessEndsAWait: a message that was under way when the server said "slow
+// down" is no reason to go on; where only the connection was lost, it is.
+func TestSuccessEndsAWait(t *testing.T) {
+	for _, c := range []struct {
+		schedule Schedule
+		ends     bool
+	}{{Usual, true}, {Full, true}, {Rate, false}, {Grey, false}, {Quota, false}, {SignIn, false}} {
+		clock := &quick{}
+		s := newSender(New(nil, Options{Clock: clock}), post.Account{Host: "127.0.0.1"}, post.Rehearsal)
+		s.wait(t.Context(), Verdict{Schedule: c.schedule})
+		s.success(t.Context(), 1)
+		if got := s.usable(clock.Now()); got != c.ends {
+			t.Errorf("schedule %d: usable %v, want %v", c.schedule, got, c.ends)
+		}
+		clock.skip(25 * time.Hour)
+		s.success(t.Context(), 1)
+		if a := s.account(); a.WaitStep != 0 || !s.usable(clock.Now()) {
+			t.Errorf("schedule %d: step %d after a success that came later", c.schedule, a.WaitStep)
+		}
+	}
+}
+
+// TestOlderReadsAreNotTakenOver: what was read from the ledger before a change
+// made here was written does not undo it.
+func TestOlderReadsAreNotTakenOver(t *testing.T) {
+	k := newTalk(t, smtpscript.Config{})
+	m := New(k.ledger, k.opt)
+	s := newSender(m, k.acct, post.Live)
+	old, gen := k.account(), s.generation()
+	s.stop(t.Context(), post.Reason{Key: "account.password"})
+	s.update(old, gen)
+	if s.usable(time.Now()) {
+		t.Error("a read from before the stop released the account")
+	}
+	s.mu.Lock()
+	s.writing++ // as while a change is being written
+	s.mu.Unlock()
+	s.update(old, s.generation())
+	if s.usable(time.Now()) {
+		t.Error("a read from while the stop was being written released the account")
+	}
+	s.mu.Lock()
+	s.writing--
+	s.mu.Unlock()
+	if err := k.ledger.HoldAccount(t.Context(), k.acct.ID, "", post.Reason{}); err != nil {
+		t.Fatal(err)
+	}
+	gen = s.generation()
+	s.update(k.account(), gen)
+	if !s.usable(time.Now()) {
+		t.Error("the user's release is not taken over")
+	}
 }
 
 // TestBackoff: the waits of the book, and their jitter.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postroom/accounts"
+	"postroom/compose"
 	"postroom/internal/testkit/smtpscript"
 	"postroom/post"
 	"postroom/storage"
@@ -58,6 +59,9 @@ func TestRefusedIntentsNeverGetADot(t *testing.T) {
 				k.wantStates(c.want)
 				if n := k.srv.Stats().Dots; n != c.dots {
 					t.Errorf("%d dots, want %d", n, c.dots)
+				}
+				if n := k.srv.Stats().Connections; c.dots == 0 && n != 1 {
+					t.Errorf("%d connections for a mailing that must not go", n)
 				}
 				for _, d := range k.rows() {
 					if d.State != post.StateSent && d.Attempts != 0 {
@@ -155,6 +159,23 @@ func TestOrderlyStop(t *testing.T) {
 			k.wantStates(map[post.State]int{post.StateSent: 50})
 		})
 	}
+}
+
+// TestStopWhileRendering gives back all that was claimed, not only what has
+// been rendered.
+func TestStopWhileRendering(t *testing.T) {
+	t.Parallel()
+	k := newTalk(t, smtpscript.Config{})
+	m := k.enqueue(numbered(10))
+	mailer := New(k.ledger, k.opt)
+	mailer.works[m.ID] = &work{ready: make(chan struct{})} // being compiled, for ever
+	ctx, stop := context.WithCancel(t.Context())
+	s := &started{m: mailer, stop: stop, done: make(chan error, 1)}
+	go func() { s.done <- mailer.Run(ctx, RunParams{}) }()
+	k.until("several are claimed", func() bool { return k.counts()[post.StateClaimed] > 1 })
+	stop()
+	k.wait(s)
+	k.wantStates(map[post.State]int{post.StateQueued: 10})
 }
 
 // TestForcedStop: what is past its dot is uncertain, the rest was not sent.
@@ -391,6 +412,30 @@ func TestRendering(t *testing.T) {
 		if !ledgerTrouble(&post.Error{Kind: post.KindInternal, Err: err}) {
 			t.Errorf("%v would fail a recipient", err)
 		}
+	}
+}
+
+// TestEnvelopeNamesWhomTheMessageNames: one that is built for somebody else is
+// never sent.
+func TestEnvelopeNamesWhomTheMessageNames(t *testing.T) {
+	c, err := compose.Compile(t.Context(), post.Content{Subject: "S", Format: post.FormatText, Body: "B"}, nil, compose.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := post.Delivery{Recipient: post.Recipient{Address: "a@b.example"}, MessageID: "<1@shop.example>"}
+	from := post.Sender{Email: "shop@shop.example"}
+	j := &job{d: d, from: from.Email, msg: new(compose.Message)}
+	if err := (&work{mailing: c}).render(j.msg, &d, from, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	ln := &lane{conn: new(accounts.Conn)}
+	if e, ok := ln.addEnvelope(j, 0); !ok || !bytes.Contains(ln.buf, []byte("RCPT TO:<a@b.example>\r\n")) {
+		t.Errorf("%+v %q", e, ln.buf)
+	}
+	j.d.Address = "somebody@else.example"
+	ln.buf = nil
+	if e, ok := ln.addEnvelope(j, 0); ok || e.Reason.Key != "delivery.address" || len(ln.buf) > 0 {
+		t.Errorf("%+v %q", e, ln.buf)
 	}
 }
 

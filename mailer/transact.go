@@ -47,7 +47,7 @@ func (ln *lane) addEnvelope(j *job, part int) (Event, bool) {
 		return Event{Phase: post.PhaseRender, Cause: post.CauseLocal, Reason: post.Reason{Key: "delivery.sender"}}, false
 	}
 	to, err := post.ParseAddress(j.d.Address)
-	if err != nil {
+	if err != nil || to.Wire() != j.msg.To().Wire() { // never a message to anybody but whom it names
 		return Event{Phase: post.PhaseRender, Cause: post.CauseLocal, Reason: post.Reason{Key: "delivery.address"}}, false
 	}
 	ext := &ln.conn.Ext
@@ -247,7 +247,7 @@ func (ln *lane) deliver(ctx context.Context, j *job) error {
 		// the dot, and a message that was never taken would pass for sent.
 		return ln.refuse(j, Event{Phase: post.PhaseDATA, Cause: post.CauseProtocol, Attempts: j.d.Attempts})
 	}
-	ln.pieces = append(ln.pieces[:0], j.wire...)
+	ln.pieces = j.msg.AppendWire(ln.pieces[:0])
 	ln.buf = append(ln.buf[:0], ".\r\n"...)
 	next := ln.nextFor(ctx)
 	if next != nil {
@@ -410,6 +410,7 @@ func (ln *lane) reset() bool {
 // the next commit makes durable, and into consequences for the account.
 func (ln *lane) settle(j *job, e Event, from post.State) Verdict {
 	v := Judge(e)
+	ln.done(j)
 	now := ln.m.clock.Now()
 	r := storage.Result{ID: j.d.ID, Claim: ln.claim, Mailing: j.d.Mailing, Live: j.live, From: from, Reason: v.Reason}
 	charged := v.Fate != Keep && e.Phase != post.PhaseRender

@@ -87,14 +87,9 @@ func (w *work) sender(account int64) post.Sender {
 	return w.senders[0]
 }
 
-// render builds the whole message, as it goes over the wire but for the final
-// dot, and returns its pieces and its length.
-func (w *work) render(d *post.Delivery, from post.Sender, date time.Time) ([][]byte, int64, error) {
+// render builds the whole message in msg.
+func (w *work) render(msg *compose.Message, d *post.Delivery, from post.Sender, date time.Time) error {
 	p := compose.ParamsOf(d, from)
 	p.Date = date
-	var msg compose.Message
-	if err := w.mailing.Render(&msg, &p); err != nil {
-		return nil, 0, err
-	}
-	return msg.AppendWire(nil), msg.Len(), nil
+	return w.mailing.Render(msg, &p)
 }
