@@ -307,6 +307,11 @@ func (t *Tx) result(r *Result) error {
 	}
 	t.count(r.Mailing, r.From, -1)
 	t.count(r.Mailing, r.To, 1)
+	if r.To == post.StateQueued {
+		if err := t.followCancel(r); err != nil {
+			return err
+		}
+	}
 	if r.Live {
 		switch r.To {
 		case post.StateSent:
@@ -324,6 +329,19 @@ func (t *Tx) result(r *Result) error {
 		return nil
 	}
 	return t.logAttempt(r)
+}
+
+// followCancel cancels a row that came back to the queue of a mailing which was
+// cancelled while the row was under way: nothing would ever claim it again.
+func (t *Tx) followCancel(r *Result) error {
+	n, err := t.change(`UPDATE deliveries SET state = 'cancelled', next_at = 0, held = 0 WHERE id = ?1 AND state = 'queued'
+		AND (SELECT hold FROM mailings WHERE id = deliveries.mailing_id) = 'cancelled'`, r.ID)
+	if err != nil || n == 0 {
+		return err
+	}
+	t.count(r.Mailing, post.StateQueued, -n)
+	t.count(r.Mailing, post.StateCancelled, n)
+	return nil
 }
 
 func (t *Tx) logAttempt(r *Result) error {

@@ -730,3 +730,48 @@ func TestGroupCommit(t *testing.T) {
 		t.Errorf("%d failed, %d kept, %v", failed, len(m), err)
 	}
 }
+
+// A row that comes back to the queue of a mailing cancelled meanwhile is
+// cancelled with it; else the mailing would wait for it for ever.
+func TestCancelReachesRowsUnderWay(t *testing.T) {
+	l := open(t, t.TempDir())
+	a := account(t, l, "a")
+	m := enqueue(t, l, post.Live, a, 3)
+	ds := claim(t, l, a, 2)
+	if n, err := l.CancelMailing(t.Context(), m.ID); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	for _, d := range ds {
+		r := Result{ID: d.ID, Claim: 1, Mailing: m.ID, Live: true, From: post.StateClaimed, To: post.StateQueued}
+		if _, err := l.Record(t.Context(), []Result{r}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := l.Mailing(t.Context(), m.ID)
+	if err != nil || got.Counts[post.StateCancelled] != 3 || got.Pending() != 0 || got.FinishedAt.IsZero() {
+		t.Errorf("%+v %v", got, err)
+	}
+	wantSound(t, l)
+}
+
+// Closing a ledger that is still being written to answers every writer.
+func TestCloseAnswersEverybody(t *testing.T) {
+	l, err := Open(t.Context(), t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := make(chan error)
+	for i := range 100 {
+		go func() { errs <- l.SetSetting(context.Background(), fmt.Sprint("k", i), "v") }()
+	}
+	w := l.w
+	w.stop()
+	for range 100 {
+		if err := <-errs; err != nil && !errors.Is(err, errClosed) {
+			t.Error(err)
+		}
+	}
+	if err := errors.Join(w.conn.Close(), l.closeHandles()); err != nil {
+		t.Log("closing after the writer was stopped by hand:", err)
+	}
+}

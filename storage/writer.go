@@ -19,7 +19,8 @@ const maxBatch = 64
 type writer struct {
 	conn  *sql.Conn
 	reqs  chan *request
-	done  chan struct{}
+	quit  chan struct{} // closed by stop
+	done  chan struct{} // closed when the loop has ended
 	stmts map[string]*sql.Stmt
 	clock post.Clock
 }
@@ -51,7 +52,7 @@ type outcome struct{ sent, failed int64 }
 
 func newWriter(conn *sql.Conn, clock post.Clock) *writer {
 	w := &writer{
-		conn: conn, reqs: make(chan *request, maxBatch), done: make(chan struct{}),
+		conn: conn, reqs: make(chan *request, maxBatch), quit: make(chan struct{}), done: make(chan struct{}),
 		stmts: map[string]*sql.Stmt{}, clock: clock,
 	}
 	go w.run()
@@ -64,7 +65,7 @@ func newWriter(conn *sql.Conn, clock post.Clock) *writer {
 func (w *writer) do(ctx context.Context, fn func(*Tx) error) error {
 	r := &request{ctx: ctx, fn: fn, done: make(chan error, 1)}
 	select {
-	case <-w.done:
+	case <-w.quit:
 		return errClosed
 	case <-ctx.Done():
 		return ctx.Err()
@@ -88,28 +89,44 @@ var errClosed = errors.New("the ledger is closed")
 
 // stop ends the loop after the requests that wait, and closes the connection.
 func (w *writer) stop() {
-	close(w.reqs)
+	close(w.quit)
 	<-w.done
 }
 
 func (w *writer) run() {
 	defer close(w.done)
 	batch := make([]*request, 0, maxBatch)
-	for first := range w.reqs {
+	for {
+		first, ok := w.next()
+		if !ok {
+			return
+		}
 		batch = append(batch[:0], first)
 	more:
 		for len(batch) < maxBatch {
 			select {
-			case r, ok := <-w.reqs:
-				if !ok {
-					break more
-				}
+			case r := <-w.reqs:
 				batch = append(batch, r)
 			default:
 				break more
 			}
 		}
 		w.commit(batch)
+	}
+}
+
+// next waits for a request; after stop it returns only those that wait already.
+func (w *writer) next() (*request, bool) {
+	select {
+	case r := <-w.reqs:
+		return r, true
+	case <-w.quit:
+	}
+	select {
+	case r := <-w.reqs:
+		return r, true
+	default:
+		return nil, false
 	}
 }
 
