@@ -60,11 +60,19 @@ type Mailer struct {
 	busy    map[*lane]bool
 	conns   map[*lane]*accounts.Conn
 	works   map[int64]*work
+	shares  shares
+	network network
 	claims  int64
-	halted  error // what keeps everything from being sent
-	haltAt  time.Time
-	err     error // what ended the run
-	wg      sync.WaitGroup
+
+	lastWall    time.Time // as watchSleep saw it
+	lastElapsed time.Duration
+	naps        int           // how often the machine slept
+	settleAt    time.Duration // by Clock.Elapsed
+
+	halted error // what keeps everything from being sent
+	haltAt time.Time
+	err    error // what ended the run
+	wg     sync.WaitGroup
 
 	failed atomic.Int64
 	stepC  chan struct{} // capacity 1: a lane recorded something
@@ -90,7 +98,7 @@ func New(l *storage.Ledger, opt Options) *Mailer {
 	m := &Mailer{
 		ledger: l, opt: opt, clock: opt.Clock, log: opt.Log, kick: make(chan struct{}, 1),
 		senders: map[int64]*sender{}, busy: map[*lane]bool{}, conns: map[*lane]*accounts.Conn{}, works: map[int64]*work{},
-		stepC: make(chan struct{}, 1),
+		stepC: make(chan struct{}, 1), shares: shares{served: map[int64]map[int64]int64{}},
 	}
 	m.hard, m.kill = context.WithCancel(context.Background())
 	return m
@@ -212,6 +220,7 @@ func (m *Mailer) schedule(ctx context.Context, p RunParams) error {
 	if err != nil {
 		return err
 	}
+	m.watchSleep()
 	defer w.Close() //nolint:errcheck // a reader's connection holds nothing
 	var version int64 = -1
 	for {
@@ -255,9 +264,11 @@ func (m *Mailer) wait(ctx context.Context, w *storage.Watch, version int64, next
 			return version
 		case <-m.kick:
 			t.Stop()
+			m.watchSleep()
 			return version
 		case <-t.C():
 		}
+		m.watchSleep()
 		v, err := w.Version(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -285,6 +296,7 @@ func (m *Mailer) round(ctx context.Context) (next time.Time, more bool, err erro
 		return next, false, err
 	}
 	now := m.clock.Now()
+	settling := m.settling()
 	for _, s := range senders {
 		due, err := m.ledger.NextDue(ctx, s.kind, s.id)
 		if err != nil {
@@ -302,6 +314,9 @@ func (m *Mailer) round(ctx context.Context) (next time.Time, more bool, err erro
 				when = due.At
 			}
 			soonest(when)
+		case due.Now && settling > 0 && !post.IsLoopbackHost(s.account().Host):
+			more = true
+			soonest(now.Add(settling))
 		case due.Now:
 			more = true
 			m.staff(ctx, s)
@@ -347,6 +362,9 @@ func (m *Mailer) refresh(ctx context.Context) ([]*sender, error) {
 		}
 		all = append(all, s)
 	}
+	if err := m.refreshShares(ctx); err != nil {
+		return nil, err
+	}
 	due, err := m.ledger.NextDue(ctx, post.Rehearsal, 0)
 	if err != nil {
 		return nil, err
@@ -384,12 +402,7 @@ func (m *Mailer) staff(ctx context.Context, s *sender) {
 	defer s.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for ln := range s.lanes {
-		select {
-		case ln.wake <- struct{}{}:
-		default:
-		}
-	}
+	s.wakeLanesLocked()
 	for len(s.lanes) < want && len(m.busy) < post.MaxConnections {
 		m.claims++
 		ln := &lane{m: m, s: s, claim: m.claims, wake: make(chan struct{}, 1), slot: m.mark.slot()}

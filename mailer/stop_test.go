@@ -301,8 +301,9 @@ func TestChaos(t *testing.T) {
 // waits looks at the clock again.
 type quick struct{ ahead atomic.Int64 }
 
-func (q *quick) Now() time.Time       { return time.Now().Add(time.Duration(q.ahead.Load())) }
-func (q *quick) skip(d time.Duration) { q.ahead.Add(int64(d)) }
+func (q *quick) Now() time.Time         { return time.Now().Add(time.Duration(q.ahead.Load())) }
+func (q *quick) skip(d time.Duration)   { q.ahead.Add(int64(d)) }
+func (q *quick) Elapsed() time.Duration { return post.SystemClock{}.Elapsed() }
 func (q *quick) NewTimer(d time.Duration) post.Timer {
 	return post.SystemClock{}.NewTimer(min(d, 2*time.Millisecond))
 }
