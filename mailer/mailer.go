@@ -297,6 +297,15 @@ func (m *Mailer) round(ctx context.Context) (next time.Time, more bool, err erro
 	}
 	now := m.clock.Now()
 	settling := m.settling()
+	when, err := m.settleUncertain(ctx, senders, now)
+	if err != nil {
+		return next, false, err
+	}
+	soonest(when)
+	more = !when.IsZero()
+	if err := m.refreshShares(ctx); err != nil {
+		return next, false, err
+	}
 	for _, s := range senders {
 		due, err := m.ledger.NextDue(ctx, s.kind, s.id)
 		if err != nil {
@@ -332,6 +341,41 @@ func (m *Mailer) round(ctx context.Context) (next time.Time, more bool, err erro
 	return next, more, nil
 }
 
+// resendAfter is how long an uncertain delivery waits before its mailing's
+// policy sends it once more: the server may still be at work on the first copy.
+const resendAfter = 15 * time.Minute
+
+// settleUncertain does what mailings say about their uncertain deliveries, and
+// returns when the next one is due.
+func (m *Mailer) settleUncertain(ctx context.Context, senders []*sender, now time.Time) (next time.Time, err error) {
+	all, err := m.ledger.Undecided(ctx)
+	if err != nil {
+		return next, err
+	}
+	for _, u := range all {
+		due := u.Since
+		if u.Policy == post.UncertainResend {
+			wait := resendAfter
+			for _, s := range senders {
+				if s.id == u.Account {
+					wait = scaled(wait, m.opt.WaitScale, s.account().Host)
+				}
+			}
+			due = due.Add(wait)
+		}
+		if due.After(now) {
+			if next.IsZero() || due.Before(next) {
+				next = due
+			}
+			continue
+		}
+		if err := m.ledger.SettleByPolicy(ctx, u); err != nil {
+			return next, err
+		}
+	}
+	return next, nil
+}
+
 // refresh reads the accounts and brings the senders up to date.
 func (m *Mailer) refresh(ctx context.Context) ([]*sender, error) {
 	m.mu.Lock()
@@ -361,9 +405,6 @@ func (m *Mailer) refresh(ctx context.Context) ([]*sender, error) {
 			s.update(a, gens[a.ID])
 		}
 		all = append(all, s)
-	}
-	if err := m.refreshShares(ctx); err != nil {
-		return nil, err
 	}
 	due, err := m.ledger.NextDue(ctx, post.Rehearsal, 0)
 	if err != nil {

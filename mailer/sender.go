@@ -246,7 +246,11 @@ func (s *sender) success(ctx context.Context, mailing int64) {
 		s.writing++
 	}
 	learned := s.acct.Learned
+	grown := s.acct.Connections == 0 && s.pace.good%growAfter == 0 && s.pace.good < growAfter*grownTo
 	s.mu.Unlock()
+	if grown {
+		s.m.Kick()
+	}
 	if faster {
 		s.keepLearned(ctx, learned)
 	}

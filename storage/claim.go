@@ -189,6 +189,9 @@ func (t *Tx) claimRows(mailing int64, p ClaimParams, n int, which string) ([]pos
 	if err != nil || len(got)+len(suppressed) == 0 {
 		return nil, err
 	}
+	if p.Kind != post.Live { // a rehearsal goes to everybody
+		got, suppressed = append(got, suppressed...), nil
+	}
 	for i := range got {
 		got[i].Mailing, got[i].Kind, got[i].State, got[i].Account = mailing, p.Kind, state, p.Account
 	}
@@ -200,13 +203,8 @@ func (t *Tx) claimRows(mailing int64, p ClaimParams, n int, which string) ([]pos
 			return nil, err
 		}
 	}
-	if p.Kind == post.Live {
-		err = t.dropSuppressed(suppressed, mailing, state)
-	} else {
-		got = append(got, suppressed...)
-	}
 	slices.SortFunc(got, func(a, b post.Delivery) int { return int(a.ID - b.ID) })
-	return got, err
+	return got, t.dropSuppressed(suppressed, mailing, state)
 }
 
 // scanClaimed runs a claiming statement and tells the suppressed rows apart.

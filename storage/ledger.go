@@ -30,6 +30,9 @@ const applicationID = 0x50535452
 type Options struct {
 	Clock post.Clock   // nil: the machine's
 	Log   *slog.Logger // nil: nothing is logged
+	// Known is the file outside of all ledgers by which a copied one is told;
+	// empty: none is.
+	Known string
 }
 
 // Ledger is an open ledger. See the package comment.
@@ -69,6 +72,9 @@ func Open(ctx context.Context, dir string, opt Options) (*Ledger, error) {
 	l := &Ledger{dir: dir, clock: opt.Clock, log: opt.Log}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(classify(op, err), l.closeHandles())
+	}
+	if err := l.recognise(ctx, opt.Known); err != nil {
+		return nil, errors.Join(classify(op, err), l.Close())
 	}
 	return l, nil
 }

@@ -443,14 +443,40 @@ func (l *Ledger) OpenSenders(ctx context.Context) (map[int64][]post.Sender, erro
 	return all, classify(op, rows.Err())
 }
 
-// MailingRate returns how many of a mailing's attempts began in the last
-// minute.
-func (l *Ledger) MailingRate(ctx context.Context, id int64) (int64, error) {
-	var n int64
-	err := l.r.QueryRowContext(ctx, `SELECT count(*) FROM mailing_senders s JOIN attempts a ON a.account_id = s.account_id AND a.charged = 1
-			AND a.account_id <> 0 AND a.started_at > ?2 JOIN deliveries d ON d.id = a.delivery_id AND d.mailing_id = s.mailing_id
-		WHERE s.mailing_id = ?1`, id, post.Millis(l.clock.Now().Add(-time.Minute))).Scan(&n)
-	return n, classify("measure the rate", err)
+// Rate is how many attempts of an account for a mailing began in the last
+// minute, and when the first of them did, or a minute ago.
+type Rate struct {
+	Account, Mailing int64
+	Attempts         int64
+	Since            time.Time
+}
+
+// Rates returns how fast the live mailings went in the last minute.
+func (l *Ledger) Rates(ctx context.Context) ([]Rate, error) {
+	const op = "measure the rate"
+	now := l.clock.Now()
+	rows, err := l.r.QueryContext(ctx, `SELECT a.account_id, d.mailing_id, count(*), min(a.started_at)
+		FROM accounts x JOIN attempts a ON a.account_id = x.id AND a.charged = 1 AND a.account_id <> 0 AND a.started_at > ?1
+			JOIN deliveries d ON d.id = a.delivery_id
+		GROUP BY 1, 2`, post.Millis(now.Add(-time.Minute)))
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	defer rows.Close()
+	var all []Rate
+	for rows.Next() {
+		var r Rate
+		var first int64
+		if err := rows.Scan(&r.Account, &r.Mailing, &r.Attempts, &first); err != nil {
+			return nil, classify(op, err)
+		}
+		r.Since = now.Add(-time.Minute)
+		if began := post.FromMillis(first); r.Attempts > 1 && began.Sub(r.Since) > 2*time.Second {
+			r.Since = began // it has not been going for a minute
+		}
+		all = append(all, r)
+	}
+	return all, classify(op, rows.Err())
 }
 
 // HoldMailing pauses a mailing, or (hold "") resumes it; one that waits for the
