@@ -10,8 +10,9 @@ import (
 // Times around a network that comes and goes.
 const (
 	// offlineWithin: accounts that fail to connect within this time of each other
-	// say that it is the network and not their servers.
-	offlineWithin = 2 * time.Minute
+	// say that it is the network and not their servers. An account that waits
+	// tries at least once an hour.
+	offlineWithin = 65 * time.Minute
 	// portalTries and portalSpan: a wrong certificate where a good one was seen
 	// before is believed after so many tries over so long.
 	portalTries = 3
