@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"iter"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -135,7 +134,7 @@ func (a *app) pacing(ctx context.Context, l *storage.Ledger, f *sendFlags, job *
 	if f.hours != "" {
 		zone := f.zone
 		if zone == "" {
-			zone = localZone()
+			zone = post.LocalZone()
 		}
 		if job.Hours, err = post.ParseHours(f.hours, zone); err != nil {
 			return err
@@ -156,19 +155,6 @@ func (a *app) pacing(ctx context.Context, l *storage.Ledger, f *sendFlags, job *
 		return nil
 	}
 	return usage("--uncertain is ask, resend or sent, not %q", value)
-}
-
-// localZone is the name of this computer's time zone, where it has one.
-func localZone() string {
-	if name := time.Local.String(); name != "Local" {
-		return name
-	}
-	if target, err := os.Readlink("/etc/localtime"); err == nil {
-		if _, name, ok := strings.Cut(filepath.ToSlash(target), "zoneinfo/"); ok {
-			return name
-		}
-	}
-	return "UTC"
 }
 
 // senders looks the accounts up.

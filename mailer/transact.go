@@ -441,7 +441,7 @@ func (ln *lane) settle(j *job, e Event, from post.State) Verdict {
 		ln.s.unclaimed(j.d.Mailing)
 	}
 	if v.Fate != Keep {
-		r.Attempt = ln.attempt(j, e, v, now, charged)
+		r.Attempt, r.Try = ln.attempt(j, e, v, now, charged), j.d.Tries+1
 	}
 	if v.Suppress != SuppressNo {
 		r.Suppress, r.SecondTime = suppression(j, e), v.Suppress == SuppressSecond

@@ -3,6 +3,8 @@ package post
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -50,6 +52,19 @@ func ParseHours(s, zone string) (Hours, error) {
 		return h, badHours(s)
 	}
 	return h, nil
+}
+
+// LocalZone is the name of this computer's time zone; "Local" where it has none.
+func LocalZone() string {
+	if name := time.Local.String(); name != "Local" {
+		return name
+	}
+	if target, err := os.Readlink("/etc/localtime"); err == nil {
+		if _, name, ok := strings.Cut(filepath.ToSlash(target), "zoneinfo/"); ok {
+			return name
+		}
+	}
+	return "Local"
 }
 
 func badHours(s string) error {

@@ -172,7 +172,7 @@ const (
 	claimTail = ` AND (d.account_id IN (0, ?2) OR NOT EXISTS (SELECT 1 FROM accounts a JOIN mailing_senders s ON s.account_id = a.id AND s.mailing_id = ?4
 					WHERE a.id = d.account_id AND a.hold = '' AND a.wait_until <= ?3 AND a.removed_at = 0))
 			ORDER BY d.next_at, d.id LIMIT ?5)
-		RETURNING id, row, contact_id, address, key, name, fields, attachments, message_id, seed, attempts, next_at, date, resends, crashes, first_at,
+		RETURNING id, row, contact_id, address, key, name, fields, attachments, message_id, seed, attempts, tries, next_at, date, resends, crashes, first_at,
 			EXISTS (SELECT 1 FROM suppressions s WHERE s.key = deliveries.key)`
 	claimOnly   = `state = 'claimed'`
 	claimIntend = `state = 'sending', date = CASE date WHEN 0 THEN ?6 ELSE date END`
@@ -219,7 +219,7 @@ func (t *Tx) scanClaimed(query string, args []any) (got, suppressed []post.Deliv
 		var fields, attachments string
 		var seed, next, date, first int64
 		var drop bool
-		err := rows.Scan(&d.ID, &d.Row, &d.Contact, &d.Address, &d.Key, &d.Name, &fields, &attachments, &d.MessageID, &seed, &d.Attempts, &next, &date,
+		err := rows.Scan(&d.ID, &d.Row, &d.Contact, &d.Address, &d.Key, &d.Name, &fields, &attachments, &d.MessageID, &seed, &d.Attempts, &d.Tries, &next, &date,
 			&d.Resends, &d.Crashes, &first, &drop)
 		if err != nil {
 			return nil, nil, err

@@ -38,6 +38,7 @@ type Result struct {
 	// Attempt is the line of the send log; nil when the try left no trace worth
 	// one (the account failed before this delivery's turn).
 	Attempt *post.Attempt
+	Try     int // the attempt's number, one more than Delivery.Tries; 0: looked up
 	// Suppress puts the address on the suppression list; with SecondTime only
 	// when a delivery to it failed before and at most one was taken since.
 	Suppress   *post.Suppression
@@ -160,8 +161,8 @@ func (t *Tx) moveResult(r *Result) (int64, error) {
 	}
 	if r.To == post.StateSent && r.From == post.StateSending && charged == 1 && r.Crashes == 0 {
 		return t.change(`UPDATE deliveries SET state = 'sent', claim = 0, next_at = 0, reason = '', held = 0, crashes = 0, attempts = attempts + 1,
-				tries = tries + 1, first_at = CASE first_at WHEN 0 THEN ?1 ELSE first_at END, sent_at = ?2, changed_at = ?3
-			WHERE id = ?4 AND state = 'sending' AND claim = ?5`, firstAt, sentAt, now, r.ID, r.Claim)
+				tries = tries + 1, first_at = CASE first_at WHEN 0 THEN ? ELSE first_at END, sent_at = ?, changed_at = ?
+			WHERE id = ? AND state = 'sending' AND claim = ?`, firstAt, sentAt, now, r.ID, r.Claim)
 	}
 	return t.change(`UPDATE deliveries SET state = ?1, claim = 0, next_at = ?2, reason = ?3, held = ?4,
 			crashes = CASE WHEN ?5 < 0 THEN crashes ELSE ?5 END, attempts = attempts + ?6, tries = tries + ?7,
@@ -225,11 +226,11 @@ func (t *Tx) followCancel(r *Result) error {
 
 func (t *Tx) logAttempt(r *Result) error {
 	a := r.Attempt
-	if r.To == post.StateSent && a.Phase == post.PhaseDot && a.Error == "" { // the common case: fewer words to bind
+	if r.To == post.StateSent && a.Phase == post.PhaseDot && a.Error == "" && r.Try > 0 { // the common case: less to bind and to look up
 		_, err := t.exec(`INSERT INTO attempts (delivery_id, try, account_id, session_id, started_at, ended_at, state, phase, code, enhanced,
 				text, queue_id, charged, dot_sent, replies)
-			VALUES (?1, (SELECT tries FROM deliveries WHERE id = ?1), ?2, ?3, ?4, ?5, 'sent', 'dot', ?6, ?7, ?8, ?9, ?10, ?11, ?12)`,
-			r.ID, a.Account, a.Session, post.Millis(a.StartedAt), post.Millis(a.EndedAt), a.Reply.Code, a.Reply.Enhanced, a.Reply.Text, a.QueueID,
+			VALUES (?, ?, ?, ?, ?, ?, 'sent', 'dot', ?, ?, ?, ?, ?, ?, ?)`,
+			r.ID, r.Try, a.Account, a.Session, post.Millis(a.StartedAt), post.Millis(a.EndedAt), a.Reply.Code, a.Reply.Enhanced, a.Reply.Text, a.QueueID,
 			a.Charged, a.DotSent, a.Replies)
 		return err
 	}

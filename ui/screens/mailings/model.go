@@ -92,7 +92,8 @@ func progressOf(w *words.Catalogue, m *post.Mailing) string {
 type Detail struct {
 	ID                                   int64
 	Kind                                 post.MailingKind
-	Name, State, Ends, From, Note        string
+	Name, State, Ends, From, Hours, Note string
+	WaitsForWord                         bool
 	MailingState                         post.MailingState
 	Sent, Failed, Uncertain, Waiting     int64
 	Left                                 int64 // cancelled and suppressed
@@ -125,6 +126,10 @@ func LoadDetail(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now 
 		CanPause: m.Hold == "" && m.Pending() > 0 && !m.WaitsForWord(), CanResume: state == post.MailingPaused,
 		CanCancel: m.Hold != post.MailingCancelled && m.Pending() > 0,
 	}
+	if !m.Hours.IsZero() {
+		d.Hours = w.T("mailing.hours", w.Hours(m.Hours))
+	}
+	d.WaitsForWord = m.WaitsForWord()
 	for i, s := range m.Senders {
 		if i > 0 {
 			d.From += ", "
