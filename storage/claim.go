@@ -167,7 +167,7 @@ const (
 // A row keeps its account while that may send; the columns returned are what a
 // mailer needs.
 const (
-	claimHead = `UPDATE deliveries SET claim = ?1, account_id = ?2, changed_at = ?3, `
+	claimHead = `UPDATE OR FAIL deliveries SET claim = ?1, account_id = ?2, changed_at = ?3, `
 	claimRows = ` WHERE id IN (SELECT d.id FROM deliveries d WHERE d.mailing_id = ?4 AND d.state = 'queued' AND d.held = 0 AND `
 	claimTail = ` AND (d.account_id IN (0, ?2) OR NOT EXISTS (SELECT 1 FROM accounts a JOIN mailing_senders s ON s.account_id = a.id AND s.mailing_id = ?4
 					WHERE a.id = d.account_id AND a.hold = '' AND a.wait_until <= ?3 AND a.removed_at = 0))

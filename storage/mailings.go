@@ -218,15 +218,17 @@ func (t *Tx) markSuppressed(chunk []newRow) error {
 // is that of several rows.
 const enqueueRows = 50
 
+// Many rows fail as one with the transaction (OR FAIL: the rows before the bad one
+// need not be undone by themselves); one alone tells whether it was there.
 var (
-	enqueueOne  = enqueueSQL(1)
-	enqueueMany = enqueueSQL(enqueueRows)
+	enqueueOne  = "INSERT" + enqueueSQL(1) + " ON CONFLICT DO NOTHING"
+	enqueueMany = "INSERT OR FAIL" + enqueueSQL(enqueueRows)
 )
 
 func enqueueSQL(n int) string {
 	const values = "(?,?,?,?,?,?,?,?,?,?,?,'queued',?,?)"
-	return `INSERT INTO deliveries (mailing_id, row, contact_id, address, key, copy, name, fields, attachments, message_id, seed, state, queued_at, changed_at)
-		VALUES ` + values + strings.Repeat(","+values, n-1) + " ON CONFLICT DO NOTHING"
+	return ` INTO deliveries (mailing_id, row, contact_id, address, key, copy, name, fields, attachments, message_id, seed, state, queued_at, changed_at)
+		VALUES ` + values + strings.Repeat(","+values, n-1)
 }
 
 // put writes a chunk. Rows whose key cannot be there yet share a statement; one

@@ -11,12 +11,14 @@ ALTER TABLE mailings ADD COLUMN hours TEXT NOT NULL DEFAULT '';
 ALTER TABLE mailings ADD COLUMN release_left INTEGER NOT NULL DEFAULT -1 CHECK (release_left >= -1);
 ALTER TABLE mailings ADD COLUMN uncertain TEXT NOT NULL DEFAULT 'ask' CHECK (uncertain IN ('ask', 'resend', 'sent'));
 
--- The outbox again, with the same columns: SQLite builds a table of its own for
+-- The outbox again, with the same columns. SQLite builds a table of its own for
 -- every row that a CHECK (state IN (...)) looks at, which took longer than
--- writing the row; comparisons cost next to nothing.
+-- writing the row; comparisons cost next to nothing. And with a reference that is
+-- looked at before the commit only, a statement that writes many rows keeps no
+-- journal of its own.
 CREATE TABLE deliveries_new (
     id          INTEGER PRIMARY KEY,
-    mailing_id  INTEGER NOT NULL REFERENCES mailings (id),
+    mailing_id  INTEGER NOT NULL REFERENCES mailings (id) DEFERRABLE INITIALLY DEFERRED,
     row         INTEGER NOT NULL,
     contact_id  INTEGER NOT NULL DEFAULT 0,
     address     TEXT    NOT NULL,
