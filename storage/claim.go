@@ -126,7 +126,8 @@ func scanDelivery(row interface{ Scan(...any) error }, more ...any) (d post.Deli
 	d.FirstAt, d.SentAt, d.ChangeAt = post.FromMillis(first), post.FromMillis(sent), post.FromMillis(changed)
 	d.Reason = post.DecodeReason(reason)
 	d.Receipt = post.ReceiptNone
-	return d, decodeMerge(&d, fields, attachments)
+	err = decodeMerge(&d, fields, attachments)
+	return d, err
 }
 
 // decodeMerge reads a delivery's frozen merge values.

@@ -10,8 +10,13 @@ import (
 // what encoding/json reads.
 func FuzzFields(f *testing.F) {
 	for _, s := range [][4]string{
-		{"first_name", "Ann", "town", "Lübeck"}, {"a", "", "b", `say "hi"`}, {"", "", "x", "tab\there"},
-		{"name", "王小明", "note", "a\u2028b"}, {"a", `\`, "b", "<b>&amp;</b>"}, {"k", "\xff", "l", `":"`}, {"a", "}", "b", `,"c":"d`},
+		{"first_name", "Ann", "town", "Lübeck"},
+		{"a", "", "b", `say "hi"`},
+		{"", "", "x", "tab\there"},
+		{"name", "王小明", "note", "a\u2028b"},
+		{"a", `\`, "b", "<b>&amp;</b>"},
+		{"k", "\xff", "l", `":"`},
+		{"a", "}", "b", `,"c":"d`},
 	} {
 		f.Add(s[0], s[1], s[2], s[3])
 	}

@@ -129,7 +129,7 @@ func (e *enqueuer) run(ctx context.Context, l *Ledger, rows iter.Seq2[post.Recip
 			break
 		}
 		if chunk = append(chunk, x); len(chunk) == cap(chunk) {
-			if err = <-written; err != nil {
+			if err := <-written; err != nil {
 				return err
 			}
 			full := chunk
