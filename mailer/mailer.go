@@ -67,6 +67,7 @@ type Mailer struct {
 	lastWall    time.Time // as watchSleep saw it
 	lastElapsed time.Duration
 	naps        int           // how often the machine slept
+	setBack     bool          // the clock was set back
 	settleAt    time.Duration // by Clock.Elapsed
 
 	halted error // what keeps everything from being sent
@@ -290,6 +291,9 @@ func (m *Mailer) round(ctx context.Context) (next time.Time, more bool, err erro
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
 		}
+	}
+	if err := m.unwind(ctx); err != nil {
+		return next, false, err
 	}
 	senders, err := m.refresh(ctx)
 	if err != nil {

@@ -157,18 +157,46 @@ func (s *sender) goodConnection(ctx context.Context, protected bool) {
 
 // watchSleep notices that the machine slept: the wall clock ran on and the
 // monotonic one did not. Every idle connection is then given up, and nothing new
-// begins until the network had time to come back (row 51).
+// begins until the network had time to come back (row 51). It notices a clock
+// that was set back, too; see unwind.
 func (m *Mailer) watchSleep() {
 	wall, elapsed := m.clock.Now(), m.clock.Elapsed()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	slept := !m.lastWall.IsZero() && wall.Round(0).Sub(m.lastWall)-(elapsed-m.lastElapsed) > sleptAfter
+	drift := wall.Round(0).Sub(m.lastWall) - (elapsed - m.lastElapsed)
+	known := !m.lastWall.IsZero()
 	m.lastWall, m.lastElapsed = wall.Round(0), elapsed
-	if slept {
+	if known && drift < -sleptAfter {
+		m.setBack = true
+	}
+	if known && drift > sleptAfter {
 		m.naps++
 		m.settleAt = elapsed + jitter(settleAfter)
 		m.log.Info("the machine slept, or its clock was set forward; waiting for the network")
 	}
+}
+
+// unwind forgets times that lie too far ahead because the clock was set back
+// (row 50).
+func (m *Mailer) unwind(ctx context.Context) error {
+	m.mu.Lock()
+	back := m.setBack
+	m.setBack = false
+	var all []*sender
+	for _, s := range m.senders {
+		all = append(all, s)
+	}
+	m.mu.Unlock()
+	if !back {
+		return nil
+	}
+	m.log.Info("the clock was set back")
+	for _, s := range all {
+		s.mu.Lock()
+		s.free, s.pace.next = time.Time{}, time.Time{}
+		s.mu.Unlock()
+	}
+	return m.ledger.Clamp(ctx, MaxDeliveryWait)
 }
 
 // settling returns how much longer a machine that woke up is given.
