@@ -404,8 +404,12 @@ func (m *Mailer) drive(ctx context.Context, ln *lane) {
 	defer m.wg.Done()
 	defer m.Kick()
 	ln.run(ctx)
-	if err := m.mark.release(ln.slot); err != nil {
-		m.log.Warn("write the progress mark", "err", err)
+	// Results that could not be written stay in the mark: without them a row that
+	// was taken would pass for one that was never started, and go out again.
+	if len(ln.results) == 0 {
+		if err := m.mark.release(ln.slot); err != nil {
+			m.log.Warn("write the progress mark", "err", err)
+		}
 	}
 	ln.s.mu.Lock()
 	delete(ln.s.lanes, ln)
