@@ -140,7 +140,7 @@ func TestRefusedLocally(t *testing.T) {
 		address string
 		key     string
 	}{
-		{"too large", smtpscript.Config{MaxSize: 100}, "a@b.example", "delivery.too_large"},
+		{"too large", smtpscript.Config{MaxSize: 100}, "a@b.example", "delivery.too_large_limit"},
 		{"SMTPUTF8", smtpscript.Config{Without: []string{"SMTPUTF8"}}, "köhler@b.example", "delivery.smtputf8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -58,6 +58,7 @@ type Mailer struct {
 	senders map[int64]*sender
 	trap    *sender
 	busy    map[*lane]bool
+	lanes   map[*lane]bool // alive, idle ones too: each may hold a connection
 	conns   map[*lane]*accounts.Conn
 	works   map[int64]*work
 	claims  int64
@@ -89,7 +90,7 @@ func New(l *storage.Ledger, opt Options) *Mailer {
 	}
 	m := &Mailer{
 		ledger: l, opt: opt, clock: opt.Clock, log: opt.Log, kick: make(chan struct{}, 1),
-		senders: map[int64]*sender{}, busy: map[*lane]bool{}, conns: map[*lane]*accounts.Conn{}, works: map[int64]*work{},
+		senders: map[int64]*sender{}, busy: map[*lane]bool{}, lanes: map[*lane]bool{}, conns: map[*lane]*accounts.Conn{}, works: map[int64]*work{},
 		stepC: make(chan struct{}, 1),
 	}
 	m.hard, m.kill = context.WithCancel(context.Background())
@@ -390,13 +391,30 @@ func (m *Mailer) staff(ctx context.Context, s *sender) {
 		default:
 		}
 	}
-	for len(s.lanes) < want && len(m.busy) < post.MaxConnections {
+	for len(s.lanes) < want && len(m.lanes) < post.MaxConnections {
 		m.claims++
-		ln := &lane{m: m, s: s, claim: m.claims, wake: make(chan struct{}, 1), slot: m.mark.slot()}
+		ln := &lane{m: m, s: s, claim: m.claims, wake: make(chan struct{}, 1), leave: make(chan struct{}, 1), slot: m.mark.slot()}
+		m.lanes[ln] = true
 		s.lanes[ln] = true
 		m.busy[ln] = true
 		m.wg.Add(1)
 		go m.drive(ctx, ln)
+	}
+	if len(s.lanes) < want {
+		m.makeRoomLocked(s)
+	}
+}
+
+// makeRoomLocked asks the idle connections of others to close, because all that
+// the program allows itself are open.
+func (m *Mailer) makeRoomLocked(s *sender) {
+	for ln := range m.lanes {
+		if ln.s != s && !m.busy[ln] {
+			select {
+			case ln.leave <- struct{}{}:
+			default:
+			}
+		}
 	}
 }
 
@@ -414,6 +432,9 @@ func (m *Mailer) drive(ctx context.Context, ln *lane) {
 	ln.s.mu.Lock()
 	delete(ln.s.lanes, ln)
 	ln.s.mu.Unlock()
+	m.mu.Lock()
+	delete(m.lanes, ln)
+	m.mu.Unlock()
 	m.setBusy(ln, false)
 }
 
