@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +35,7 @@ func FuzzJudge(f *testing.F) {
 		}
 		v := Judge(e)
 		bad := func(why string) { t.Fatalf("%s: %s %q %q dot %v: %+v", why, e.Phase, e.Reply, e.Cause, e.DotSent, v) }
-		early := !strings.Contains(" mail rcpt data body dot rset quit render ", " "+phase+" ") && isPhase(e.Phase)
+		early := slices.Contains(beforeMAIL, e.Phase)
 		switch {
 		case early && (v.Fate != Keep || v.Suppress != SuppressNo || v.Policy || v.Content):
 			bad("before MAIL it is about a recipient")
@@ -60,15 +61,6 @@ func FuzzJudge(f *testing.F) {
 			bad("the reason is not fit to be shown")
 		}
 	})
-}
-
-func isPhase(p post.Phase) bool {
-	for _, known := range beforeMAIL {
-		if p == known {
-			return true
-		}
-	}
-	return false
 }
 
 // wireTap is what the mailer's client said to one server: enough to tell
