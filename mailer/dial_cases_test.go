@@ -127,7 +127,7 @@ func reachCases() []dialCase {
 				}
 			},
 		},
-		{rows: rows{3, 6}, name: "hung up", cfg: plain, phase: post.PhaseConnect, do: hangs(byReset), key: "account.greeting", wait: usualWait},
+		{rows: rows{3, 6}, name: "hung up", cfg: plain, phase: post.PhaseConnect, do: hangs(byClose), key: "account.greeting", wait: usualWait},
 		{rows: rows{4, 17}, name: "421", cfg: plain, phase: greeting, do: says("421 4.3.2 later").Then(byClose), key: "account.greeting", wait: usualWait},
 		{rows: rows{4}, name: "432", cfg: plain, phase: greeting, do: says("432 4.3.2 Concurrent connections limit exceeded"), key: "account.greeting", wait: usualWait},
 		{rows: rows{4}, name: "450", cfg: plain, phase: greeting, do: says("450 not now"), key: "account.greeting", wait: usualWait},
