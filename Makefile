@@ -50,6 +50,9 @@ cross:
 # The long tests, which make test leaves out.
 soak: setup-test
 	POSTROOM_SOAK=1 $(GO) test -count=1 -v -timeout 150m -run Soak ./...
+	$(GO) test -run '^$$' -fuzz '^FuzzReadReply$$' -fuzztime 3m ./accounts
+	$(GO) test -run '^$$' -fuzz '^FuzzJudge$$' -fuzztime 3m ./mailer
+	$(GO) test -run '^$$' -fuzz '^FuzzServerBytes$$' -fuzztime 5m -parallel 2 ./mailer
 
 bench: setup
 	$(GO) test -run '^$$' -bench . -benchmem ./...
