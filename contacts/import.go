@@ -25,8 +25,22 @@ type Options struct {
 	List string
 	// Map gives columns a meaning: field (email, name or any other) -> header
 	// or number from 1. Columns that are not named here are recognised.
-	Map    map[string]string
+	Map map[string]string
+	// Encoding is how the file's bytes become text, one of Encodings; empty: found
+	// by the file's byte order mark or by its letters.
+	Encoding string
+	// Sheet chooses one of a workbook, by name or by number from 1; empty: the
+	// first that is visible.
+	Sheet string
+	// Temp is the folder in which a large workbook is unpacked; empty: the
+	// system's. Nothing stays there.
+	Temp string
+	// Memory, where set, keeps Map for the next file with the same header, and is
+	// asked where Map is empty.
+	Memory Memory
 	DryRun bool
+	// Skipped, where set, gets the rows that were not taken.
+	Skipped *SkippedRows
 	// Progress, where set, is told now and then how many rows and bytes of how
 	// many were read. It is called on the importing goroutine and must be quick.
 	Progress func(rows, done, total int64)
@@ -48,7 +62,7 @@ type Report struct {
 // for a missing one), a cancelled ctx one of KindCancelled; errors of the book
 // come through as they are.
 func Import(ctx context.Context, book Book, path string, o Options) (Report, error) {
-	s, err := openSheet(ctx, path, o.Map)
+	s, err := openSheet(ctx, path, o)
 	if err != nil {
 		return Report{}, err
 	}
@@ -57,7 +71,7 @@ func Import(ctx context.Context, book Book, path string, o Options) (Report, err
 	if report == nil {
 		report = func(p Problem) { rep.Problems = append(rep.Problems, p) }
 	}
-	p := &pass{sheet: s, report: report, progress: o.Progress}
+	p := &pass{sheet: s, report: report, progress: o.Progress, keep: o.Skipped}
 	seen := newSeen()
 	var failed error
 	rows := func(yield func(post.Contact, error) bool) {
@@ -86,9 +100,17 @@ func Import(ctx context.Context, book Book, path string, o Options) (Report, err
 		return Report{}, &post.Error{Kind: post.KindInternal, Op: "import contacts", Message: "the ledger did not read all rows"}
 	}
 	rep.Read, rep.Skipped = p.read, p.skipped
+	if o.Skipped != nil && o.Skipped.err != nil {
+		return rep, o.Skipped.err
+	}
 	for _, pr := range seen.find(suppressed) {
 		pr.Column = s.label(s.mapping.Address)
 		report(pr)
+	}
+	if o.Memory != nil && len(o.Map) > 0 && !o.DryRun {
+		if err := keepMapping(ctx, o.Memory, s.header, o.Map); err != nil {
+			return rep, err
+		}
 	}
 	slices.SortStableFunc(rep.Problems, func(a, b Problem) int { return int(a.Row - b.Row) })
 	return rep, nil
