@@ -20,6 +20,14 @@ type Book interface {
 	ImportContacts(ctx context.Context, list string, dry bool, rows iter.Seq2[post.Contact, error]) (added, updated, unchanged int64, suppressed []string, err error)
 }
 
+// MergingBook is a Book that knows other rules than that of ImportContacts for
+// a row that meets a known person: "replace" is that one, "fill" fills in what is
+// empty, "keep" leaves the person as they are.
+type MergingBook interface {
+	Book
+	ImportContactsBy(ctx context.Context, list, merge string, dry bool, rows iter.Seq2[post.Contact, error]) (added, updated, unchanged int64, suppressed []string, err error)
+}
+
 // Options say how a file is imported. The zero value imports into no list.
 type Options struct {
 	List string
@@ -38,6 +46,8 @@ type Options struct {
 	// Memory, where set, keeps Map for the next file with the same header, and is
 	// asked where Map is empty.
 	Memory Memory
+	// Merge is the rule for known people, see MergingBook; empty: that of Book.
+	Merge  string
 	DryRun bool
 	// Skipped, where set, gets the rows that were not taken.
 	Skipped *SkippedRows
@@ -90,7 +100,13 @@ func Import(ctx context.Context, book Book, path string, o Options) (Report, err
 		}
 	}
 	var suppressed []string
-	rep.Added, rep.Updated, rep.Unchanged, suppressed, err = book.ImportContacts(ctx, o.List, o.DryRun, rows)
+	if o.Merge == "" {
+		rep.Added, rep.Updated, rep.Unchanged, suppressed, err = book.ImportContacts(ctx, o.List, o.DryRun, rows)
+	} else if m, ok := book.(MergingBook); ok {
+		rep.Added, rep.Updated, rep.Unchanged, suppressed, err = m.ImportContactsBy(ctx, o.List, o.Merge, o.DryRun, rows)
+	} else {
+		return Report{}, &post.Error{Kind: post.KindInternal, Op: "import contacts", Message: "this book has one rule for known people"}
+	}
 	switch {
 	case failed != nil:
 		return Report{}, failed // the file's own words, not the ledger's about them
