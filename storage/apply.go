@@ -169,6 +169,12 @@ func (t *Tx) meet(rows []post.Contact) ([]*met, map[string]*met, error) {
 	if err := t.scan("SELECT coalesce(max(id), 0) FROM contacts", nil, &last); err != nil {
 		return nil, nil, err
 	}
+	// An id that is in the search index is never given to somebody else.
+	to, err := t.searchedTo()
+	if err != nil {
+		return nil, nil, err
+	}
+	last = max(last, to)
 	people := make([]*met, 0, len(rows))
 	told := make(map[string]bool, len(rows))
 	for _, c := range rows {

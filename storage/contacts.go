@@ -32,8 +32,11 @@ func (t *Tx) updateContact(c post.Contact) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec("UPDATE contacts SET name=?, fields=?, search=?, changed_at=? WHERE id=?",
-		c.Name, fields, searchText(c), post.Millis(t.now), c.ID)
+	if _, err := t.exec("UPDATE contacts SET name=?, fields=?, search=?, changed_at=? WHERE id=?",
+		c.Name, fields, searchText(c), post.Millis(t.now), c.ID); err != nil {
+		return err
+	}
+	_, err = t.exec("INSERT INTO search_waiting (id) VALUES (?) ON CONFLICT DO NOTHING", c.ID)
 	return err
 }
 
@@ -51,6 +54,9 @@ func (l *Ledger) DeleteContacts(ctx context.Context, ids []int64) error {
 				return err
 			}
 			if _, err := t.exec("DELETE FROM contacts WHERE id=?", id); err != nil {
+				return err
+			}
+			if err := t.unindex(id); err != nil {
 				return err
 			}
 		}
@@ -72,29 +78,41 @@ func (l *Ledger) Contact(ctx context.Context, id int64) (ContactRow, error) {
 
 // Contacts returns one page of people.
 func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]ContactRow, Pages, error) {
-	column := "c.key" // its index serves the order that people see as "by address"
+	o := order{"c.key", "ASC", ">"} // its index serves the order that people see as "by address"
 	if f.ByName {
-		column = "c.name"
+		o.column = "c.name"
 	}
-	order, cmp := "ASC", ">"
 	if f.Desc != p.Back {
-		order, cmp = "DESC", "<"
+		o.dir, o.cmp = "DESC", "<"
 	}
+	search := f.Search
+	f.Search = ""
 	where, args := contactWhere(f)
 	if p.Cursor != "" {
 		m, err := decodeMark(p.Cursor)
 		if err != nil {
 			return nil, Pages{}, err
 		}
-		where = append(where, "("+column+", c.id) "+cmp+" (?, ?)")
+		where = append(where, "("+o.column+", c.id) "+o.cmp+" (?, ?)")
 		args = append(args, m.Value, m.ID)
 	}
-	tail := ""
-	if len(where) > 0 {
-		tail = "WHERE " + strings.Join(where, " AND ")
+	limit := p.Limit + 1
+	if search != "" {
+		ids, err := l.searchIDs(ctx, where, args, search, o, limit)
+		if err != nil {
+			return nil, Pages{}, classify("list contacts", err)
+		}
+		list, err := json.Marshal(ids)
+		if err != nil {
+			return nil, Pages{}, err
+		}
+		where, args = []string{"c.id IN (SELECT value FROM json_each(?))"}, []any{string(list)}
 	}
-	tail += " ORDER BY " + column + " " + order + ", c.id " + order + " LIMIT ?"
-	rows, err := l.contactRows(ctx, tail, append(args, p.Limit+1))
+	tail := joinWhere(where) + " ORDER BY " + o.column + " " + o.dir + ", c.id " + o.dir + " LIMIT ?"
+	if search != "" { // by id, then sorted: they are a page
+		tail = joinWhere(where) + " ORDER BY +" + o.column + " " + o.dir + ", +c.id " + o.dir + " LIMIT ?"
+	}
+	rows, err := l.contactRows(ctx, tail, append(args, limit))
 	if err != nil {
 		return nil, Pages{}, err
 	}

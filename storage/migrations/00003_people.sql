@@ -23,3 +23,9 @@ INSERT INTO list_members_new SELECT list_id, contact_id FROM list_members;
 DROP TABLE list_members;
 ALTER TABLE list_members_new RENAME TO list_members;
 CREATE INDEX list_members_contact ON list_members (contact_id);
+
+-- What contacts are found by, cut into pieces of two or three letters (see
+-- grams.go). It is built behind the book's back: rows up to the setting
+-- ledger.search.to are in it, but for those that wait because they were changed.
+CREATE VIRTUAL TABLE contact_search USING fts5 (grams, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
+CREATE TABLE search_waiting (id INTEGER PRIMARY KEY) STRICT;
