@@ -16,7 +16,7 @@ func (a *app) contactsCommand() *cobra.Command {
 	return group("contacts", "The people you write to, and who must not be mailed",
 		`Contacts are people with an address, a name and any fields of yours, in lists.
 Addresses on the suppression list are never mailed, whichever list they are in.`,
-		a.contactsImport(), a.contactsList(), a.contactsExport(),
+		a.contactsImport(), a.contactsList(), a.contactsExport(), a.contactsErase(),
 		&cobra.Command{
 			Use: "suppress ADDR...", Short: "Never mail these addresses again",
 			Example: "  postroom contacts suppress anna@example.com", Args: takesMore("the addresses"),
@@ -111,8 +111,8 @@ func (a *app) tellContact(x storage.ContactRow) error {
 func (a *app) contactsExport() *cobra.Command {
 	var list string
 	c := &cobra.Command{
-		Use: "export FILE", Short: "Write people to a CSV file that any spreadsheet opens",
-		Example: "  postroom contacts export guests.csv --list Guests",
+		Use: "export FILE", Short: "Write people to a CSV or XLSX file that any spreadsheet opens",
+		Example: "  postroom contacts export guests.csv --list Guests\n  postroom contacts export everybody.xlsx",
 		Args:    takes(1, "the file to write"),
 	}
 	c.Flags().StringVar(&list, "list", "", "only people in this `list`")

@@ -53,7 +53,7 @@ func openSource(ctx context.Context, path string, o Options) (*source, error) {
 	if o.Encoding != "" {
 		var ok bool
 		if wanted, ok = findCharset(o.Encoding); !ok {
-			return nil, refuse("contacts.no_such_encoding", "the encoding "+strconv.Quote(o.Encoding)+" is not known", o.Encoding, strings.Join(Encodings(), ", "))
+			return nil, refuse("contacts.no_such_encoding", "the encoding "+strconv.Quote(o.Encoding)+" is not known; these are: "+strings.Join(Encodings(), ", "), o.Encoding, strings.Join(Encodings(), ", "))
 		}
 	}
 	info, err := os.Stat(path)

@@ -193,18 +193,19 @@ func builtinDate(id int) string {
 func dateFormat(code string) int {
 	parser := nfp.NumberFormatParser()
 	var date, clock bool
-	for _, section := range parser.Parse(code) {
-		for _, t := range section.Items {
-			switch t.TType {
-			case nfp.TokenTypeElapsedDateTimes:
-				return 0
-			case nfp.TokenTypeDateTimes:
-				v := strings.ToLower(t.TValue)
-				date = date || strings.ContainsAny(v, "yde") || v == "mmm" || v == "mmmm"
-				clock = clock || strings.ContainsAny(v, "hs")
-			}
+	sections := parser.Parse(code)
+	if len(sections) == 0 {
+		return 0
+	}
+	for _, t := range sections[0].Items { // the others are for negative numbers and text
+		switch t.TType {
+		case nfp.TokenTypeElapsedDateTimes:
+			return 0
+		case nfp.TokenTypeDateTimes:
+			v := strings.ToLower(t.TValue)
+			date = date || strings.ContainsAny(v, "yde") || v == "mmm" || v == "mmmm"
+			clock = clock || strings.ContainsAny(v, "hs")
 		}
-		break // the other sections are for negative numbers and text
 	}
 	switch {
 	case date && clock:

@@ -145,6 +145,9 @@ func (t *Tx) meet(rows []post.Contact) ([]*met, map[string]*met, error) {
 	for _, c := range rows {
 		keys = append(keys, c.Key)
 	}
+	if err := t.recallSuppressions(keys...); err != nil {
+		return nil, nil, err
+	}
 	list, err := json.Marshal(keys)
 	if err != nil {
 		return nil, nil, err

@@ -145,6 +145,13 @@ func (t *tally) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	erased, err := erasedKeys(ctx, t.ledger.r.QueryRowContext, keys)
+	if err != nil {
+		return err
+	}
+	for key := range erased {
+		unwanted[key] = true
+	}
 	for _, c := range t.batch {
 		if err := t.count(c, known); err != nil {
 			return err

@@ -133,6 +133,9 @@ func (e *enqueuer) put(t *Tx, r post.Recipient) error {
 	e.row++
 	key, copyNo := splitKey(r.Key)
 	if e.mailing.Kind == post.Live {
+		if err := t.recallSuppressions(key); err != nil {
+			return err
+		}
 		var reason string
 		switch err := t.scan("SELECT reason FROM suppressions WHERE key=?", []any{key}, &reason); {
 		case err == nil:

@@ -29,3 +29,11 @@ CREATE INDEX list_members_contact ON list_members (contact_id);
 -- ledger.search.to are in it, but for those that wait because they were changed.
 CREATE VIRTUAL TABLE contact_search USING fts5 (grams, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
 CREATE TABLE search_waiting (id INTEGER PRIMARY KEY) STRICT;
+
+-- Suppressions of people who were erased: an HMAC of the key, so that they stay
+-- without their address, and come back when the address does.
+CREATE TABLE erased_suppressions (
+    hash   TEXT PRIMARY KEY,
+    reason TEXT    NOT NULL,
+    at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
