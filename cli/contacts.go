@@ -16,7 +16,7 @@ func (a *app) contactsCommand() *cobra.Command {
 	return group("contacts", "The people you write to, and who must not be mailed",
 		`Contacts are people with an address, a name and any fields of yours, in lists.
 Addresses on the suppression list are never mailed, whichever list they are in.`,
-		a.contactsImport(), a.contactsList(), a.contactsExport(),
+		a.contactsImport(), a.contactsList(), a.contactsExport(), a.contactsErase(),
 		&cobra.Command{
 			Use: "suppress ADDR...", Short: "Never mail these addresses again",
 			Example: "  postroom contacts suppress anna@example.com", Args: takesMore("the addresses"),
@@ -27,123 +27,6 @@ Addresses on the suppression list are never mailed, whichever list they are in.`
 			Args: takesMore("the addresses"), RunE: a.onLedger(a.unsuppress),
 		},
 	)
-}
-
-type problemJSON struct {
-	Row    int64  `json:"row"`
-	Column string `json:"column"`
-	Value  string `json:"value"`
-	Reason string `json:"reason"`
-}
-
-type importJSON struct {
-	Read      int64         `json:"read"`
-	Added     int64         `json:"added"`
-	Updated   int64         `json:"updated"`
-	Unchanged int64         `json:"unchanged"`
-	Skipped   int64         `json:"skipped"`
-	Problems  []problemJSON `json:"problems"`
-}
-
-func (a *app) contactsImport() *cobra.Command {
-	var list string
-	var maps []string
-	var dry bool
-	c := &cobra.Command{
-		Use: "import FILE --list LIST", Short: "Take people in from a file",
-		Long: `Import recognises the columns of a file by their headers and puts its people into
-a list, which is made where it is missing. A person who is known already, by
-address, is filled in: a value replaces, an empty cell keeps what is there. Rows
-that cannot be taken are named with the reason; the others are taken. When the
-file itself cannot be read nothing is changed.`,
-		Example: `  postroom contacts import guests.csv --list Guests --dry-run
-  postroom contacts import guests.csv --list Guests --map email=3 --map city=Town`,
-		Args: takes(1, "the file"),
-	}
-	c.Flags().StringVar(&list, "list", "", "the `list` that the people are put into")
-	c.Flags().StringArrayVar(&maps, "map", nil, "give a column a meaning: `field=COLUMN`, by header or by number from 1; can be repeated")
-	c.Flags().BoolVar(&dry, "dry-run", false, "say what would happen and change nothing")
-	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
-		if strings.TrimSpace(list) == "" {
-			return usage("give the list that the people are put into: --list LIST")
-		}
-		columns, err := parseMap(maps)
-		if err != nil {
-			return err
-		}
-		rep, err := contacts.Import(ctx, l, args[0], contacts.Options{List: list, Map: columns, DryRun: dry, Progress: func(rows, _, _ int64) {
-			a.status("%s read", plural(rows, "row", "rows"))
-		}})
-		a.clearStatus()
-		if err != nil {
-			return err
-		}
-		return a.tellImport(rep, dry)
-	})
-	return c
-}
-
-// parseMap reads field=COLUMN.
-func parseMap(maps []string) (map[string]string, error) {
-	columns := map[string]string{}
-	for _, m := range maps {
-		field, column, ok := strings.Cut(m, "=")
-		field, column = strings.TrimSpace(field), strings.TrimSpace(column)
-		if !ok || field == "" || column == "" {
-			return nil, usage("--map is field=COLUMN, such as email=3 or city=Town, not %q", m)
-		}
-		if _, twice := columns[field]; twice {
-			return nil, usage("--map names the field %q twice", field)
-		}
-		columns[field] = column
-	}
-	return columns, nil
-}
-
-func (a *app) tellImport(rep contacts.Report, dry bool) error {
-	out := importJSON{rep.Read, rep.Added, rep.Updated, rep.Unchanged, rep.Skipped, []problemJSON{}}
-	for _, p := range rep.Problems {
-		out.Problems = append(out.Problems, problemJSON{p.Row, p.Column, p.Value, a.reason(p.Reason)})
-	}
-	if a.json {
-		if err := a.object(out); err != nil {
-			return err
-		}
-	} else {
-		would := ""
-		if dry {
-			would = " (nothing was changed)"
-		}
-		a.say("%s: %d added, %d updated, %d unchanged, %d skipped%s",
-			plural(out.Read, "row", "rows"), out.Added, out.Updated, out.Unchanged, out.Skipped, would)
-		for i, p := range out.Problems {
-			a.say("  %s", problemLine(p, rep.Problems[i].Skipped))
-		}
-	}
-	if rep.Read == rep.Skipped {
-		return ended{exitFailed}
-	}
-	return nil
-}
-
-func problemLine(p problemJSON, skipped bool) string {
-	var b strings.Builder
-	if p.Row > 0 {
-		b.WriteString("row " + number(p.Row))
-	} else {
-		b.WriteString("the file")
-	}
-	if p.Column != "" {
-		b.WriteString(", " + p.Column)
-	}
-	b.WriteString(": " + p.Reason)
-	if p.Value != "" {
-		b.WriteString(" (" + p.Value + ")")
-	}
-	if skipped {
-		b.WriteString("; skipped")
-	}
-	return oneLine(b.String())
 }
 
 type suppressedJSON struct {
@@ -228,8 +111,8 @@ func (a *app) tellContact(x storage.ContactRow) error {
 func (a *app) contactsExport() *cobra.Command {
 	var list string
 	c := &cobra.Command{
-		Use: "export FILE", Short: "Write people to a CSV file that any spreadsheet opens",
-		Example: "  postroom contacts export guests.csv --list Guests",
+		Use: "export FILE", Short: "Write people to a CSV or XLSX file that any spreadsheet opens",
+		Example: "  postroom contacts export guests.csv --list Guests\n  postroom contacts export everybody.xlsx",
 		Args:    takes(1, "the file to write"),
 	}
 	c.Flags().StringVar(&list, "list", "", "only people in this `list`")

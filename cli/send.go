@@ -352,7 +352,7 @@ func addressees(ctx context.Context, l *storage.Ledger, to []string) ([]post.Rec
 // sheet takes the recipients from the rows of a file.
 func (a *app) sheet(ctx context.Context, path string, job *compose.Job, skipped *[]skippedJSON) error {
 	reading := 0
-	fields, rows, err := contacts.Rows(ctx, path, nil, func(p contacts.Problem) {
+	fields, rows, err := contacts.RowsAs(ctx, path, contacts.Options{Temp: filepath.Join(a.data, "temp")}, func(p contacts.Problem) {
 		if reading > 1 { // the same problems again
 			return
 		}

@@ -147,7 +147,6 @@ func awkwardFiles(t testing.TB) []awkward {
 		{name: "HTML table", file: " <table border=1><tr><td>a@x.de</td></tr></table>", refused: "contacts.is_html"},
 		{name: "XML", file: "<?xml version=\"1.0\"?><a>a@x.de</a>", refused: "contacts.is_html"},
 		{name: "workbook", file: "PK\x03\x04\x14\x00\x06\x00", refused: "contacts.is_workbook"},
-		{name: "vCard", file: "BEGIN:VCARD\nVERSION:3.0\nEMAIL:a@x.de\nEND:VCARD\n", refused: "contacts.is_vcard"},
 		{name: "PDF", file: "%PDF-1.7\n...", refused: "contacts.is_pdf"},
 		{name: "binary", file: strings.Repeat("\x00\x01\x02a@x.de\x03\x04", 100), refused: "contacts.is_binary"},
 		{name: "prose", file: "Dear all,\nplease find the list elsewhere.\n", refused: "contacts.no_address_column"},
@@ -187,7 +186,7 @@ func describeProblems(ps []Problem) []string {
 }
 
 func TestAwkwardFiles(t *testing.T) {
-	for _, tc := range awkwardFiles(t) {
+	for _, tc := range append(awkwardFiles(t), awkwardForms(t)...) {
 		t.Run(tc.name, func(t *testing.T) {
 			path := writeFile(t, tc.file)
 			book := newBook()

@@ -10,11 +10,17 @@
 //     large, or changes while it is read leaves the book as it was.
 //  3. Rows are numbered as a spreadsheet shows them: the first line is 1,
 //     blank lines count, a record that spans several lines is one row.
-//  4. Memory does not grow with the file: it is read twice, in a stream. The
+//  4. Memory does not grow with the file: it is read twice, in a stream (a
+//     workbook over 16 MB is unpacked to disk for that, and vCards are read a
+//     third time for their columns). The
 //     first pass finds the encoding and a checksum, the second the rows; if
 //     the two passes saw different bytes the import is refused.
 //  5. One bad row costs one row: a quotation mark that is never closed, a
 //     record over 1 MB or a cell over 32 KB does not swallow its neighbours.
+//
+// A file is what it holds, not what its name says: delimited text, an XLSX
+// workbook, vCards, or a plain list of addresses, in the encoding that its byte
+// order mark declares or its letters show.
 //
 // The steps of an import: Inspect shows what was recognised, Import with DryRun
 // says what would happen, Import does it. Rows reads the same files as a plain

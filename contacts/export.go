@@ -49,7 +49,7 @@ func Export(w io.Writer, contacts iter.Seq2[post.Contact, error]) error {
 			cells[2+i] = v
 		}
 		if found != len(c.Fields) {
-			return &post.Error{Kind: post.KindConflict, Op: "export contacts", Message: "contacts were changed while they were written; try again", Reason: post.Reason{Key: "contacts.export_changed"}}
+			return errExportChanged
 		}
 		line = appendRow(line[:0], cells)
 	}
@@ -94,8 +94,8 @@ func appendRow(b []byte, cells []string) []byte {
 	return append(b, '\r', '\n')
 }
 
-// ExportFile is Export into a file with mode 0600: written beside it, flushed,
-// renamed, so that what stood there is replaced only by a whole file. Errors
+// ExportFile is Export, or for a name that ends in ".xlsx" ExportBook, into a
+// file with mode 0600: written beside it, flushed, renamed, so that what stood there is replaced only by a whole file. Errors
 // about the file are a *post.Error; those of contacts come through as they are.
 func ExportFile(path string, contacts iter.Seq2[post.Contact, error]) error {
 	var source error // what contacts itself said
@@ -110,7 +110,7 @@ func ExportFile(path string, contacts iter.Seq2[post.Contact, error]) error {
 		}
 	}
 	err := exportFile(path, tracked)
-	if err == nil || source != nil || post.KindOf(err) == post.KindConflict {
+	if err == nil || source != nil || post.KindOf(err) == post.KindConflict || post.KindOf(err) == post.KindInvalid {
 		return err
 	}
 	return &post.Error{
@@ -129,7 +129,11 @@ func exportFile(path string, contacts iter.Seq2[post.Contact, error]) (err error
 			_ = os.Remove(f.Name()) // the first error is the one to tell
 		}
 	}()
-	err = Export(f, contacts)
+	if strings.EqualFold(filepath.Ext(path), ".xlsx") {
+		err = ExportBook(f, filepath.Dir(path), contacts)
+	} else {
+		err = Export(f, contacts)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -202,3 +202,28 @@ func TestExportFile(t *testing.T) {
 type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+// TestBookComesBack: an import of an exported workbook gives the same people,
+// and no cell is a formula or a number.
+func TestBookComesBack(t *testing.T) {
+	people := []post.Contact{
+		{Address: "a@x.de", Key: "a@x.de", Name: "=cmd|' /C calc'!A0", Fields: map[string]string{"zip": "01234", "n": "12345678901234567890", "day": "2026-11-26", "note": "two\nlines"}},
+		{Address: "b@x.de", Key: "b@x.de", Name: "'=1", Fields: map[string]string{"zip": "+49", "note": "_x000D_ & <b>"}},
+	}
+	path := filepath.Join(t.TempDir(), "people.XLSX")
+	if err := ExportFile(path, each(people)); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Errorf("files left: %v", left)
+	}
+	b := newBook()
+	if rep, err := Import(context.Background(), b, path, Options{}); err != nil || len(rep.Problems) != 0 {
+		t.Fatal(rep, err)
+	}
+	for _, want := range people {
+		if d := cmp.Diff(describeContact(want), describeContact(b.people[want.Key])); d != "" {
+			t.Error(d)
+		}
+	}
+}

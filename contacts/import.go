@@ -20,13 +20,37 @@ type Book interface {
 	ImportContacts(ctx context.Context, list string, dry bool, rows iter.Seq2[post.Contact, error]) (added, updated, unchanged int64, suppressed []string, err error)
 }
 
+// MergingBook is a Book that knows other rules than that of ImportContacts for
+// a row that meets a known person: "replace" is that one, "fill" fills in what is
+// empty, "keep" leaves the person as they are.
+type MergingBook interface {
+	Book
+	ImportContactsBy(ctx context.Context, list, merge string, dry bool, rows iter.Seq2[post.Contact, error]) (added, updated, unchanged int64, suppressed []string, err error)
+}
+
 // Options say how a file is imported. The zero value imports into no list.
 type Options struct {
 	List string
 	// Map gives columns a meaning: field (email, name or any other) -> header
 	// or number from 1. Columns that are not named here are recognised.
-	Map    map[string]string
+	Map map[string]string
+	// Encoding is how the file's bytes become text, one of Encodings; empty: found
+	// by the file's byte order mark or by its letters.
+	Encoding string
+	// Sheet chooses one of a workbook, by name or by number from 1; empty: the
+	// first that is visible.
+	Sheet string
+	// Temp is the folder in which a large workbook is unpacked; empty: the
+	// system's. Nothing stays there.
+	Temp string
+	// Memory, where set, keeps Map for the next file with the same header, and is
+	// asked where Map is empty.
+	Memory Memory
+	// Merge is the rule for known people, see MergingBook; empty: that of Book.
+	Merge  string
 	DryRun bool
+	// Skipped, where set, gets the rows that were not taken.
+	Skipped *SkippedRows
 	// Progress, where set, is told now and then how many rows and bytes of how
 	// many were read. It is called on the importing goroutine and must be quick.
 	Progress func(rows, done, total int64)
@@ -48,7 +72,7 @@ type Report struct {
 // for a missing one), a cancelled ctx one of KindCancelled; errors of the book
 // come through as they are.
 func Import(ctx context.Context, book Book, path string, o Options) (Report, error) {
-	s, err := openSheet(ctx, path, o.Map)
+	s, err := openSheet(ctx, path, o)
 	if err != nil {
 		return Report{}, err
 	}
@@ -57,7 +81,7 @@ func Import(ctx context.Context, book Book, path string, o Options) (Report, err
 	if report == nil {
 		report = func(p Problem) { rep.Problems = append(rep.Problems, p) }
 	}
-	p := &pass{sheet: s, report: report, progress: o.Progress}
+	p := &pass{sheet: s, report: report, progress: o.Progress, keep: o.Skipped}
 	seen := newSeen()
 	var failed error
 	rows := func(yield func(post.Contact, error) bool) {
@@ -76,7 +100,13 @@ func Import(ctx context.Context, book Book, path string, o Options) (Report, err
 		}
 	}
 	var suppressed []string
-	rep.Added, rep.Updated, rep.Unchanged, suppressed, err = book.ImportContacts(ctx, o.List, o.DryRun, rows)
+	if o.Merge == "" {
+		rep.Added, rep.Updated, rep.Unchanged, suppressed, err = book.ImportContacts(ctx, o.List, o.DryRun, rows)
+	} else if m, ok := book.(MergingBook); ok {
+		rep.Added, rep.Updated, rep.Unchanged, suppressed, err = m.ImportContactsBy(ctx, o.List, o.Merge, o.DryRun, rows)
+	} else {
+		return Report{}, &post.Error{Kind: post.KindInternal, Op: "import contacts", Message: "this book has one rule for known people"}
+	}
 	switch {
 	case failed != nil:
 		return Report{}, failed // the file's own words, not the ledger's about them
@@ -86,9 +116,17 @@ func Import(ctx context.Context, book Book, path string, o Options) (Report, err
 		return Report{}, &post.Error{Kind: post.KindInternal, Op: "import contacts", Message: "the ledger did not read all rows"}
 	}
 	rep.Read, rep.Skipped = p.read, p.skipped
+	if o.Skipped != nil && o.Skipped.err != nil {
+		return rep, o.Skipped.err
+	}
 	for _, pr := range seen.find(suppressed) {
 		pr.Column = s.label(s.mapping.Address)
 		report(pr)
+	}
+	if o.Memory != nil && len(o.Map) > 0 && !o.DryRun {
+		if err := keepMapping(ctx, o.Memory, s.header, o.Map); err != nil {
+			return rep, err
+		}
 	}
 	slices.SortStableFunc(rep.Problems, func(a, b Problem) int { return int(a.Row - b.Row) })
 	return rep, nil

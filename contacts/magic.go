@@ -10,8 +10,8 @@ import (
 // foreign lists beginnings of files that are often given a name in .csv, or
 // picked by mistake, with the key of what to say.
 var foreign = []struct{ begin, key, message string }{
-	{"PK\x03\x04", "contacts.is_workbook", "this is a workbook or another zip file; save the sheet as CSV and import that"},
-	{"\xD0\xCF\x11\xE0", "contacts.is_workbook", "this is an old Office file; save the sheet as CSV and import that"},
+	{"PK\x03\x04", "contacts.is_workbook", "this is a workbook of another kind or a zip file; save the sheet as XLSX or CSV and import that"},
+	{"\xD0\xCF\x11\xE0", "contacts.is_workbook", "this is an old Office file; save the sheet as XLSX or CSV and import that"},
 	{"\x89PNG", "contacts.is_image", "this is a picture, not a table"},
 	{"\xFF\xD8\xFF", "contacts.is_image", "this is a picture, not a table"},
 	{"GIF8", "contacts.is_image", "this is a picture, not a table"},
@@ -41,7 +41,7 @@ func checkMagic(head []byte) error {
 	return nil
 }
 
-// checkText refuses text that is no table: nothing, a web page, a vCard, or
+// checkText refuses text that is no table: nothing, a web page, or
 // bytes that only pretend to be text.
 func checkText(text []byte) error {
 	front := strings.TrimLeftFunc(string(text[:min(len(text), 4096)]), isBlank)
@@ -49,8 +49,6 @@ func checkText(text []byte) error {
 	switch {
 	case strings.TrimFunc(string(text), isBlank) == "":
 		return refuse("contacts.empty_file", "the file is empty")
-	case strings.HasPrefix(lower, "begin:vcard"):
-		return refuse("contacts.is_vcard", "this is a vCard file; export the contacts as CSV and import that")
 	case isMarkup(lower):
 		return refuse("contacts.is_html", "this is a web page or XML, not a table; save the table as CSV and import that")
 	}

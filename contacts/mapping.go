@@ -113,7 +113,7 @@ func fields(header []string, width int, m Mapping, wanted map[string]int) []Fiel
 		all = append(all, Field{Name: name, Column: wanted[name]})
 	}
 	for col := range width {
-		if col == m.Address || col == m.Name || named[col] {
+		if col == m.Address || col == m.Name || named[col] || col < len(header) && header[col] == problemColumn {
 			continue
 		}
 		label := "column " + strconv.Itoa(col+1)

@@ -18,7 +18,12 @@ import (
 // that are not yielded. An error comes last, and means that none of the rows
 // may be used: the file was changed meanwhile, or is beyond the limits.
 func Rows(ctx context.Context, path string, overrides map[string]string, report func(Problem)) (fields []string, rows iter.Seq2[post.Recipient, error], err error) {
-	s, err := openSheet(ctx, path, overrides)
+	return RowsAs(ctx, path, Options{Map: overrides}, report)
+}
+
+// RowsAs is Rows with all choices about how a file is read.
+func RowsAs(ctx context.Context, path string, o Options, report func(Problem)) (fields []string, rows iter.Seq2[post.Recipient, error], err error) {
+	s, err := openSheet(ctx, path, o)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -34,6 +34,7 @@ type pass struct {
 	*sheet
 	report   func(Problem)
 	progress func(rows, done, total int64) // may be nil
+	keep     *SkippedRows                  // may be nil
 	// empties keeps fields without a value in Contact.Fields.
 	empties bool
 
@@ -59,13 +60,16 @@ func (p *pass) rows(ctx context.Context) iter.Seq2[row, error] {
 var errStop = errors.New("stopped by the consumer")
 
 func (p *pass) each(ctx context.Context, yield func(row, error) bool) error {
-	r, sc, err := p.scan()
+	r, err := p.scan()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	if p.guessed {
 		p.report(Problem{Value: string(p.charset), Reason: post.Reason{Key: "contacts.charset_guessed", Args: []string{string(p.charset)}}})
+	}
+	if p.remembered {
+		p.report(Problem{Reason: post.Reason{Key: "contacts.map_remembered"}})
 	}
 	for n := 0; ; n++ {
 		if n%checkEvery == 0 {
@@ -74,7 +78,7 @@ func (p *pass) each(ctx context.Context, yield func(row, error) bool) error {
 			}
 			p.tell(r)
 		}
-		rec, err := sc.next()
+		rec, err := r.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -96,9 +100,9 @@ func (p *pass) each(ctx context.Context, yield func(row, error) bool) error {
 	return nil
 }
 
-func (p *pass) tell(r *reading) {
+func (p *pass) tell(r records) {
 	if p.progress != nil {
-		p.progress(p.read, r.done, p.info.Size())
+		p.progress(p.read, r.progress(), p.info.Size())
 	}
 }
 
@@ -166,6 +170,9 @@ func wholeRow(rec record) post.Reason {
 func (p *pass) cell(rec record, col int) string {
 	if col < 0 || col >= len(rec.cells) {
 		return ""
+	}
+	if p.kind != kindText { // a text cell of a workbook is text, whatever it begins with
+		return trimCell(rec.cells[col])
 	}
 	return trimCell(unescapeCell(trimCell(rec.cells[col])))
 }
@@ -248,7 +255,11 @@ func (p *pass) extra(rec record) {
 }
 
 func (p *pass) skip(rec record, col int, value, key string, args ...string) {
-	p.report(Problem{Row: rec.row, Column: p.label(col), Value: show(value), Reason: post.Reason{Key: key, Args: args}, Skipped: true})
+	why := post.Reason{Key: key, Args: args}
+	p.report(Problem{Row: rec.row, Column: p.label(col), Value: show(value), Reason: why, Skipped: true})
+	if p.keep != nil {
+		p.keep.add(p.sheet, rec, why)
+	}
 }
 
 func (p *pass) note(rec record, col int, value, key string, args ...string) {

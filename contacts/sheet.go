@@ -23,33 +23,74 @@ type sheet struct {
 	width     int      // columns that are named or held data in the sample
 	mapping   Mapping
 	first     [][]string // data rows of the sample
+
+	list       string   // the separators of a plain list of addresses; empty for a table
+	page       string   // the sheet of a workbook
+	pages      []string // all visible ones
+	cards      []string // the properties that the file's vCards have, by header
+	temp       string   // where a workbook may be unpacked
+	remembered bool     // the mapping is the one that was given the last time
 }
 
-// openSheet recognises a file. overrides are those of Options.Map.
-func openSheet(ctx context.Context, path string, overrides map[string]string) (*sheet, error) {
-	src, err := openSource(ctx, path)
+// openSheet recognises a file.
+func openSheet(ctx context.Context, path string, o Options) (*sheet, error) {
+	src, err := openSource(ctx, path, o)
 	if err != nil {
 		return nil, err
 	}
-	text, whole, err := src.sample()
+	s := &sheet{source: src, delim: ',', temp: o.Temp}
+	var rows []sampleRow
+	if src.kind == kindBook {
+		rows, err = s.openBook(o.Sheet)
+	} else {
+		rows, err = s.openText(len(o.Map) > 0)
+	}
 	if err != nil {
 		return nil, asRefusal(path, err)
+	}
+	if err := s.recognise(rows); err != nil {
+		return nil, err
+	}
+	overrides := o.Map
+	if len(overrides) == 0 && o.Memory != nil {
+		if overrides, err = recall(ctx, o.Memory, s.header); err != nil {
+			return nil, err
+		}
+		s.remembered = len(overrides) > 0
+	}
+	s.mapping, err = newMapping(s.header, s.width, s.first, overrides)
+	if err != nil && s.remembered { // it was for another file with this header
+		s.remembered = false
+		s.mapping, err = newMapping(s.header, s.width, s.first, nil)
+	}
+	return s, err
+}
+
+// openText finds the form of a text file. mapped says that somebody named its
+// columns, so that it is a table.
+func (s *sheet) openText(mapped bool) ([]sampleRow, error) {
+	text, whole, err := s.sample()
+	if err != nil {
+		return nil, err
 	}
 	if err := checkText(text); err != nil {
 		return nil, err
 	}
-	s := &sheet{source: src}
-	var rows []sampleRow
+	if isCards(text) {
+		s.kind = kindCards
+		return s.openCards()
+	}
+	if sep := plainSeparators(text); sep != "" && !mapped {
+		s.list = sep
+		return sampleRecords(newPlainScanner(bytes.NewReader(text), sep), whole), nil
+	}
 	if delim, rest, ok := cutSeparator(text); ok {
 		s.delim, s.separator = delim, true
-		rows = sampleRows(rest, delim, whole)
-	} else {
-		s.delim, rows = sniff(text, whole)
+		return sampleRows(rest, delim, whole), nil
 	}
-	if err := s.recognise(rows, overrides); err != nil {
-		return nil, err
-	}
-	return s, nil
+	var rows []sampleRow
+	s.delim, rows = sniff(text, whole)
+	return rows, nil
 }
 
 // cutSeparator takes the line off by which Excel is told the delimiter.
@@ -75,8 +116,11 @@ type sampleRow struct {
 // sampleRows reads the first rows. Where the sample ends within the file, its
 // last row may be half a row and is left out.
 func sampleRows(text []byte, delim byte, whole bool) []sampleRow {
+	return sampleRecords(newScanner(bytes.NewReader(text), delim), whole)
+}
+
+func sampleRecords(sc interface{ next() (record, error) }, whole bool) []sampleRow {
 	var rows []sampleRow
-	sc := newScanner(bytes.NewReader(text), delim)
 	for len(rows) < sniffRecords {
 		rec, err := sc.next()
 		if err != nil { // only io.EOF: the text is in memory
@@ -170,8 +214,8 @@ func usedWidth(cells []string) int {
 
 func isBlankRecord(cells []string) bool { return usedWidth(cells) == 0 }
 
-// recognise finds the header and what each column is.
-func (s *sheet) recognise(rows []sampleRow, overrides map[string]string) error {
+// recognise finds the header and the width.
+func (s *sheet) recognise(rows []sampleRow) error {
 	if len(rows) == 0 {
 		// Nothing but flawed rows: read on, every one is reported.
 		rows = []sampleRow{{cells: []string{""}}}
@@ -186,15 +230,17 @@ func (s *sheet) recognise(rows []sampleRow, overrides map[string]string) error {
 	for _, r := range rows {
 		s.first = append(s.first, r.cells)
 	}
+	if s.kind == kindCards {
+		s.header, s.width = s.cards, len(s.cards)
+		return nil
+	}
 	if isHeader(rows[0].cells) && rows[0].row > 0 {
 		s.headerRow = rows[0].row
 		s.header = make([]string, s.width)
 		copy(s.header, rows[0].cells)
 		s.first = s.first[1:]
 	}
-	m, err := newMapping(s.header, s.width, s.first, overrides)
-	s.mapping = m
-	return err
+	return nil
 }
 
 // isHeader reports whether a file's first row names its columns. No header
@@ -209,27 +255,56 @@ func isHeader(cells []string) bool {
 	return true
 }
 
+// records are the rows of one pass over a file.
+type records interface {
+	next() (record, error) // io.EOF after the last
+	progress() int64       // bytes of the file that were read
+	unchanged() error      // asked after the last: is it still the same file?
+	Close() error
+}
+
+// textRecords are rows of decoded text.
+type textRecords struct {
+	*reading
+	rows interface{ next() (record, error) }
+}
+
+func (t textRecords) next() (record, error) { return t.rows.next() }
+
 // scan opens a pass over the rows.
-func (s *sheet) scan() (*reading, *scanner, error) {
+func (s *sheet) scan() (records, error) {
+	if s.kind == kindBook {
+		return s.scanBook()
+	}
 	r, err := s.read()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	switch {
+	case s.kind == kindCards:
+		return textRecords{r, newCardScanner(r, s.cards)}, nil
+	case s.list != "":
+		return textRecords{r, newPlainScanner(r, s.list)}, nil
 	}
 	sc := newScanner(r, s.delim)
 	if s.separator {
 		if _, err := sc.next(); err != nil && !errors.Is(err, io.EOF) {
-			return nil, nil, errors.Join(unreadable(s.path, err), r.Close())
+			return nil, errors.Join(unreadable(s.path, err), r.Close())
 		}
 		sc.row = 0 // a spreadsheet does not show that line
 	}
-	return r, sc, nil
+	return textRecords{r, sc}, nil
 }
 
 // Preview is what was recognised in a file, for showing it before an import.
 type Preview struct {
-	Charset   string // e.g. "UTF-8"
-	Delimiter string // one character
+	Charset   string // e.g. "UTF-8"; empty for a workbook
+	Delimiter string // one character; empty where there is none
+	Sheet     string // of a workbook
+	Sheets    []string
 	Mapping   Mapping
+	// Remembered says that the mapping is the one given for this header before.
+	Remembered bool
 	// Header names the columns as the file does; nil where there is none.
 	Header []string
 	// First holds the first data rows, cleaned of control characters, at most 200.
@@ -240,12 +315,21 @@ type Preview struct {
 // are those of Options.Map. The error is a *post.Error of KindInvalid for a
 // file that is not taken.
 func Inspect(ctx context.Context, path string, overrides map[string]string) (Preview, error) {
-	s, err := openSheet(ctx, path, overrides)
+	return InspectAs(ctx, path, Options{Map: overrides})
+}
+
+// InspectAs is Inspect with all choices of an import.
+func InspectAs(ctx context.Context, path string, o Options) (Preview, error) {
+	s, err := openSheet(ctx, path, o)
 	if err != nil {
 		return Preview{}, err
 	}
+	delim := ""
+	if s.kind == kindText && s.list == "" {
+		delim = string(s.delim)
+	}
 	return Preview{
-		Charset: string(s.charset), Delimiter: string(s.delim),
-		Mapping: s.mapping, Header: s.header, First: s.first,
+		Charset: string(s.charset), Delimiter: delim, Sheet: s.page, Sheets: s.pages,
+		Mapping: s.mapping, Remembered: s.remembered, Header: s.header, First: s.first,
 	}, nil
 }

@@ -11,11 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"unicode/utf8"
-
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/unicode"
-	"golang.org/x/text/transform"
 
 	"postroom/post"
 )
@@ -29,14 +26,13 @@ const (
 
 const sampleSize = 256 << 10 // bytes of decoded text that recognition looks at
 
-// charset is how a file's bytes become text.
-type charset string
+// kind is the form in which a file holds its rows.
+type kind uint8
 
 const (
-	utf8Text    charset = "UTF-8"
-	utf16LE     charset = "UTF-16LE"
-	utf16BE     charset = "UTF-16BE"
-	windows1252 charset = "Windows-1252"
+	kindText  kind = iota // delimited text, or a plain list of addresses
+	kindBook              // an XLSX workbook
+	kindCards             // vCards
 )
 
 // source is one file on disk that was looked through once. It keeps no handle.
@@ -44,14 +40,22 @@ type source struct {
 	path    string
 	info    fs.FileInfo
 	sum     uint32 // of all bytes
-	charset charset
-	guessed bool // the bytes are not UTF-8 and nothing declares what they are
+	kind    kind
+	charset charset // of text; empty for a workbook
+	guessed bool    // the bytes are not UTF-8 and nothing declares what they are
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // openSource reads the file through, and refuses what is no table of text.
-func openSource(ctx context.Context, path string) (*source, error) {
+func openSource(ctx context.Context, path string, o Options) (*source, error) {
+	var wanted charset
+	if o.Encoding != "" {
+		var ok bool
+		if wanted, ok = findCharset(o.Encoding); !ok {
+			return nil, refuse("contacts.no_such_encoding", "the encoding "+strconv.Quote(o.Encoding)+" is not known; these are: "+strings.Join(Encodings(), ", "), o.Encoding, strings.Join(Encodings(), ", "))
+		}
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, unreadable(path, err)
@@ -76,8 +80,15 @@ func openSource(ctx context.Context, path string) (*source, error) {
 		return nil, unreadable(path, err)
 	}
 	head = head[:n]
-	if err := checkMagic(head); err != nil {
+	switch isBook, err := looksLikeBook(f, info.Size(), head); {
+	case err != nil:
 		return nil, err
+	case isBook:
+		s.kind = kindBook
+	default:
+		if err := checkMagic(head); err != nil {
+			return nil, err
+		}
 	}
 	sum := crc32.New(castagnoli)
 	count, err := countText(ctx, io.TeeReader(io.MultiReader(bytes.NewReader(head), f), sum))
@@ -85,29 +96,44 @@ func openSource(ctx context.Context, path string) (*source, error) {
 		return nil, asRefusal(path, err)
 	}
 	s.sum = sum.Sum32()
-	s.charset, s.guessed = count.charset(head)
+	switch {
+	case s.kind == kindBook:
+		return s, nil
+	case wanted != "":
+		s.charset = wanted
+		return s, nil
+	}
+	if err := s.findCharset(count, head); err != nil {
+		return nil, asRefusal(path, err)
+	}
 	return s, nil
+}
+
+// findCharset decides how the bytes become text. A byte order mark is a
+// declaration. Bytes that are not UTF-8 are something older, unless nearly
+// everything beyond ASCII is good UTF-8: then it is UTF-8 with a few damaged places.
+func (s *source) findCharset(count textCount, head []byte) (err error) {
+	unmarked, isUTF16 := unmarkedUTF16(head)
+	switch {
+	case bytes.HasPrefix(head, []byte{0xFF, 0xFE}):
+		s.charset = utf16LE
+	case bytes.HasPrefix(head, []byte{0xFE, 0xFF}):
+		s.charset = utf16BE
+	case isUTF16:
+		s.charset, s.guessed = unmarked, true
+	case count.invalid == 0, count.wide > 10*count.invalid:
+		s.charset = utf8Text
+	default:
+		s.guessed = true
+		s.charset, err = detectCharset(s.path)
+	}
+	return err
 }
 
 // textCount is what the first pass saw.
 type textCount struct {
 	wide    int64 // characters of more than one byte, in valid UTF-8
 	invalid int64 // bytes that are no UTF-8
-}
-
-// charset decides. A byte order mark is a declaration. Bytes that are not
-// UTF-8 are Windows-1252, unless nearly everything beyond ASCII is good UTF-8:
-// then the file is UTF-8 with a few damaged places.
-func (c textCount) charset(head []byte) (cs charset, guessed bool) {
-	switch {
-	case bytes.HasPrefix(head, []byte{0xFF, 0xFE}):
-		return utf16LE, false
-	case bytes.HasPrefix(head, []byte{0xFE, 0xFF}):
-		return utf16BE, false
-	case c.invalid == 0, c.wide > 10*c.invalid:
-		return utf8Text, false
-	}
-	return windows1252, true
 }
 
 func countText(ctx context.Context, r io.Reader) (c textCount, err error) {
@@ -168,16 +194,7 @@ func (s *source) read() (*reading, error) {
 	}
 	r := &reading{src: s, file: f, sum: crc32.New(castagnoli)}
 	raw := io.Reader(rawReader{r})
-	switch s.charset {
-	case utf16LE:
-		r.Reader = transform.NewReader(raw, unicode.UTF16(unicode.LittleEndian, unicode.ExpectBOM).NewDecoder())
-	case utf16BE:
-		r.Reader = transform.NewReader(raw, unicode.UTF16(unicode.BigEndian, unicode.ExpectBOM).NewDecoder())
-	case windows1252:
-		r.Reader = transform.NewReader(raw, charmap.Windows1252.NewDecoder())
-	default:
-		r.Reader = &markSkipper{r: raw}
-	}
+	r.Reader = s.charset.decoder(raw)
 	return r, nil
 }
 
@@ -195,6 +212,9 @@ func (r rawReader) Read(p []byte) (int, error) {
 	_, _ = r.sum.Write(p[:n]) // a hash never fails
 	return n, err
 }
+
+// progress returns how many bytes of the file were read.
+func (r *reading) progress() int64 { return r.done }
 
 // unchanged reports whether the whole file was read and is what it was. It is
 // asked at the end of a pass, before anything that was read may count.

@@ -51,6 +51,13 @@ func (l *Ledger) Check(ctx context.Context) ([]string, error) {
 			problems = append(problems, fmt.Sprintf("%d %s", n, c.what))
 		}
 	}
+	lost, err := l.lostImports(ctx)
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	if len(lost) > 0 {
+		problems = append(problems, fmt.Sprintf("%d imports that were not finished and whose rows are gone: import the file again", len(lost)))
+	}
 	bad, err := l.checkBlobs(ctx)
 	return append(problems, bad...), classify(op, err)
 }

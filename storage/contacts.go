@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -28,130 +27,16 @@ type ContactFilter struct {
 	Desc   bool
 }
 
-// errDryRun rolls an import back after it was counted.
-var errDryRun = errors.New("dry run")
-
-// ImportContacts applies rows to the address book and to the list of that name
-// (made where missing; "" for none), in one transaction: all or nothing. A row
-// of a known person updates: a value that is not empty replaces, an empty one
-// keeps what is there; a row that changes nothing is unchanged. With dry the
-// counts are the same and nothing is written. It returns the suppressed
-// addresses it met, which stay suppressed.
-func (l *Ledger) ImportContacts(ctx context.Context, list string, dry bool, rows iter.Seq2[post.Contact, error]) (added, updated, unchanged int64, suppressed []string, err error) {
-	err = l.write(ctx, "import contacts", func(t *Tx) error {
-		added, updated, unchanged, suppressed = 0, 0, 0, nil
-		var listID int64
-		if list != "" {
-			id, err := t.ensureList(list)
-			if err != nil {
-				return err
-			}
-			listID = id
-		}
-		for c, err := range rows {
-			if err != nil {
-				return err
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			id, what, err := t.putContact(c)
-			if err != nil {
-				return err
-			}
-			switch what {
-			case putAdded:
-				added++
-			case putUpdated:
-				updated++
-			default:
-				unchanged++
-			}
-			if listID != 0 {
-				if err := t.addMember(listID, id); err != nil {
-					return err
-				}
-			}
-			var one int
-			switch err := t.scan("SELECT 1 FROM suppressions WHERE key=?", []any{c.Key}, &one); {
-			case err == nil:
-				suppressed = append(suppressed, c.Address)
-			case !errors.Is(err, sql.ErrNoRows):
-				return err
-			}
-		}
-		if dry {
-			return errDryRun
-		}
-		return nil
-	})
-	if errors.Is(err, errDryRun) {
-		err = nil
-	}
-	return added, updated, unchanged, suppressed, err
-}
-
-type putResult uint8
-
-const (
-	putUnchanged putResult = iota
-	putAdded
-	putUpdated
-)
-
-// putContact adds a person or fills in what is new about a known one.
-func (t *Tx) putContact(c post.Contact) (int64, putResult, error) {
-	var id int64
-	var address, name, fields string
-	err := t.scan("SELECT id, address, name, fields FROM contacts WHERE key=?", []any{c.Key}, &id, &address, &name, &fields)
-	if errors.Is(err, sql.ErrNoRows) {
-		id, err := t.insertContact(c)
-		return id, putAdded, err
-	}
-	if err != nil {
-		return 0, 0, err
-	}
-	old, err := decodeFields(fields)
-	if err != nil {
-		return 0, 0, err
-	}
-	merged := maps.Clone(old)
-	for k, v := range c.Fields {
-		if v != "" {
-			merged[k] = v
-		}
-	}
-	newName := name
-	if c.Name != "" {
-		newName = c.Name
-	}
-	if newName == name && maps.Equal(merged, old) {
-		return id, putUnchanged, nil
-	}
-	return id, putUpdated, t.updateContact(post.Contact{ID: id, Address: address, Name: newName, Fields: merged})
-}
-
-func (t *Tx) insertContact(c post.Contact) (int64, error) {
-	fields, err := encodeFields(c.Fields)
-	if err != nil {
-		return 0, err
-	}
-	now := post.Millis(t.now)
-	res, err := t.exec(`INSERT INTO contacts (address, key, key_version, name, fields, search, created_at, changed_at)
-		VALUES (?,?,?,?,?,?,?,?)`, c.Address, c.Key, post.AddressKeyVersion, c.Name, fields, searchText(c), now, now)
-	if err != nil {
-		return 0, err
-	}
-	return res.LastInsertId()
-}
-
 func (t *Tx) updateContact(c post.Contact) error {
 	fields, err := encodeFields(c.Fields)
 	if err != nil {
 		return err
 	}
-	_, err = t.exec("UPDATE contacts SET name=?, fields=?, search=?, changed_at=? WHERE id=?",
-		c.Name, fields, searchText(c), post.Millis(t.now), c.ID)
+	if _, err := t.exec("UPDATE contacts SET name=?, fields=?, search=?, changed_at=? WHERE id=?",
+		c.Name, fields, searchText(c), post.Millis(t.now), c.ID); err != nil {
+		return err
+	}
+	_, err = t.exec("INSERT INTO search_waiting (id) VALUES (?) ON CONFLICT DO NOTHING", c.ID)
 	return err
 }
 
@@ -169,6 +54,9 @@ func (l *Ledger) DeleteContacts(ctx context.Context, ids []int64) error {
 				return err
 			}
 			if _, err := t.exec("DELETE FROM contacts WHERE id=?", id); err != nil {
+				return err
+			}
+			if err := t.unindex(id); err != nil {
 				return err
 			}
 		}
@@ -190,29 +78,41 @@ func (l *Ledger) Contact(ctx context.Context, id int64) (ContactRow, error) {
 
 // Contacts returns one page of people.
 func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]ContactRow, Pages, error) {
-	column := "c.key" // its index serves the order that people see as "by address"
+	o := order{"c.key", "ASC", ">"} // its index serves the order that people see as "by address"
 	if f.ByName {
-		column = "c.name"
+		o.column = "c.name"
 	}
-	order, cmp := "ASC", ">"
 	if f.Desc != p.Back {
-		order, cmp = "DESC", "<"
+		o.dir, o.cmp = "DESC", "<"
 	}
+	search := f.Search
+	f.Search = ""
 	where, args := contactWhere(f)
 	if p.Cursor != "" {
 		m, err := decodeMark(p.Cursor)
 		if err != nil {
 			return nil, Pages{}, err
 		}
-		where = append(where, "("+column+", c.id) "+cmp+" (?, ?)")
+		where = append(where, "("+o.column+", c.id) "+o.cmp+" (?, ?)")
 		args = append(args, m.Value, m.ID)
 	}
-	tail := ""
-	if len(where) > 0 {
-		tail = "WHERE " + strings.Join(where, " AND ")
+	limit := p.Limit + 1
+	if search != "" {
+		ids, err := l.searchIDs(ctx, where, args, search, o, limit)
+		if err != nil {
+			return nil, Pages{}, classify("list contacts", err)
+		}
+		list, err := json.Marshal(ids)
+		if err != nil {
+			return nil, Pages{}, err
+		}
+		where, args = []string{"c.id IN (SELECT value FROM json_each(?))"}, []any{string(list)}
 	}
-	tail += " ORDER BY " + column + " " + order + ", c.id " + order + " LIMIT ?"
-	rows, err := l.contactRows(ctx, tail, append(args, p.Limit+1))
+	tail := joinWhere(where) + " ORDER BY " + o.column + " " + o.dir + ", c.id " + o.dir + " LIMIT ?"
+	if search != "" { // by id, then sorted: they are a page
+		tail = joinWhere(where) + " ORDER BY +" + o.column + " " + o.dir + ", +c.id " + o.dir + " LIMIT ?"
+	}
+	rows, err := l.contactRows(ctx, tail, append(args, limit))
 	if err != nil {
 		return nil, Pages{}, err
 	}

@@ -187,6 +187,9 @@ func (t *Tx) markSuppressed(chunk []newRow) error {
 	for i := range chunk {
 		keys[i] = chunk[i].key
 	}
+	if err := t.recallSuppressions(keys...); err != nil {
+		return err
+	}
 	list, err := json.Marshal(keys)
 	if err != nil {
 		return err

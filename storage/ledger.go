@@ -45,13 +45,15 @@ type Ledger struct {
 	clock post.Clock
 	log   *slog.Logger
 
-	closed atomic.Bool
+	closed      atomic.Bool
+	longestStep atomic.Int64 // of an import, with its commit, in nanoseconds; for tests
 }
 
 // Open opens the ledger in dir, making folder (0700) and file (0600) where
 // they are missing, brings its schema up to date after a copy, and asserts the
 // pragmas. A file of another program, a newer version or a damaged file is
-// refused with a clear message and left as it is.
+// refused with a clear message and left as it is. An import that was
+// interrupted past its mark is completed.
 func Open(ctx context.Context, dir string, opt Options) (*Ledger, error) {
 	const op = "open the ledger"
 	if opt.Clock == nil {
@@ -63,23 +65,30 @@ func Open(ctx context.Context, dir string, opt Options) (*Ledger, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, classify(op, err)
 	}
-	// Two first starts at once must not both make the schema.
-	gate := flock.New(filepath.Join(dir, "open.lock"), flock.SetPermissions(0o600))
-	wait, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	if ok, err := gate.TryLockContext(wait, 20*time.Millisecond); err != nil || !ok {
-		return nil, classify(op, fmt.Errorf("wait for another start: %w", errors.Join(err, errGate)))
-	}
-	defer gate.Unlock() //nolint:errcheck // closing the file releases it in any case
-
 	l := &Ledger{dir: dir, clock: opt.Clock, log: opt.Log}
-	if err := l.open(ctx); err != nil {
+	if err := l.openGated(ctx); err != nil {
 		return nil, errors.Join(classify(op, err), l.closeHandles())
 	}
 	if err := l.recognise(ctx, opt.Known); err != nil {
 		return nil, errors.Join(classify(op, err), l.Close())
 	}
+	if err := l.finishImports(ctx); err != nil {
+		return nil, errors.Join(classify("finish an import", err), l.Close())
+	}
 	return l, nil
+}
+
+// openGated opens while no other process does: two first starts at once must
+// not both make the schema.
+func (l *Ledger) openGated(ctx context.Context) error {
+	gate := flock.New(filepath.Join(l.dir, "open.lock"), flock.SetPermissions(0o600))
+	wait, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if ok, err := gate.TryLockContext(wait, 20*time.Millisecond); err != nil || !ok {
+		return fmt.Errorf("wait for another start: %w", errors.Join(err, errGate))
+	}
+	defer gate.Unlock() //nolint:errcheck // closing the file releases it in any case
+	return l.open(ctx)
 }
 
 var errGate = errors.New("postroom is being opened elsewhere")

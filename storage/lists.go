@@ -67,15 +67,6 @@ func (t *Tx) ensureList(name string) (int64, error) {
 	return res.LastInsertId()
 }
 
-func (t *Tx) addMember(list, contact int64) error {
-	n, err := t.change("INSERT INTO list_members (list_id, contact_id) VALUES (?, ?) ON CONFLICT DO NOTHING", list, contact)
-	if err != nil || n == 0 {
-		return err
-	}
-	_, err = t.exec("UPDATE lists SET members = members + 1 WHERE id = ?", list)
-	return err
-}
-
 // Suppress puts addresses on the suppression list. One that is on it already
 // keeps its first reason. It returns how many were new.
 func (l *Ledger) Suppress(ctx context.Context, s []post.Suppression) (int64, error) {

@@ -1,0 +1,285 @@
+package storage
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"postroom/post"
+)
+
+// Erased says what was removed of one person.
+type Erased struct {
+	Contact    bool  // they were in the address book
+	Lists      int64 // on so many lists
+	Deliveries int64 // messages to them, whose address, name, values and replies are gone
+	Cancelled  int64 // of those, so many had waited to be sent
+	Files      int64 // attachments that nobody else got
+	Suppressed bool  // they are not to be mailed; a keyed hash of the address remembers it
+	// Backups are files of this ledger's folder that may still hold the person.
+	// Those that were made elsewhere cannot be named.
+	Backups []string
+}
+
+const eraseKey = "ledger.erased.key"
+
+// Erase removes one person, given by key, from everything that this ledger
+// reaches: the address book, its lists and search index, and of the history all
+// but the fact that a message was sent to somebody, when, and how it ended. It is
+// refused while a message to them is on its way.
+func (l *Ledger) Erase(ctx context.Context, key string) (Erased, error) {
+	const op = "erase the person"
+	// Nothing orders the history by person: it is read through before the
+	// transaction, which then looks only at what has come since.
+	ids, last, err := l.deliveriesTo(ctx, key)
+	if err != nil {
+		return Erased{}, classify(op, err)
+	}
+	var e Erased
+	var files []string
+	err = l.write(ctx, op, func(t *Tx) (err error) {
+		e, files = Erased{}, nil
+		if err := t.eraseContact(key, &e); err != nil {
+			return err
+		}
+		if files, err = t.eraseDeliveries(key, ids, last, &e); err != nil {
+			return err
+		}
+		return t.eraseSuppression(key, &e)
+	})
+	if err != nil {
+		return Erased{}, err
+	}
+	for _, sum := range files {
+		if err := os.Remove(l.blobPath(sum)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return e, classify(op, err)
+		}
+	}
+	e.Files = int64(len(files))
+	e.Backups, err = l.backupFiles()
+	return e, classify(op, err)
+}
+
+// deliveriesTo returns the ids of all deliveries to a person, as JSON, and the
+// last id that was looked at.
+func (l *Ledger) deliveriesTo(ctx context.Context, key string) (ids string, last int64, err error) {
+	err = l.r.QueryRowContext(ctx, `SELECT (SELECT coalesce(max(id), 0) FROM deliveries),
+		(SELECT json_group_array(id) FROM deliveries WHERE key = ?)`, key).Scan(&last, &ids)
+	return ids, last, err
+}
+
+func (t *Tx) eraseContact(key string, e *Erased) error {
+	var id int64
+	err := t.scan("SELECT id FROM contacts WHERE key = ?", []any{key}, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	e.Contact = true
+	if e.Lists, err = t.change("UPDATE lists SET members = members - 1 WHERE id IN (SELECT list_id FROM list_members WHERE contact_id = ?)", id); err != nil {
+		return err
+	}
+	if _, err := t.exec("DELETE FROM contacts WHERE id = ?", id); err != nil {
+		return err
+	}
+	return t.unindex(id)
+}
+
+// eraseDeliveries empties what was frozen for a person, and returns the
+// attachments that were theirs alone.
+func (t *Tx) eraseDeliveries(key, ids string, last int64, e *Erased) (files []string, err error) {
+	rows, err := t.query(`SELECT d.id, d.mailing_id, d.state, d.attachments FROM json_each(?1) j CROSS JOIN deliveries d ON d.id = j.value WHERE d.key = ?2
+		UNION ALL SELECT id, mailing_id, state, attachments FROM deliveries WHERE id > ?3 AND key = ?2`, ids, key, last)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	type delivery struct {
+		id, mailing int64
+		state       post.State
+		attachments string
+	}
+	var all []delivery
+	for rows.Next() {
+		var d delivery
+		if err := rows.Scan(&d.id, &d.mailing, &d.state, &d.attachments); err != nil {
+			return nil, err
+		}
+		if d.state == post.StateClaimed || d.state == post.StateSending {
+			return nil, &post.Error{
+				Kind: post.KindConflict, Op: "erase the person", Message: "a message to them is on its way; try again when it has been sent",
+				Reason: post.Reason{Key: "contacts.erase_sending"},
+			}
+		}
+		all = append(all, d)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for _, d := range all {
+		state := d.state
+		if state == post.StateQueued {
+			state = post.StateCancelled
+			e.Cancelled++
+			t.count(d.mailing, post.StateQueued, -1)
+			t.count(d.mailing, post.StateCancelled, 1)
+		}
+		// The key must stay the only one of its mailing.
+		if _, err := t.exec(`UPDATE deliveries SET address = '', key = ?, contact_id = 0, name = '', fields = '', attachments = '', reason = '', state = ?, changed_at = ?
+			WHERE id = ?`, "erased-"+randomHex(8), string(state), post.Millis(t.now), d.id); err != nil {
+			return nil, err
+		}
+		if _, err := t.exec("UPDATE attempts SET text = '', replies = '', error = '' WHERE delivery_id = ?", d.id); err != nil {
+			return nil, err
+		}
+		e.Deliveries++
+	}
+	for _, d := range all {
+		own, err := t.ownFiles(d.attachments)
+		if err != nil {
+			return nil, err
+		}
+		for _, sum := range own {
+			if !slices.Contains(files, sum) {
+				files = append(files, sum)
+			}
+		}
+	}
+	return files, nil
+}
+
+// ownFiles returns those attachments of a delivery that nothing refers to any
+// more, and takes their rows away.
+func (t *Tx) ownFiles(attachments string) (own []string, err error) {
+	if attachments == "" {
+		return nil, nil
+	}
+	var list []post.Attachment
+	if err := json.Unmarshal([]byte(attachments), &list); err != nil {
+		return nil, err
+	}
+	for _, a := range list {
+		var used bool
+		if err := t.scan(`SELECT EXISTS (SELECT 1 FROM deliveries WHERE attachments <> '' AND instr(attachments, ?1) > 0)
+			OR EXISTS (SELECT 1 FROM mailings WHERE instr(content, ?1) > 0) OR EXISTS (SELECT 1 FROM messages WHERE instr(draft, ?1) > 0)`, []any{a.SHA256}, &used); err != nil {
+			return nil, err
+		}
+		if used {
+			continue
+		}
+		if _, err := t.exec("DELETE FROM blobs WHERE sha256 = ?", a.SHA256); err != nil {
+			return nil, err
+		}
+		own = append(own, a.SHA256)
+	}
+	return own, nil
+}
+
+func (t *Tx) eraseSuppression(key string, e *Erased) error {
+	var reason string
+	var at int64
+	err := t.scan("SELECT reason, at FROM suppressions WHERE key = ?", []any{key}, &reason, &at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	e.Suppressed = true
+	var secret string
+	if err := t.scan("SELECT coalesce((SELECT value FROM settings WHERE key = ?), '')", []any{eraseKey}, &secret); err != nil {
+		return err
+	}
+	if secret == "" {
+		secret = randomHex(32)
+		if err := t.setSetting(eraseKey, secret); err != nil {
+			return err
+		}
+	}
+	if _, err := t.exec("INSERT INTO erased_suppressions (hash, reason, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", keyedHash(secret, key), reason, at); err != nil {
+		return err
+	}
+	_, err = t.exec("DELETE FROM suppressions WHERE key = ?", key)
+	return err
+}
+
+func keyedHash(secret, key string) string {
+	h := hmac.New(sha256.New, []byte(secret))
+	_, _ = h.Write([]byte(key)) // a hash never fails
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// erasedKeys returns those keys whose suppression outlived its person: nothing
+// where nobody was erased, which costs one look.
+func erasedKeys(ctx context.Context, q func(ctx context.Context, query string, args ...any) *sql.Row, keys []string) (map[string]string, error) {
+	var secret string
+	if err := q(ctx, "SELECT CASE WHEN EXISTS (SELECT 1 FROM erased_suppressions) THEN coalesce((SELECT value FROM settings WHERE key = ?), '') ELSE '' END", eraseKey).Scan(&secret); err != nil || secret == "" {
+		return nil, err
+	}
+	byHash := make(map[string]string, len(keys))
+	hashes := make([]string, 0, len(keys))
+	for _, k := range keys {
+		h := keyedHash(secret, k)
+		byHash[h] = k
+		hashes = append(hashes, h)
+	}
+	list, err := json.Marshal(hashes)
+	if err != nil {
+		return nil, err
+	}
+	var found string
+	if err := q(ctx, "SELECT json_group_array(e.hash) FROM json_each(?) j CROSS JOIN erased_suppressions e ON e.hash = j.value", string(list)).Scan(&found); err != nil {
+		return nil, err
+	}
+	var got []string
+	if err := json.Unmarshal([]byte(found), &got); err != nil {
+		return nil, err
+	}
+	all := make(map[string]string, len(got)) // key -> hash
+	for _, h := range got {
+		all[byHash[h]] = h
+	}
+	return all, nil
+}
+
+// recallSuppressions makes the suppressions of erased people whole again when
+// their addresses come back, by an import or in a mailing.
+func (t *Tx) recallSuppressions(keys ...string) error {
+	known, err := erasedKeys(t.ctx, t.w.conn.QueryRowContext, keys)
+	if err != nil {
+		return err
+	}
+	for key, hash := range known {
+		if _, err := t.exec(`INSERT INTO suppressions (key, address, reason, source, at)
+			SELECT ?1, ?1, reason, 'erased', at FROM erased_suppressions WHERE hash = ?2 ON CONFLICT DO NOTHING`, key, hash); err != nil {
+			return err
+		}
+		if _, err := t.exec("DELETE FROM erased_suppressions WHERE hash = ?", hash); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// backupFiles names what is kept beside the ledger from before.
+func (l *Ledger) backupFiles() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(l.dir, "backups"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var all []string
+	for _, e := range entries {
+		all = append(all, filepath.Join(l.dir, "backups", e.Name()))
+	}
+	return all, err
+}

@@ -1,0 +1,332 @@
+package storage
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"postroom/post"
+)
+
+// crowd is n different people with five columns.
+func crowd(n int) iter.Seq2[post.Contact, error] {
+	return func(yield func(post.Contact, error) bool) {
+		for i := range n {
+			key := fmt.Sprintf("user%d@example%d.com", i*7919%n, i%100)
+			c := post.Contact{Address: key, Key: key, Name: fmt.Sprintf("Anna Köhler %d", i%5000), Fields: map[string]string{
+				"city": "Berlin", "zip": fmt.Sprintf("%05d", i%99999), "note": "likes tulips, roses",
+			}}
+			if !yield(c, nil) {
+				return
+			}
+		}
+	}
+}
+
+func stagedFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, importsDir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestImportKeepsNobodyWaiting: a large import goes on in steps, so that nobody
+// waits long for the write lock. How long a step takes is measured by the
+// benchmark; here none may take a quarter of the whole, however slow the machine
+// is: one transaction for all rows takes nearly all of it.
+func TestImportKeepsNobodyWaiting(t *testing.T) {
+	const n = 25_000
+	dir := t.TempDir()
+	l := open(t, dir)
+	began := time.Now()
+	added, _, _, _, err := l.ImportContacts(t.Context(), "Everybody", false, crowd(n))
+	whole := time.Since(began)
+	if err != nil || added != n {
+		t.Fatal(added, err)
+	}
+	if left := stagedFiles(t, dir); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	wantSound(t, l)
+	longest := time.Duration(l.longestStep.Load())
+	t.Logf("the longest step took %v of %v", longest, whole)
+	if longest <= 0 || longest > 250*time.Millisecond && longest > whole/4 {
+		t.Errorf("the longest step took %v of %v", longest, whole)
+	}
+}
+
+// TestMergeRules holds the import against a book in memory: counts of the dry
+// run and of the real one, and the people afterwards, whatever came before.
+func TestMergeRules(t *testing.T) {
+	l := open(t, t.TempDir())
+	rapid.Check(t, func(rt *rapid.T) {
+		if err := l.write(t.Context(), "empty the book", func(tx *Tx) error {
+			_, err := tx.exec("DELETE FROM contacts")
+			if err == nil {
+				_, err = tx.exec("UPDATE lists SET members = 0")
+			}
+			return err
+		}); err != nil {
+			rt.Fatal(err)
+		}
+		book := map[string]post.Contact{}
+		for range rapid.IntRange(1, 3).Draw(rt, "imports") {
+			rule := rapid.SampledFrom([]string{MergeReplace, MergeFill, MergeKeep}).Draw(rt, "rule")
+			var rows []post.Contact
+			for range rapid.IntRange(0, 12).Draw(rt, "rows") {
+				value := rapid.SampledFrom([]string{"", "a", "b"})
+				c := contact(rapid.SampledFrom([]string{"a@x.de", "b@x.de", "c@x.de"}).Draw(rt, "address"), value.Draw(rt, "name"), map[string]string{})
+				for _, k := range []string{"f", "g"} {
+					if v := value.Draw(rt, k); v != "" {
+						c.Fields[k] = v
+					}
+				}
+				rows = append(rows, c)
+			}
+			var want [3]int64
+			for _, c := range rows {
+				old, ok := book[c.Key]
+				next := c
+				if ok {
+					next = merged(old, c, rule)
+				}
+				switch {
+				case !ok:
+					want[0]++
+				case next.Name != old.Name || !maps.Equal(next.Fields, old.Fields):
+					want[1]++
+				default:
+					want[2]++
+				}
+				book[c.Key] = next
+			}
+			for _, dry := range []bool{true, false} {
+				var got [3]int64
+				var err error
+				got[0], got[1], got[2], _, err = l.ImportContactsBy(t.Context(), "L", rule, dry, seq(rows))
+				if err != nil || got != want {
+					rt.Fatalf("%s, dry %v: %v, want %v, %v", rule, dry, got, want, err)
+				}
+			}
+		}
+		have := map[string]post.Contact{}
+		for c, err := range l.EachMember(t.Context(), 0) {
+			if err != nil {
+				rt.Fatal(err)
+			}
+			c.ID = 0
+			have[c.Key] = c
+		}
+		if d := cmp.Diff(book, have); d != "" {
+			rt.Fatal(d)
+		}
+	})
+	wantSound(t, l)
+}
+
+// merged says the rules once more, in the words of the documentation.
+func merged(old, row post.Contact, rule string) post.Contact {
+	next := old
+	next.Fields = maps.Clone(old.Fields)
+	if rule == MergeKeep {
+		return next
+	}
+	if row.Name != "" && (rule == MergeReplace || old.Name == "") {
+		next.Name = row.Name
+	}
+	for k, v := range row.Fields {
+		if v != "" && (rule == MergeReplace || old.Fields[k] == "") {
+			next.Fields[k] = v
+		}
+	}
+	return next
+}
+
+func TestCancelledImportLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	stop := errors.New("stopped")
+	_, _, _, _, err := l.ImportContacts(t.Context(), "L", false, func(yield func(post.Contact, error) bool) {
+		for c := range crowd(5000) {
+			if !yield(c, nil) {
+				return
+			}
+		}
+		yield(post.Contact{}, stop)
+	})
+	if !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	if n, err := l.CountContacts(t.Context(), ContactFilter{}); err != nil || n != 0 {
+		t.Errorf("%d people, %v", n, err)
+	}
+	if left := stagedFiles(t, dir); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	wantSound(t, l)
+}
+
+// TestLostRowsAreTold: a backup that was taken during an import has its mark,
+// and not its rows.
+func TestLostRowsAreTold(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	if err := l.write(t.Context(), "mark", func(tx *Tx) error {
+		_, err := tx.exec("INSERT INTO imports (token, list_id, merge, bytes, started_at) VALUES ('gone', 0, 'replace', 100, 1)")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.finishImports(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if problems, err := l.Check(t.Context()); err != nil || len(problems) != 1 {
+		t.Fatal(problems, err)
+	}
+	if _, _, _, _, err := l.ImportContacts(t.Context(), "", false, crowd(3)); err != nil {
+		t.Fatal(err)
+	}
+	wantSound(t, l)
+}
+
+// chattyClock says on w that somebody asked for the time: a transaction begins.
+type chattyClock struct {
+	post.SystemClock
+	w io.Writer
+}
+
+func (c chattyClock) Now() time.Time {
+	_, _ = c.w.Write([]byte{'t'})
+	return c.SystemClock.Now()
+}
+
+const (
+	childRows = 20_000
+	childTold = 200 // rows between two dots
+)
+
+// TestImportChild is not a test: it is the process that TestKilledImports kills.
+func TestImportChild(t *testing.T) {
+	dir := os.Getenv("POSTROOM_TEST_IMPORT")
+	if dir == "" {
+		t.Skip("run by TestKilledImports")
+	}
+	l, err := Open(t.Context(), dir, Options{Clock: chattyClock{w: os.Stdout}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, _, _, err = l.ImportContacts(t.Context(), "New", false, func(yield func(post.Contact, error) bool) {
+		n := 0
+		for c := range crowd(childRows) {
+			if n++; n%childTold == 0 {
+				_, _ = os.Stdout.Write([]byte{'r'})
+			}
+			if !yield(c, nil) {
+				return
+			}
+		}
+		_, _ = os.Stdout.Write([]byte{'e'})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKilledImports kills an import with SIGKILL at 20 random moments: while
+// rows are read, and while they are taken in. The next Open finds the book as it
+// was, or with everybody.
+func TestKilledImports(t *testing.T) {
+	if testing.Short() {
+		t.Skip("20 processes")
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	before, after := 0, 0
+	for i := range 20 {
+		dir := t.TempDir()
+		l := open(t, dir)
+		if _, _, _, _, err := l.ImportContacts(t.Context(), "Old", false, seq([]post.Contact{contact("user0@example0.com", "", nil)})); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		reading := i%2 == 0
+		at := rnd.IntN(childRows / childTold)
+		if !reading {
+			at = 2 + rnd.IntN(12) // transactions after the last row; the first is the mark
+		}
+		killImport(t, dir, reading, at)
+		l = open(t, dir)
+		n, err := l.CountContacts(t.Context(), ContactFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := l.ListByName(t.Context(), "New")
+		switch {
+		case n == 1 && post.KindOf(err) == post.KindNotFound:
+			before++
+		case n == childRows && err == nil && list.Members == childRows:
+			after++
+		default:
+			t.Fatalf("killed at %d (reading %v): %d people, list %+v, %v", at, reading, n, list, err)
+		}
+		if left := stagedFiles(t, dir); len(left) != 0 {
+			t.Errorf("left behind: %v", left)
+		}
+		wantSound(t, l)
+	}
+	t.Logf("%d as it was, %d completed", before, after)
+	if before < 10 || after < 9 {
+		t.Errorf("%d before and %d after: the moments were not what they should be", before, after)
+	}
+}
+
+// killImport starts an import and kills it at the at-th dot of its kind.
+func killImport(t *testing.T, dir string, reading bool, at int) {
+	t.Helper()
+	c := exec.Command(os.Args[0], "-test.run=^TestImportChild$")
+	c.Env = append(os.Environ(), "POSTROOM_TEST_IMPORT="+dir)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(out)
+	ended := false
+	for {
+		b, err := r.ReadByte()
+		if err != nil {
+			break // it was faster: that is a moment too
+		}
+		ended = ended || b == 'e'
+		if reading && b == 'r' || !reading && ended && b == 't' {
+			if at--; at <= 0 {
+				break
+			}
+		}
+	}
+	_ = c.Process.Kill()
+	_, _ = io.Copy(io.Discard, r)
+	_ = c.Wait()
+}
