@@ -49,7 +49,7 @@ func window(ctx context.Context, dir string) error {
 		return err
 	}
 	log := slog.Default()
-	ledger, err := storage.Open(ctx, dir, storage.Options{Log: log})
+	ledger, err := storage.Open(ctx, dir, storage.Options{Log: log, Known: cli.KnownLedgers()})
 	if err != nil {
 		return errors.Join(err, instance.Close())
 	}

@@ -24,7 +24,7 @@ type accountFlags struct {
 	passwordStdin, confirm                     bool
 	passwordCommand                            string
 	limits                                     post.Limits
-	connections                                int
+	connections, weight                        int
 	imapHost, imapTLS                          string
 	imapPort                                   int
 	changed                                    func(name string) bool
@@ -45,7 +45,8 @@ func (f *accountFlags) add(c *cobra.Command) {
 	s.IntVar(&f.limits.PerMinute, "per-minute", 0, "send at most so many in a minute (0: no limit)")
 	s.IntVar(&f.limits.PerHour, "per-hour", 0, "send at most so many in an hour (0: no limit)")
 	s.IntVar(&f.limits.PerDay, "per-day", 0, "send at most so many in 24 hours (0: no limit)")
-	s.IntVar(&f.connections, "connections", 0, "connections at once (default: one)")
+	s.IntVar(&f.connections, "connections", 0, "connections at once (default: one, up to three as they go well)")
+	s.IntVar(&f.weight, "weight", 1, "its part of a mailing that several accounts share: 1 to 100")
 	s.StringVar(&f.imapHost, "imap-host", "", "the `server` of its mailbox")
 	s.IntVar(&f.imapPort, "imap-port", 0, "the mailbox server's port")
 	s.StringVar(&f.imapTLS, "imap-tls", "", "tls, starttls or none")
@@ -188,6 +189,7 @@ func (a *app) apply(x *post.Account, f *accountFlags) (secret string, err error)
 		"per-hour":    func() { x.Limits.PerHour = f.limits.PerHour },
 		"per-day":     func() { x.Limits.PerDay = f.limits.PerDay },
 		"connections": func() { x.Connections = f.connections },
+		"weight":      func() { x.Weight = f.weight },
 		"imap-host":   func() { x.IMAPHost = strings.TrimSpace(f.imapHost) },
 		"imap-port":   func() { x.IMAPPort = f.imapPort },
 		"imap-tls":    func() { x.IMAPTLS = post.TLS(strings.ToLower(f.imapTLS)) },

@@ -76,7 +76,7 @@ func (a *app) tellHeld(ctx context.Context, l *storage.Ledger) (int, error) {
 	}
 	n, waits := 0, map[int64]int64{}
 	err = openMailings(ctx, l, func(m *post.Mailing) error {
-		if m.Hold == post.MailingPaused {
+		if m.State(a.Clock.Now()) == post.MailingPaused {
 			n++
 			a.leftBehind(fmt.Sprintf("mailing %d (%s) is paused with %s waiting", m.ID, m.Name, plural(m.Pending(), "message", "messages")),
 				m.Reason, map[string]any{"mailing": m.ID})

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"postroom/mailer"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -55,6 +57,14 @@ what postroom send answered.`,
 				return a.showChanged(ctx, l, id, n, "cancelled")
 			}),
 		},
+		&cobra.Command{
+			Use: "release ID [N]", Short: "Let N more of a mailing go that waits for your word, or the rest",
+			Long: `Release gives messages of a mailing free that was queued with --release: N more, or
+without N all that are left.`,
+			Example: "  postroom mailing release 3 100\n  postroom mailing release 3",
+			Args:    cobra.RangeArgs(1, 2),
+			RunE:    a.mailingRelease,
+		},
 		a.mailingRetry(), a.mailingSettle(),
 	)
 }
@@ -68,6 +78,22 @@ func (a *app) onMailing(f func(ctx context.Context, l *storage.Ledger, id int64)
 		}
 		return a.onLedger(func(ctx context.Context, l *storage.Ledger, _ []string) error { return f(ctx, l, id) })(c, args)
 	}
+}
+
+func (a *app) mailingRelease(c *cobra.Command, args []string) error {
+	var n int64
+	if len(args) > 1 {
+		var err error
+		if n, err = strconv.ParseInt(args[1], 10, 64); err != nil || n < 1 {
+			return usage("%q is not how many to release; leave it out for all", args[1])
+		}
+	}
+	return a.onMailing(func(ctx context.Context, l *storage.Ledger, id int64) error {
+		if err := l.ReleaseMailing(ctx, id, n); err != nil {
+			return err
+		}
+		return a.showMailing(ctx, l, id)
+	})(c, args)
 }
 
 func parseID(s string) (int64, error) {
@@ -134,25 +160,26 @@ type mailingJSON struct {
 	Counts  map[post.State]int64 `json:"counts"`
 	Rate    int64                `json:"rate_per_minute"`
 	EndsAt  stamp                `json:"ends_at"`
+
+	tomorrow int64 // how many will go tomorrow
 }
 
-func (a *app) describeMailing(ctx context.Context, l *storage.Ledger, m *post.Mailing) (mailingJSON, error) {
-	now := a.Clock.Now()
-	d := mailingJSON{Mailing: m.ID, Name: m.Name, State: m.State(now), Reason: a.reason(m.Reason), Counts: map[post.State]int64{}}
+func (a *app) describeMailing(m *post.Mailing, f mailer.Forecast) mailingJSON {
+	d := mailingJSON{Mailing: m.ID, Name: m.Name, State: m.State(a.Clock.Now()), Reason: a.reason(m.Reason), Counts: map[post.State]int64{}}
 	for _, s := range post.States {
 		d.Counts[s] = m.Counts[s]
 	}
 	if d.State == post.MailingDone {
-		return d, nil
+		return d
 	}
-	rate, err := l.MailingRate(ctx, m.ID)
-	if err != nil {
-		return d, err
+	d.Rate = int64(math.Round(f.Rate))
+	if d.State == post.MailingRunning {
+		d.EndsAt = stamp(f.EndsAt)
+		if len(f.Days) > 1 {
+			d.tomorrow = f.Days[1]
+		}
 	}
-	if d.Rate = rate; rate > 0 && d.State == post.MailingRunning {
-		d.EndsAt = stamp(now.Add(time.Duration(float64(m.Pending()) / float64(rate) * float64(time.Minute))))
-	}
-	return d, nil
+	return d
 }
 
 func (a *app) tellMailing(d mailingJSON, m *post.Mailing) error {
@@ -179,11 +206,18 @@ func (a *app) tellMailing(d mailingJSON, m *post.Mailing) error {
 	if d.EndsAt.String() != "" {
 		line += "; " + number(d.Rate) + " a minute, ends about " + moment(time.Time(d.EndsAt))
 	}
+	if d.tomorrow > 0 {
+		line += "; " + number(d.tomorrow) + " go tomorrow"
+	}
 	a.say("%s", oneLine(line))
 	return nil
 }
 
 func (a *app) mailingList(ctx context.Context, l *storage.Ledger, _ []string) error {
+	forecasts, err := a.foresee(ctx, l)
+	if err != nil {
+		return err
+	}
 	p := storage.Page{Limit: 200}
 	for {
 		all, pages, err := l.Mailings(ctx, false, p)
@@ -191,11 +225,7 @@ func (a *app) mailingList(ctx context.Context, l *storage.Ledger, _ []string) er
 			return err
 		}
 		for i := range all {
-			d, err := a.describeMailing(ctx, l, &all[i])
-			if err != nil {
-				return err
-			}
-			if err := a.tellMailing(d, &all[i]); err != nil {
+			if err := a.tellMailing(a.describeMailing(&all[i], forecasts[all[i].ID]), &all[i]); err != nil {
 				return err
 			}
 		}
@@ -211,11 +241,15 @@ func (a *app) showMailing(ctx context.Context, l *storage.Ledger, id int64) erro
 	if err != nil {
 		return err
 	}
-	d, err := a.describeMailing(ctx, l, &m)
+	forecasts, err := a.foresee(ctx, l)
 	if err != nil {
 		return err
 	}
-	return a.tellMailing(d, &m)
+	return a.tellMailing(a.describeMailing(&m, forecasts[id]), &m)
+}
+
+func (a *app) foresee(ctx context.Context, l *storage.Ledger) (map[int64]mailer.Forecast, error) {
+	return mailer.Foresee(ctx, l, a.Clock.Now(), time.Local)
 }
 
 // showChanged shows a mailing after n of its rows were changed.
@@ -224,10 +258,11 @@ func (a *app) showChanged(ctx context.Context, l *storage.Ledger, id, n int64, w
 	if err != nil {
 		return err
 	}
-	d, err := a.describeMailing(ctx, l, &m)
+	forecasts, err := a.foresee(ctx, l)
 	if err != nil {
 		return err
 	}
+	d := a.describeMailing(&m, forecasts[id])
 	if a.json {
 		return a.object(struct {
 			mailingJSON

@@ -238,7 +238,7 @@ func (a *app) withLedger(ctx context.Context, f func(*storage.Ledger) error) err
 	if err := a.prepare(); err != nil {
 		return err
 	}
-	l, err := storage.Open(ctx, a.data, storage.Options{Clock: a.Clock, Log: a.log})
+	l, err := storage.Open(ctx, a.data, storage.Options{Clock: a.Clock, Log: a.log, Known: KnownLedgers()})
 	if err != nil {
 		a.log.Error("open the ledger", slog.Any("err", err))
 		return err
@@ -251,6 +251,15 @@ func (a *app) withLedger(ctx context.Context, f func(*storage.Ledger) error) err
 		}
 	}
 	return err
+}
+
+// KnownLedgers is the file that tells this computer's ledgers from copied ones;
+// empty where there is no home to keep it in.
+func KnownLedgers() string {
+	if !filepath.IsAbs(xdg.StateHome) {
+		return ""
+	}
+	return filepath.Join(xdg.StateHome, "postroom", "ledgers.json")
 }
 
 // prepare settles which data folder is meant, and opens the log.

@@ -22,6 +22,8 @@ type sendFlags struct {
 	to, attach                         []string
 	attachColumn, attachRoot           string
 	replyTo, dsn, at, zone, name       string
+	hours, uncertain                   string
+	release                            int64
 	rehearse                           bool
 }
 
@@ -66,7 +68,10 @@ be contacts.`,
 	s.StringVar(&f.replyTo, "reply-to", "", "where answers go, when not to the sender")
 	s.StringVar(&f.dsn, "dsn", string(post.DSNFailure), "delivery reports to ask for: none, failure or all")
 	s.StringVar(&f.at, "at", "", "not before this `time`: 2026-12-01T09:00:00+01:00, or '2026-12-01 09:00'")
-	s.StringVar(&f.zone, "zone", "", "the time zone of --at, such as Europe/Berlin (default: this computer's)")
+	s.StringVar(&f.zone, "zone", "", "the time zone of --at and --hours, such as Europe/Berlin (default: this computer's)")
+	s.StringVar(&f.hours, "hours", "", "send only in these `hours`, such as 'mon-fri 09:00-17:00'")
+	s.Int64Var(&f.release, "release", 0, "let this `number` go first, then wait for: postroom mailing release")
+	s.StringVar(&f.uncertain, "uncertain", "", "what to do about a message that may or may not have arrived: ask, resend (once) or sent (default: the setting)")
 	s.BoolVar(&f.rehearse, "rehearse", false, "send it to the practice trap: nothing leaves this computer")
 	s.StringVar(&f.name, "name", "", "what the mailing is called in lists (default: the subject)")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
@@ -81,6 +86,9 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if f.rehearse {
 		job.Kind = post.Rehearsal
 	}
+	if f.zone != "" && f.at == "" && f.hours == "" {
+		return usage("--zone goes with --at or --hours")
+	}
 	var err error
 	if job.Senders, err = a.senders(ctx, l, f); err != nil {
 		return err
@@ -89,6 +97,9 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 		return err
 	}
 	if job.NotBefore, err = notBefore(f.at, f.zone); err != nil {
+		return err
+	}
+	if err := a.pacing(ctx, l, f, job); err != nil {
 		return err
 	}
 	if !job.NotBefore.IsZero() && job.NotBefore.Before(a.Clock.Now()) {
@@ -117,6 +128,35 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	return a.tellQueued(f, out)
 }
 
+// pacing reads when the mailing may go, how much of it goes first, and what is
+// done about uncertain messages.
+func (a *app) pacing(ctx context.Context, l *storage.Ledger, f *sendFlags, job *compose.Job) (err error) {
+	if f.hours != "" {
+		zone := f.zone
+		if zone == "" {
+			zone = post.LocalZone()
+		}
+		if job.Hours, err = post.ParseHours(f.hours, zone); err != nil {
+			return err
+		}
+	}
+	if f.release < 0 {
+		return usage("--release is how many go first: 1 or more")
+	}
+	job.Release = f.release
+	value := f.uncertain
+	if value == "" {
+		if value, err = l.Setting(ctx, settingUncertain, string(post.UncertainAsk)); err != nil {
+			return err
+		}
+	}
+	switch job.Uncertain = post.UncertainPolicy(value); job.Uncertain {
+	case post.UncertainAsk, post.UncertainResend, post.UncertainAssume:
+		return nil
+	}
+	return usage("--uncertain is ask, resend or sent, not %q", value)
+}
+
 // senders looks the accounts up.
 func (a *app) senders(ctx context.Context, l *storage.Ledger, f *sendFlags) ([]post.Sender, error) {
 	var all []post.Sender
@@ -139,7 +179,7 @@ func (a *app) senders(ctx context.Context, l *storage.Ledger, f *sendFlags) ([]p
 			a.note("%s is %s; its mail waits until: postroom account resume %s", oneLine(x.Name), state, oneLine(x.Name))
 		}
 		seen[x.ID] = true
-		all = append(all, post.Sender{Account: x.ID, Email: x.Email, FromName: x.FromName, Weight: 1})
+		all = append(all, post.Sender{Account: x.ID, Email: x.Email, FromName: x.FromName, Weight: x.Weight})
 	}
 	return all, nil
 }
@@ -198,9 +238,6 @@ func content(f *sendFlags) (post.Content, error) {
 // notBefore reads --at: RFC 3339 with its own offset, or day and time in zone.
 func notBefore(at, zone string) (time.Time, error) {
 	if at == "" {
-		if zone != "" {
-			return time.Time{}, usage("--zone goes with --at")
-		}
 		return time.Time{}, nil
 	}
 	loc := time.Local

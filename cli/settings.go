@@ -11,11 +11,15 @@ import (
 
 	"postroom/assets/words"
 	"postroom/mailer"
+	"postroom/post"
 	"postroom/storage"
 )
 
 // settingDeadline is how many hours a delivery is tried.
 const settingDeadline = "retry.deadline_hours"
+
+// settingUncertain is what new mailings do about uncertain messages.
+const settingUncertain = "uncertain"
 
 // setting is one thing that can be set.
 type setting struct {
@@ -43,6 +47,11 @@ var settings = []setting{
 	{
 		key: "theme", about: "the window's look: light, dark, or system (as the system)", fallback: func() string { return "system" },
 		check: oneOf("theme", "light", "dark", "system"),
+	},
+	{
+		key: settingUncertain, about: "what new mailings do about messages that may or may not have arrived: ask, resend (once) or sent",
+		fallback: func() string { return string(post.UncertainAsk) },
+		check:    oneOf(settingUncertain, string(post.UncertainAsk), string(post.UncertainResend), string(post.UncertainAssume)),
 	},
 }
 

@@ -53,7 +53,10 @@ func Queue(ctx context.Context, ledger Ledger, freezer Freezer, job *Job, progre
 	if err != nil {
 		return out, err
 	}
-	m := post.Mailing{Kind: job.Kind, Name: job.Name, Content: content, Senders: job.Senders, NotBefore: job.NotBefore}
+	m := post.Mailing{
+		Kind: job.Kind, Name: job.Name, Content: content, Senders: job.Senders, NotBefore: job.NotBefore,
+		Hours: job.Hours, Staged: job.Release > 0, ReleaseLeft: job.Release, Uncertain: job.Uncertain,
+	}
 	if m.Kind == "" {
 		m.Kind = post.Live
 	}

@@ -50,7 +50,11 @@ func deliveryWait(s Schedule, n int) time.Duration {
 	case Full:
 		steps = fullWaits
 	}
-	d := at(steps, n-1)
+	return jitter(at(steps, n-1))
+}
+
+// jitter returns d give or take 20 %.
+func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter is no secret
 }
 

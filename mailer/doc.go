@@ -9,7 +9,8 @@
 //  3. envelope: MAIL, RCPT, DATA. It commits nobody to anything.
 //  4. intent (commit B): the row is sending, durably, before its dot goes out.
 //     Intents are written ahead for as many messages as the connection sends in
-//     25 ms, at least 1, at most 32: the intent window.
+//     25 ms, at least 1, at most 30: the intent window. Where it is more than
+//     one, claim and intent are one commit.
 //  5. body and dot. With PIPELINING (RFC 2920) the next envelope goes in the
 //     same write, so that a message costs one round trip.
 //  6. result (commit C): only the reply to the dot decides. A result is durable
@@ -23,8 +24,9 @@
 //
 // Structure: one scheduler goroutine looks at accounts and due times and starts
 // lanes; a lane is one goroutine with one connection of one account. What an
-// account has learned, its backoff, quota and breakers are shared by its lanes
-// in a sender. The verdicts are a pure function, Judge.
+// account has learned, its backoff, quota, pace and breakers are shared by its
+// lanes in a sender; accounts share mailings through Mailer.shares. The verdicts
+// are a pure function, Judge; Foresee runs all of it ahead on paper.
 //
 // Only one mailer runs on a ledger; the caller holds storage's lock.
 package mailer

@@ -48,6 +48,7 @@ type lane struct {
 	conn    *accounts.Conn
 	session int64
 	opened  time.Time
+	naps    int       // of the machine, when it was opened
 	sent    int       // messages on this connection
 	used    time.Time // when the connection was last used
 
@@ -145,41 +146,72 @@ func (ln *lane) mayStart(ctx context.Context, j *job) bool {
 	return true
 }
 
-// fill claims and renders more when few are left.
+// fill claims and renders more when few are left. Over a slow link a claim is a
+// commit of its own and two messages are kept at hand, so that each intent is
+// written for one message alone. Over a fast one the claim takes a window of
+// messages on to sending, together with the results of the last window: one
+// flush of the disk for all of them. One message is still at hand then, so that
+// the next envelope can ride along with it.
 func (ln *lane) fill(ctx context.Context) error {
-	if len(ln.jobs) > ln.window || len(ln.jobs) > 0 && ln.jobs[0].armed || ctx.Err() != nil {
+	ahead := ln.window > 1
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case ahead && len(ln.jobs) > 1, !ahead && (len(ln.jobs) > ln.window || len(ln.jobs) > 0 && ln.jobs[0].armed):
 		return nil
 	}
 	now := ln.m.clock.Now()
-	if ok, _ := ln.s.ready(now); !ok {
-		if len(ln.jobs) == 0 {
-			return errStopped
+	n := 0
+	if ok, _ := ln.s.ready(now); ok {
+		if !ln.m.mayClaim() {
+			return nil
 		}
-		return nil
+		n = ln.window + 2 - len(ln.jobs)
+		if ahead {
+			n = ln.window
+		}
+		n = ln.s.room(now, n)
 	}
-	if !ln.m.mayClaim() {
-		return nil
-	}
-	n := ln.s.room(now, ln.window+2-len(ln.jobs))
 	if n <= 0 {
-		if len(ln.jobs) == 0 {
+		if free := ln.s.freeAt(now); len(ln.jobs) == 0 && (free.IsZero() || free.Sub(now) > idleClose) {
 			return errStopped
 		}
 		return nil
 	}
-	got, err := ln.m.ledger.Claim(ctx, storage.ClaimParams{
-		Kind: ln.s.kind, Account: ln.s.id, Claim: ln.claim, N: n, After: ln.s.turn(), Deadline: ln.m.opt.Policy.Deadline,
-	})
+	return ln.claimMore(ctx, n, ahead)
+}
+
+// claimMore claims up to n messages, with ahead as their intents too, and
+// renders them.
+func (ln *lane) claimMore(ctx context.Context, n int, ahead bool) error {
+	p := storage.ClaimParams{
+		Kind: ln.s.kind, Account: ln.s.id, Claim: ln.claim, N: n, After: ln.s.turn(), Most: ln.s.share(n), Deadline: ln.m.opt.Policy.Deadline,
+	}
+	if ahead {
+		p.Intend, p.At, p.Results = true, ln.m.clock.Now().Truncate(time.Second), ln.results
+	}
+	got, err := ln.m.ledger.Claim(ctx, p)
 	if err != nil {
+		if errors.Is(err, storage.ErrMoved) {
+			ln.abort()
+			return ln.m.fatal(err)
+		}
 		if ctx.Err() == nil {
 			ln.m.trouble(err)
 		}
 		return errors.Join(errStopped, err)
 	}
+	if ahead {
+		ln.committed()
+	}
+	ln.s.claimed(got)
 	for i := range got {
-		if err := ln.render(ctx, got[i]); err != nil {
+		if got[i].Date.IsZero() {
+			got[i].Date = p.At
+		}
+		if err := ln.render(ctx, got[i], ahead); err != nil {
 			for _, d := range got[i+1:] { // to be given back
-				ln.jobs = append(ln.jobs, &job{d: d, live: d.Kind == post.Live})
+				ln.jobs = append(ln.jobs, &job{d: d, live: d.Kind == post.Live, armed: ahead})
 			}
 			return err
 		}
@@ -189,8 +221,8 @@ func (ln *lane) fill(ctx context.Context) error {
 
 // render turns a claimed delivery into a job. One that cannot be rendered fails
 // by itself, before any connection is used.
-func (ln *lane) render(ctx context.Context, d post.Delivery) error {
-	j := &job{d: d, live: d.Kind == post.Live, date: d.Date}
+func (ln *lane) render(ctx context.Context, d post.Delivery, armed bool) error {
+	j := &job{d: d, live: d.Kind == post.Live, date: d.Date, armed: armed}
 	if j.date.IsZero() {
 		j.date = ln.m.clock.Now().Truncate(time.Second)
 	}
@@ -218,7 +250,7 @@ func (ln *lane) render(ctx context.Context, d post.Delivery) error {
 			return errors.Join(errStopped, err)
 		}
 		ln.m.log.Error("a message cannot be built", "delivery", d.ID, "err", err)
-		ln.settle(j, Event{Phase: post.PhaseRender, Cause: post.CauseLocal, Reason: reasonOf(err)}, post.StateClaimed)
+		ln.settle(j, Event{Phase: post.PhaseRender, Cause: post.CauseLocal, Reason: reasonOf(err)}, ln.stateOf(j))
 		return ln.commit(nil)
 	}
 	ln.jobs = append(ln.jobs, j)
@@ -267,6 +299,8 @@ func (ln *lane) connect(ctx context.Context) error {
 	now := ln.m.clock.Now()
 	if ln.conn != nil {
 		switch {
+		case ln.naps != ln.m.napCount():
+			ln.drop() // the server has forgotten it
 		case ln.sent >= ln.s.perConnection() || now.Sub(ln.opened) >= maxConnectionAge:
 			ln.hangUp()
 		case ln.conn.Unread() || now.Sub(ln.used) > probeAfter && !ln.reset():
@@ -285,7 +319,8 @@ func (ln *lane) connect(ctx context.Context) error {
 		conn.Close()
 		return ctx.Err()
 	}
-	ln.conn, ln.sent, ln.opened, ln.used = conn, 0, now, now
+	ln.conn, ln.sent, ln.opened, ln.used, ln.naps = conn, 0, now, now, ln.m.napCount()
+	ln.s.goodConnection(ctx, conn.Session.TLS != "")
 	ln.m.watch(ln, conn)
 	s := conn.Session
 	s.Account, s.OpenedAt = ln.s.id, now
@@ -311,6 +346,7 @@ func (ln *lane) dialFailed(ctx context.Context, err error) error {
 	if v.Reason.Raw == "" {
 		v.Reason.Raw = f.Detail
 	}
+	v = ln.s.aboutNetwork(f, v)
 	ln.m.log.Warn("sign-in failed", "account", ln.s.id, "phase", string(f.Phase), "cause", string(f.Cause), "detail", f.Detail, "reply", f.Reply.String())
 	ln.s.apply(context.WithoutCancel(ctx), v, 0)
 	return errStopped
@@ -323,19 +359,18 @@ func (ln *lane) arm() error {
 	intents := make([]storage.Intent, 0, n)
 	now := ln.m.clock.Now()
 	for _, j := range ln.jobs[:n] {
-		intents = append(intents, storage.Intent{ID: j.d.ID, Claim: ln.claim, At: now, Date: j.date, Live: j.live})
+		if !j.armed {
+			intents = append(intents, storage.Intent{ID: j.d.ID, Claim: ln.claim, At: now, Date: j.date, Live: j.live})
+		}
 	}
 	refused, err := ln.commitArm(intents)
-	if err != nil {
+	if err != nil || len(ln.jobs) == 0 {
 		return err
 	}
-	if refused == nil && len(ln.jobs) == 0 {
-		return nil
-	}
 	bad, held := map[int64]storage.Refusal{}, map[int64]storage.Refusal{}
-	for i, j := range ln.jobs[:n] {
+	for _, j := range ln.jobs[:n] {
 		for _, r := range refused {
-			if r.ID == intents[i].ID {
+			if r.ID == j.d.ID {
 				if bad[r.ID] = r; r.To != post.StateSuppressed {
 					held[j.d.Mailing] = r // paused or cancelled: none of it goes
 				}
@@ -349,15 +384,12 @@ func (ln *lane) arm() error {
 		if !no && i >= n {
 			r, no = held[j.d.Mailing]
 		}
-		switch {
-		case no:
+		if no {
 			ln.release(j, r.To, r.Reason)
-		case i < n:
-			j.armed = true
-			keep = append(keep, j)
-		default:
-			keep = append(keep, j)
+			continue
 		}
+		j.armed = j.armed || i < n
+		keep = append(keep, j)
 	}
 	ln.jobs = keep
 	if _, no := bad[first.d.ID]; no && ln.open { // the first is always among the intents
@@ -438,13 +470,17 @@ func (ln *lane) idle(ctx context.Context) error {
 	}
 	ln.m.setBusy(ln, false)
 	defer ln.m.setBusy(ln, true)
-	t := ln.m.clock.NewTimer(idleClose)
+	wait, ends := idleClose, errStopped
+	if free := ln.s.freeAt(ln.m.clock.Now()); !free.IsZero() { // the quota or the pace frees a place soon
+		wait, ends = free.Sub(ln.m.clock.Now()), nil
+	}
+	t := ln.m.clock.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-t.C():
-		return errStopped
+		return ends
 	case <-ln.wake:
 		return nil
 	}
@@ -473,6 +509,7 @@ func (ln *lane) release(j *job, to post.State, why post.Reason) {
 	}
 	ln.done(j)
 	ln.s.giveBack(j.taken)
+	ln.s.unclaimed(j.d.Mailing)
 	ln.results = append(ln.results, storage.Result{
 		ID: j.d.ID, Claim: ln.claim, Mailing: j.d.Mailing, Live: j.live, From: from, To: to, Reason: why, NextAt: j.d.NextAt, Crashes: -1,
 	})

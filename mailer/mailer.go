@@ -60,11 +60,20 @@ type Mailer struct {
 	busy    map[*lane]bool
 	conns   map[*lane]*accounts.Conn
 	works   map[int64]*work
+	shares  shares
+	network network
 	claims  int64
-	halted  error // what keeps everything from being sent
-	haltAt  time.Time
-	err     error // what ended the run
-	wg      sync.WaitGroup
+
+	lastWall    time.Time // as watchSleep saw it
+	lastElapsed time.Duration
+	naps        int           // how often the machine slept
+	setBack     bool          // the clock was set back
+	settleAt    time.Duration // by Clock.Elapsed
+
+	halted error // what keeps everything from being sent
+	haltAt time.Time
+	err    error // what ended the run
+	wg     sync.WaitGroup
 
 	failed atomic.Int64
 	stepC  chan struct{} // capacity 1: a lane recorded something
@@ -90,7 +99,7 @@ func New(l *storage.Ledger, opt Options) *Mailer {
 	m := &Mailer{
 		ledger: l, opt: opt, clock: opt.Clock, log: opt.Log, kick: make(chan struct{}, 1),
 		senders: map[int64]*sender{}, busy: map[*lane]bool{}, conns: map[*lane]*accounts.Conn{}, works: map[int64]*work{},
-		stepC: make(chan struct{}, 1),
+		stepC: make(chan struct{}, 1), shares: shares{served: map[int64]map[int64]int64{}},
 	}
 	m.hard, m.kill = context.WithCancel(context.Background())
 	return m
@@ -212,6 +221,7 @@ func (m *Mailer) schedule(ctx context.Context, p RunParams) error {
 	if err != nil {
 		return err
 	}
+	m.watchSleep()
 	defer w.Close() //nolint:errcheck // a reader's connection holds nothing
 	var version int64 = -1
 	for {
@@ -255,9 +265,11 @@ func (m *Mailer) wait(ctx context.Context, w *storage.Watch, version int64, next
 			return version
 		case <-m.kick:
 			t.Stop()
+			m.watchSleep()
 			return version
 		case <-t.C():
 		}
+		m.watchSleep()
 		v, err := w.Version(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -280,11 +292,24 @@ func (m *Mailer) round(ctx context.Context) (next time.Time, more bool, err erro
 			next = t
 		}
 	}
+	if err := m.unwind(ctx); err != nil {
+		return next, false, err
+	}
 	senders, err := m.refresh(ctx)
 	if err != nil {
 		return next, false, err
 	}
 	now := m.clock.Now()
+	settling := m.settling()
+	when, err := m.settleUncertain(ctx, senders, now)
+	if err != nil {
+		return next, false, err
+	}
+	soonest(when)
+	more = !when.IsZero()
+	if err := m.refreshShares(ctx); err != nil {
+		return next, false, err
+	}
 	for _, s := range senders {
 		due, err := m.ledger.NextDue(ctx, s.kind, s.id)
 		if err != nil {
@@ -302,6 +327,9 @@ func (m *Mailer) round(ctx context.Context) (next time.Time, more bool, err erro
 				when = due.At
 			}
 			soonest(when)
+		case due.Now && settling > 0 && !post.IsLoopbackHost(s.account().Host):
+			more = true
+			soonest(now.Add(settling))
 		case due.Now:
 			more = true
 			m.staff(ctx, s)
@@ -315,6 +343,41 @@ func (m *Mailer) round(ctx context.Context) (next time.Time, more bool, err erro
 		more = true
 	}
 	return next, more, nil
+}
+
+// resendAfter is how long an uncertain delivery waits before its mailing's
+// policy sends it once more: the server may still be at work on the first copy.
+const resendAfter = 15 * time.Minute
+
+// settleUncertain does what mailings say about their uncertain deliveries, and
+// returns when the next one is due.
+func (m *Mailer) settleUncertain(ctx context.Context, senders []*sender, now time.Time) (next time.Time, err error) {
+	all, err := m.ledger.Undecided(ctx)
+	if err != nil {
+		return next, err
+	}
+	for _, u := range all {
+		due := u.Since
+		if u.Policy == post.UncertainResend {
+			wait := resendAfter
+			for _, s := range senders {
+				if s.id == u.Account {
+					wait = scaled(wait, m.opt.WaitScale, s.account().Host)
+				}
+			}
+			due = due.Add(wait)
+		}
+		if due.After(now) {
+			if next.IsZero() || due.Before(next) {
+				next = due
+			}
+			continue
+		}
+		if err := m.ledger.SettleByPolicy(ctx, u); err != nil {
+			return next, err
+		}
+	}
+	return next, nil
 }
 
 // refresh reads the accounts and brings the senders up to date.
@@ -384,12 +447,7 @@ func (m *Mailer) staff(ctx context.Context, s *sender) {
 	defer s.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for ln := range s.lanes {
-		select {
-		case ln.wake <- struct{}{}:
-		default:
-		}
-	}
+	s.wakeLanesLocked()
 	for len(s.lanes) < want && len(m.busy) < post.MaxConnections {
 		m.claims++
 		ln := &lane{m: m, s: s, claim: m.claims, wake: make(chan struct{}, 1), slot: m.mark.slot()}

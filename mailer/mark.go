@@ -16,8 +16,13 @@ import (
 // markName is the progress mark's file in the data folder.
 const markName = "mailer.mark"
 
-// maxWindow is the most messages whose intents are written ahead.
+// maxWindow is how many messages of one lane the mark can name; the last place
+// is for the one that is being rendered.
 const maxWindow = 32
+
+// mostAhead is the most messages whose intents are written in one commit. One
+// more may still be at hand then, so at most 31 of a lane are in doubt.
+const mostAhead = maxWindow - 2
 
 // The mark's layout, little-endian: a header of 64 bytes (magic, instance, boot
 // id), then a slot per lane of maxWindow entries of 16 bytes: the delivery's id,
@@ -36,10 +41,14 @@ const (
 // survives the death of the process and not that of the machine; it counts only
 // when instance and boot id are those of the run that left the rows behind.
 //
+// The file is mapped into memory where the system can: a note then costs no call
+// into the kernel, and the kernel keeps it when the process dies.
+//
 // A nil *mark does nothing. Each slot belongs to one lane; slots may be used
 // concurrently.
 type mark struct {
 	f    *os.File
+	mem  []byte // the mapped file; nil: written with WriteAt
 	mu   sync.Mutex
 	used [post.MaxConnections + 1]bool
 }
@@ -63,7 +72,7 @@ func openMark(dir, instance, boot string) (*mark, error) {
 	if _, err := f.WriteAt(b, 0); err != nil {
 		return nil, errors.Join(fmt.Errorf("begin the progress mark: %w", err), f.Close())
 	}
-	return &mark{f: f}, nil
+	return &mark{f: f, mem: mapFile(f, len(b))}, nil
 }
 
 // readMark reads the mark of a dead process. trusted says that it is whole and
@@ -142,10 +151,17 @@ func (m *mark) set(slot, i int, id int64, code int) error {
 	if m == nil || slot < 0 {
 		return nil
 	}
+	at := markHeader + slot*markSlot + i*markEntry
+	if m.mem != nil {
+		// The code first: an entry counts from the moment it has an id.
+		binary.LittleEndian.PutUint64(m.mem[at+8:], uint64(uint32(int32(code))))
+		binary.LittleEndian.PutUint64(m.mem[at:], uint64(id))
+		return nil
+	}
 	var b [markEntry]byte
 	binary.LittleEndian.PutUint64(b[:], uint64(id))
 	binary.LittleEndian.PutUint32(b[8:], uint32(int32(code)))
-	_, err := m.f.WriteAt(b[:], int64(markHeader+slot*markSlot+i*markEntry))
+	_, err := m.f.WriteAt(b[:], int64(at))
 	return err
 }
 
@@ -156,7 +172,12 @@ func (m *mark) clear(slot, n int) error {
 	if m == nil || slot < 0 || n == 0 {
 		return nil
 	}
-	_, err := m.f.WriteAt(zeros[:n*markEntry], int64(markHeader+slot*markSlot))
+	at := markHeader + slot*markSlot
+	if m.mem != nil {
+		copy(m.mem[at:at+n*markEntry], zeros[:])
+		return nil
+	}
+	_, err := m.f.WriteAt(zeros[:n*markEntry], int64(at))
 	return err
 }
 
@@ -164,5 +185,5 @@ func (m *mark) close() error {
 	if m == nil {
 		return nil
 	}
-	return m.f.Close()
+	return errors.Join(unmapFile(m.mem), m.f.Close())
 }

@@ -149,6 +149,7 @@ type counted struct {
 	waits atomic.Int64
 }
 
+func (c *counted) Elapsed() time.Duration { return post.SystemClock{}.Elapsed() }
 func (c *counted) NewTimer(d time.Duration) post.Timer {
 	c.waits.Add(1)
 	return c.SystemClock.NewTimer(min(d, 20*time.Millisecond))

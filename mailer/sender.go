@@ -2,7 +2,6 @@ package mailer
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,36 +22,24 @@ type sender struct {
 	gen     int // rises with each change made here, so that an older read is not taken over it
 	writing int // changes made here that are not in the ledger yet
 	quota   quota
+	pace    pace
 	strikes map[string]int
 	lanes   map[*lane]bool
 	fewer   int       // connections given up because the server wants fewer
 	waitFor Schedule  // of the account's present wait
-	free    time.Time // when the quota allows the next attempt; zero: not asked
+	free    time.Time // when quota and pace allow the next attempt; zero: not asked
 	after   int64     // the mailing served last
 	recent  []bool    // of the last messages past the dot, whether each ended uncertain
 	refused []refusal // refusals for reasons of policy in a row, without a success between
 	content map[int64]int
+	trusted bool      // a connection of this run was protected by a good certificate
+	portal  time.Time // when wrong certificates in a row began; see strangeCertificate
 }
-
-// refusal is one failed delivery that the breaker may take back.
-type refusal struct {
-	id     int64
-	domain string
-	text   string
-}
-
-// The breakers.
-const (
-	refusedDomains = 5 // the same refusal for so many domains in a row is about us
-	contentLimit   = 3 // so many refusals of content in a row pause the mailing
-	uncertainLimit = 3 // more uncertain than this
-	uncertainSpan  = 20
-)
 
 func newSender(m *Mailer, a post.Account, kind post.MailingKind) *sender {
 	return &sender{
 		m: m, id: a.ID, kind: kind, acct: a, strikes: map[string]int{}, lanes: map[*lane]bool{}, content: map[int64]int{},
-		quota: quota{limits: a.Limits}, dial: m.opt.Dial,
+		quota: quota{limits: a.Limits}, pace: pace{rate: a.Learned.Rate}, dial: m.opt.Dial,
 	}
 }
 
@@ -79,9 +66,12 @@ func (s *sender) update(a post.Account, gen int) {
 		return
 	}
 	if s.acct.Hold != "" && a.Hold == "" { // released by the user: a clean slate
-		s.strikes, s.recent, s.refused, s.fewer = map[string]int{}, nil, nil, 0
+		s.strikes, s.recent, s.refused, s.fewer, s.portal = map[string]int{}, nil, nil, 0, time.Time{}
 	}
 	s.acct = a
+	if s.pace.rate != a.Learned.Rate {
+		s.pace, s.free = pace{rate: a.Learned.Rate}, time.Time{}
+	}
 	if s.quota.limits != a.Limits {
 		s.quota.limits, s.free = a.Limits, time.Time{} // to be asked again
 	}
@@ -130,7 +120,10 @@ func (s *sender) readyLocked(now time.Time) (bool, time.Time) {
 func (s *sender) wanted() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := max(1, s.acct.Connections)
+	n := s.acct.Connections
+	if n == 0 {
+		n = s.pace.connections()
+	}
 	if s.acct.Learned.Connections > 0 {
 		n = min(n, s.acct.Learned.Connections)
 	}
@@ -144,11 +137,17 @@ func (s *sender) take(now time.Time) bool {
 	if ok, _ := s.readyLocked(now); !ok {
 		return false
 	}
+	if next := s.pace.next; next.After(now) {
+		s.free = next
+		return false
+	}
 	ok, next := s.quota.take(now)
 	if !ok {
 		s.free = next
+		return false
 	}
-	return ok
+	s.pace.take(now, s.m.opt.WaitScale, s.acct.Host)
+	return true
 }
 
 // giveBack returns an attempt that did not reach MAIL.
@@ -166,6 +165,13 @@ func (s *sender) giveBack(taken time.Time) {
 func (s *sender) room(now time.Time, n int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.pace.rate > 0 {
+		if s.pace.next.After(now) {
+			s.free = s.pace.next
+			return 0
+		}
+		n = min(n, 1)
+	}
 	if s.quota.unlimited() {
 		return n
 	}
@@ -174,6 +180,17 @@ func (s *sender) room(now time.Time, n int) int {
 		s.free = s.quota.next(now)
 	}
 	return min(n, left)
+}
+
+// freeAt returns when the quota or the pace allows the next attempt, or zero
+// when something else keeps the account from sending.
+func (s *sender) freeAt(now time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.acct.Hold != "" || s.acct.Until.After(now) || !s.free.After(now) {
+		return time.Time{}
+	}
+	return s.free
 }
 
 // turn is the mailing that was served last, so that mailings take turns.
@@ -222,17 +239,25 @@ func (s *sender) success(ctx context.Context, mailing int64) {
 		s.gen++
 		s.writing++
 	}
+	faster := s.pace.success()
+	if faster {
+		s.acct.Learned.Rate = s.pace.rate
+		s.gen++
+		s.writing++
+	}
+	learned := s.acct.Learned
+	grown := s.acct.Connections == 0 && s.pace.good%growAfter == 0 && s.pace.good < growAfter*grownTo
 	s.mu.Unlock()
+	if grown {
+		s.m.Kick()
+	}
+	if faster {
+		s.keepLearned(ctx, learned)
+	}
 	if waited {
 		s.keep(ctx, "end the account's wait", func(ctx context.Context) error {
 			return s.m.ledger.SetAccountWait(ctx, s.id, time.Time{}, 0, post.Reason{})
 		})
-	}
-}
-
-func (s *sender) noteLocked(uncertain bool) {
-	if s.recent = append(s.recent, uncertain); len(s.recent) > uncertainSpan {
-		s.recent = s.recent[1:]
 	}
 }
 
@@ -246,20 +271,13 @@ func (s *sender) apply(ctx context.Context, v Verdict, sentOnLink int) {
 			delete(s.strikes, k.Kind)
 		}
 	}
-	if v.Fate == Uncertain {
-		s.noteLocked(true)
-		n := 0
-		for _, u := range s.recent {
-			if u {
-				n++
-			}
-		}
-		if n > uncertainLimit {
-			step, v.Reason = Stop, post.Reason{Key: "account.uncertain", Raw: v.Reason.Raw}
-			s.recent = nil
-		}
+	if v.Fate == Uncertain && s.tooUncertainLocked() {
+		step, v.Reason = Stop, post.Reason{Key: "account.uncertain", Raw: v.Reason.Raw}
 	}
 	learned := s.acct.Learned
+	if v.Link == Drop || v.Link == Abort {
+		s.pace.good = 0
+	}
 	if v.Fewer && len(s.lanes) > 1 {
 		s.fewer = min(s.fewer+1, post.MaxConnections)
 		s.acct.Learned.Connections = max(1, len(s.lanes)-1)
@@ -331,7 +349,15 @@ func (s *sender) wait(ctx context.Context, v Verdict) {
 	s.gen++
 	s.writing++
 	until := s.acct.Until
+	if kind == Rate {
+		s.acct.Learned.Rate = s.pace.halve(now)
+		s.writing++
+	}
+	learned := s.acct.Learned
 	s.mu.Unlock()
+	if kind == Rate {
+		s.keepLearned(ctx, learned)
+	}
 	s.m.log.Info("the account waits", "account", s.id, "until", until, "why", v.Reason.Key)
 	s.keep(ctx, "keep the account's wait", func(ctx context.Context) error {
 		return s.m.ledger.SetAccountWait(ctx, s.id, until, step, v.Reason)
@@ -355,70 +381,4 @@ func (s *sender) stop(ctx context.Context, why post.Reason) {
 	s.keep(ctx, "stop the account", func(ctx context.Context) error {
 		return s.m.ledger.HoldAccount(ctx, s.id, post.AccountStopped, why)
 	})
-}
-
-// note feeds the breakers with a refusal that was recorded. When the same
-// refusal came for five domains in a row it is about us: the account stops, and
-// the ids of the deliveries to take back are returned. paused says that the
-// mailing was paused.
-func (s *sender) note(ctx context.Context, v Verdict, d *post.Delivery) (takeBack []int64, paused bool) {
-	s.mu.Lock()
-	pause := false
-	if v.Content {
-		if s.content[d.Mailing]++; s.content[d.Mailing] >= contentLimit {
-			pause = true
-			delete(s.content, d.Mailing)
-		}
-	}
-	if v.Policy {
-		s.refused = append(s.refused, refusal{d.ID, domainOf(d.Address), refusalText(v.Reason.Raw)})
-		takeBack = s.breakLocked()
-	}
-	s.mu.Unlock()
-	if len(takeBack) > 0 {
-		s.stop(ctx, post.Reason{Key: "account.refused", Raw: v.Reason.Raw})
-	} else if pause {
-		paused = true
-		why := post.Reason{Key: "mailing.content", Raw: v.Reason.Raw}
-		s.m.keep(ctx, "pause the mailing", func(ctx context.Context) error {
-			return s.m.ledger.HoldMailing(ctx, d.Mailing, post.MailingPaused, why)
-		})
-	}
-	return takeBack, paused
-}
-
-// breakLocked returns the ids of the refusals in a row when they have one text
-// and enough different domains.
-func (s *sender) breakLocked() []int64 {
-	n := len(s.refused)
-	domains, ids := map[string]bool{}, []int64{}
-	for i := n - 1; i >= 0 && s.refused[i].text == s.refused[n-1].text; i-- {
-		domains[s.refused[i].domain] = true
-		ids = append(ids, s.refused[i].id)
-	}
-	if len(ids) < n {
-		s.refused = append(s.refused[:0], s.refused[n-len(ids):]...)
-	}
-	if len(domains) < refusedDomains {
-		return nil
-	}
-	s.refused = s.refused[:0]
-	return ids
-}
-
-// refusalText is what makes two refusals the same: the codes and the words
-// without anything that names the recipient.
-func refusalText(raw string) string {
-	words := strings.Fields(raw)
-	keep := words[:0]
-	for _, w := range words {
-		if !strings.ContainsAny(w, "@<>0123456789") || len(keep) < 2 {
-			keep = append(keep, w)
-		}
-	}
-	return strings.Join(keep[:min(len(keep), 8)], " ")
-}
-
-func domainOf(address string) string {
-	return strings.ToLower(address[strings.LastIndexByte(address, '@')+1:])
 }

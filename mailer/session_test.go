@@ -175,6 +175,7 @@ func TestMessageIsByteIdenticalOnRetry(t *testing.T) {
 type later struct{ by time.Duration }
 
 func (l later) Now() time.Time                      { return time.Now().Add(l.by) }
+func (l later) Elapsed() time.Duration              { return post.SystemClock{}.Elapsed() }
 func (l later) NewTimer(d time.Duration) post.Timer { return post.SystemClock{}.NewTimer(d) }
 
 // TestRoundTrips: one flight a message with PIPELINING, four without.

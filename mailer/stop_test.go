@@ -299,10 +299,19 @@ func TestChaos(t *testing.T) {
 
 // quick is a clock that can be moved; its timers fire at once, so that whoever
 // waits looks at the clock again.
-type quick struct{ ahead atomic.Int64 }
+type quick struct{ ahead, passed atomic.Int64 }
 
-func (q *quick) Now() time.Time       { return time.Now().Add(time.Duration(q.ahead.Load())) }
-func (q *quick) skip(d time.Duration) { q.ahead.Add(int64(d)) }
+func (q *quick) Now() time.Time { return time.Now().Add(time.Duration(q.ahead.Load())) }
+func (q *quick) Elapsed() time.Duration {
+	return post.SystemClock{}.Elapsed() + time.Duration(q.passed.Load())
+}
+
+// skip lets time pass; with less than none the wall clock is set back.
+func (q *quick) skip(d time.Duration) {
+	q.passed.Add(max(0, int64(d)))
+	q.ahead.Add(int64(d))
+}
+
 func (q *quick) NewTimer(d time.Duration) post.Timer {
 	return post.SystemClock{}.NewTimer(min(d, 2*time.Millisecond))
 }

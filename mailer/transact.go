@@ -343,7 +343,7 @@ func (ln *lane) judged(j *job, e Event) Verdict {
 		if ln.sent <= 2 {
 			ln.pace = took
 		}
-		ln.window = max(1, min(maxWindow-1, int(windowSpan/max(ln.pace, time.Microsecond))))
+		ln.window = max(1, min(mostAhead, int(windowSpan/max(ln.pace, time.Microsecond))))
 	}
 	ln.lastDot = now
 	return v
@@ -437,11 +437,14 @@ func (ln *lane) settle(j *job, e Event, from post.State) Verdict {
 	if !charged {
 		ln.s.giveBack(j.taken)
 	}
-	if v.Fate != Keep {
-		r.Attempt = ln.attempt(j, e, v, now, charged)
+	if v.Fate == Keep {
+		ln.s.unclaimed(j.d.Mailing)
 	}
-	if v.Suppress == SuppressNow {
-		r.Suppress = suppression(j, e)
+	if v.Fate != Keep {
+		r.Attempt, r.Try = ln.attempt(j, e, v, now, charged), j.d.Tries+1
+	}
+	if v.Suppress != SuppressNo {
+		r.Suppress, r.SecondTime = suppression(j, e), v.Suppress == SuppressSecond
 	}
 	ln.results = append(ln.results, r)
 	if v.Fate == Sent {

@@ -82,6 +82,7 @@ type Account struct {
 
 	Limits      Limits
 	Connections int // at once from the start; 0: one, more by slow start
+	Weight      int // its part of a mailing that several accounts share; 0 is 1
 
 	IMAPHost string
 	IMAPPort int
@@ -167,8 +168,14 @@ func (a *Account) Check() error {
 	if a.Connections < 0 || a.Connections > MaxConnections {
 		return Errorf(KindInvalid, op, "connections must be between 0 and %d", MaxConnections)
 	}
+	if a.Weight < 0 || a.Weight > MaxWeight {
+		return Errorf(KindInvalid, op, "the weight must be between 1 and %d", MaxWeight)
+	}
 	return nil
 }
+
+// MaxWeight is the largest weight of an account.
+const MaxWeight = 100
 
 // MaxConnections is how many connections one account, and all together, may hold.
 const MaxConnections = 50

@@ -7,6 +7,9 @@ import "time"
 type Clock interface {
 	// Now returns the wall clock time.
 	Now() time.Time
+	// Elapsed returns the time since some moment before, by a clock that nobody
+	// sets. It may stand still while the machine sleeps.
+	Elapsed() time.Duration
 	// NewTimer returns a timer that fires once after d.
 	NewTimer(d time.Duration) Timer
 }
@@ -24,6 +27,11 @@ type SystemClock struct{}
 
 // Now returns time.Now.
 func (SystemClock) Now() time.Time { return time.Now() }
+
+var started = time.Now()
+
+// Elapsed returns the monotonic time since the program began.
+func (SystemClock) Elapsed() time.Duration { return time.Since(started) }
 
 // NewTimer returns a timer of package time.
 func (SystemClock) NewTimer(d time.Duration) Timer { return systemTimer{time.NewTimer(d)} }

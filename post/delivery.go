@@ -16,6 +16,7 @@ type Delivery struct {
 	State    State
 	Account  int64     // who sent it or tries to; 0: not yet chosen
 	Attempts int       // those that reached MAIL
+	Tries    int       // all that left a line in the send log; known to the mailer only
 	NextAt   time.Time // backoff only: not tried before; zero: at once
 	Date     time.Time // of the header; fixed at the first intent
 	Reason   Reason

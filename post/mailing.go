@@ -99,6 +99,12 @@ type Mailing struct {
 	Content   Content
 	Senders   []Sender
 	NotBefore time.Time // zero: at once
+	Hours     Hours     // when it may go; zero: always
+	// Staged means that only ReleaseLeft more of its rows may be tried for the
+	// first time; then it waits for the user's word.
+	Staged      bool
+	ReleaseLeft int64
+	Uncertain   UncertainPolicy // empty: ask
 	// Hold is empty, MailingPaused or MailingCancelled.
 	Hold       MailingState
 	Reason     Reason
@@ -106,6 +112,24 @@ type Mailing struct {
 	Counts     map[State]int64
 	CreatedAt  time.Time
 	FinishedAt time.Time // when its last row was settled; zero while rows are pending
+}
+
+// UncertainPolicy is what a mailing does about deliveries that may or may not
+// have arrived.
+type UncertainPolicy string
+
+// The policies. Resend sends such a delivery once more by itself, after a
+// quarter of an hour; Assume takes it for sent.
+const (
+	UncertainAsk    UncertainPolicy = "ask"
+	UncertainResend UncertainPolicy = "resend"
+	UncertainAssume UncertainPolicy = "sent"
+)
+
+// WaitsForWord reports whether what was released of it has been tried and the
+// rest waits for the user.
+func (m *Mailing) WaitsForWord() bool {
+	return m.Staged && m.ReleaseLeft == 0 && m.Hold == "" && m.Counts[StateQueued] > 0 && m.Counts[StateClaimed]+m.Counts[StateSending] == 0
 }
 
 // Pending returns how many deliveries the mailer still has work with.
@@ -129,7 +153,7 @@ func (m *Mailing) State(now time.Time) MailingState {
 		return MailingCancelled
 	case m.Pending() == 0:
 		return MailingDone
-	case m.Hold == MailingPaused:
+	case m.Hold == MailingPaused, m.WaitsForWord():
 		return MailingPaused
 	case m.NotBefore.After(now):
 		return MailingScheduled

@@ -119,6 +119,7 @@ type handClock struct {
 	fire  chan time.Time
 }
 
+func (c handClock) Elapsed() time.Duration { return post.SystemClock{}.Elapsed() }
 func (c handClock) NewTimer(d time.Duration) post.Timer {
 	c.asked <- d
 	return handTimer{c.fire}

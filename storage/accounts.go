@@ -13,14 +13,14 @@ import (
 
 const accountColumns = `id, name, email, from_name, host, port, tls, ca, auth, login, secret, secret_ref, password_command,
 	command_held, per_minute, per_hour, per_day, connections, imap_host, imap_port, imap_tls, hold, reason, wait_until,
-	wait_step, learned, created_at, changed_at`
+	wait_step, learned, weight, created_at, changed_at`
 
 func scanAccount(row interface{ Scan(...any) error }) (a post.Account, err error) {
 	var reason, learned string
 	var until, created, changed int64
 	err = row.Scan(&a.ID, &a.Name, &a.Email, &a.FromName, &a.Host, &a.Port, &a.TLS, &a.CA, &a.Auth, &a.User, &a.Secret,
 		&a.SecretRef, &a.PasswordCommand, &a.CommandHeld, &a.Limits.PerMinute, &a.Limits.PerHour, &a.Limits.PerDay,
-		&a.Connections, &a.IMAPHost, &a.IMAPPort, &a.IMAPTLS, &a.Hold, &reason, &until, &a.WaitStep, &learned, &created, &changed)
+		&a.Connections, &a.IMAPHost, &a.IMAPPort, &a.IMAPTLS, &a.Hold, &reason, &until, &a.WaitStep, &learned, &a.Weight, &created, &changed)
 	if err != nil {
 		return a, err
 	}
@@ -44,10 +44,10 @@ func (l *Ledger) CreateAccount(ctx context.Context, a post.Account) (post.Accoun
 		now := post.Millis(t.now)
 		res, err := t.exec(`INSERT INTO accounts (name, email, from_name, host, port, tls, ca, auth, login, secret, secret_ref,
 			password_command, command_held, per_minute, per_hour, per_day, connections, imap_host, imap_port, imap_tls, learned,
-			created_at, changed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+			weight, created_at, changed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 			a.Name, a.Email, a.FromName, a.Host, a.Port, string(a.TLS), notNil(a.CA), string(a.Auth), a.User, string(a.Secret), a.SecretRef,
 			a.PasswordCommand, a.CommandHeld, a.Limits.PerMinute, a.Limits.PerHour, a.Limits.PerDay, a.Connections,
-			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), string(learned), now, now)
+			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), string(learned), max(a.Weight, 1), now, now)
 		if isUnique(err) {
 			return post.Errorf(post.KindConflict, op, "there is an account named %s already", a.Name)
 		}
@@ -61,20 +61,24 @@ func (l *Ledger) CreateAccount(ctx context.Context, a post.Account) (post.Accoun
 	return a, err
 }
 
-// UpdateAccount stores an account's settings. Its hold, waits and what was
-// learned stay as they are; see the methods for those.
+// UpdateAccount stores an account's settings. Its hold and waits stay as they
+// are, see the methods for those, and what was learned does while the server is
+// the same.
 func (l *Ledger) UpdateAccount(ctx context.Context, a post.Account) error {
 	const op = "change the account"
 	if err := a.Check(); err != nil {
 		return err
 	}
 	return l.write(ctx, op, func(t *Tx) error {
+		if _, err := t.exec("UPDATE accounts SET learned='{}' WHERE id=? AND (host<>? OR port<>?)", a.ID, a.Host, a.Port); err != nil {
+			return err
+		}
 		n, err := t.change(`UPDATE accounts SET name=?, email=?, from_name=?, host=?, port=?, tls=?, ca=?, auth=?, login=?, secret=?,
 			secret_ref=?, password_command=?, command_held=?, per_minute=?, per_hour=?, per_day=?, connections=?, imap_host=?,
-			imap_port=?, imap_tls=?, changed_at=? WHERE id=? AND removed_at=0`,
+			imap_port=?, imap_tls=?, weight=?, changed_at=? WHERE id=? AND removed_at=0`,
 			a.Name, a.Email, a.FromName, a.Host, a.Port, string(a.TLS), notNil(a.CA), string(a.Auth), a.User, string(a.Secret),
 			a.SecretRef, a.PasswordCommand, a.CommandHeld, a.Limits.PerMinute, a.Limits.PerHour, a.Limits.PerDay, a.Connections,
-			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), post.Millis(t.now), a.ID)
+			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), max(a.Weight, 1), post.Millis(t.now), a.ID)
 		if isUnique(err) {
 			return post.Errorf(post.KindConflict, op, "there is an account named %s already", a.Name)
 		}

@@ -399,20 +399,3 @@ func searchText(c post.Contact) string {
 	}
 	return post.FoldText(b.String())
 }
-
-func encodeFields(m map[string]string) (string, error) {
-	if len(m) == 0 {
-		return "{}", nil
-	}
-	b, err := json.Marshal(m)
-	return string(b), err
-}
-
-func decodeFields(s string) (map[string]string, error) {
-	m := map[string]string{}
-	if s == "" || s == "{}" {
-		return m, nil
-	}
-	err := json.Unmarshal([]byte(s), &m)
-	return m, err
-}

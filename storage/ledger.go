@@ -30,6 +30,9 @@ const applicationID = 0x50535452
 type Options struct {
 	Clock post.Clock   // nil: the machine's
 	Log   *slog.Logger // nil: nothing is logged
+	// Known is the file outside of all ledgers by which a copied one is told;
+	// empty: none is.
+	Known string
 }
 
 // Ledger is an open ledger. See the package comment.
@@ -69,6 +72,9 @@ func Open(ctx context.Context, dir string, opt Options) (*Ledger, error) {
 	l := &Ledger{dir: dir, clock: opt.Clock, log: opt.Log}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(classify(op, err), l.closeHandles())
+	}
+	if err := l.recognise(ctx, opt.Known); err != nil {
+		return nil, errors.Join(classify(op, err), l.Close())
 	}
 	return l, nil
 }
@@ -120,14 +126,14 @@ func dsn(path string, readOnly bool) string {
 	q := url.Values{}
 	q.Set("_dqs", "0")
 	pragmas := []string{
-		"busy_timeout(10000)", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)", "temp_store(2)", "cache_size(-16384)",
+		"busy_timeout(10000)", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)", "temp_store(2)",
 	}
 	if readOnly {
 		q.Set("mode", "ro")
-		pragmas = append(pragmas, "query_only(1)")
+		pragmas = append(pragmas, "query_only(1)", "cache_size(-2048)")
 	} else {
 		q.Set("_txlock", "immediate")
-		pragmas = append(pragmas, "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "checkpoint_fullfsync(1)",
+		pragmas = append(pragmas, "cache_size(-8192)", "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "checkpoint_fullfsync(1)",
 			"secure_delete(FAST)", "wal_autocheckpoint(1000)", "journal_size_limit(67108864)")
 	}
 	for _, p := range pragmas {

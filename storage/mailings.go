@@ -1,12 +1,14 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
 	"encoding/base32"
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"iter"
 	mathrand "math/rand/v2"
 	"strconv"
@@ -16,9 +18,10 @@ import (
 	"postroom/post"
 )
 
-// enqueueChunk is how many rows one transaction of an enqueue writes: about 30
-// ms, so that a running mailer and other processes are not held up.
-const enqueueChunk = 2000
+// enqueueChunk is how many rows one transaction of an enqueue writes: well under
+// the 250 ms for which other processes may be held up, and enough that the pages
+// of the index, which are hit at random, are not written over and over.
+const enqueueChunk = 8000
 
 // Enqueue freezes a mailing and writes one delivery per row (commit A). The
 // rows are written in short transactions while nobody sees the mailing; the
@@ -67,8 +70,9 @@ func (l *Ledger) createMailing(ctx context.Context, m post.Mailing) (post.Mailin
 		return m, classify(op, err)
 	}
 	err = l.write(ctx, op, func(t *Tx) error {
-		res, err := t.exec(`INSERT INTO mailings (kind, name, content, token, hold, not_before, created_at) VALUES (?,?,?,?,?,?,?)`,
-			string(m.Kind), m.Name, string(content), m.Token, string(m.Hold), post.Millis(m.NotBefore), post.Millis(t.now))
+		res, err := t.exec(`INSERT INTO mailings (kind, name, content, token, hold, not_before, hours, release_left, uncertain, created_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?)`, string(m.Kind), m.Name, string(content), m.Token, string(m.Hold), post.Millis(m.NotBefore),
+			m.Hours.Encode(), releaseLeft(&m), string(cmp.Or(m.Uncertain, post.UncertainAsk)), post.Millis(t.now))
 		if err != nil {
 			return err
 		}
@@ -87,6 +91,14 @@ func (l *Ledger) createMailing(ctx context.Context, m post.Mailing) (post.Mailin
 	return m, err
 }
 
+// releaseLeft is how the ledger keeps Mailing.Staged and ReleaseLeft.
+func releaseLeft(m *post.Mailing) int64 {
+	if !m.Staged {
+		return -1
+	}
+	return max(0, m.ReleaseLeft)
+}
+
 // enqueuer writes the rows of one mailing.
 type enqueuer struct {
 	mailing post.Mailing
@@ -95,79 +107,188 @@ type enqueuer struct {
 	row     int64
 	queued  int64
 	skipped []post.Skipped
+	seed    maphash.Seed
+	seen    map[uint64]struct{} // hashes of the recipient keys so far
+	args    []any               // of the statement that is being filled
 }
 
+// run reads the rows and writes them in chunks: one is being written while the
+// next is being read.
 func (e *enqueuer) run(ctx context.Context, l *Ledger, rows iter.Seq2[post.Recipient, error]) error {
-	chunk := make([]post.Recipient, 0, enqueueChunk)
-	for r, err := range rows {
-		if err != nil {
-			return err
+	e.seed, e.seen = maphash.MakeSeed(), map[uint64]struct{}{}
+	written := make(chan error, 1)
+	written <- nil
+	chunk, spare := make([]newRow, 0, enqueueChunk), make([]newRow, 0, enqueueChunk)
+	var err error
+	for r, rerr := range rows {
+		var x newRow
+		if err = rerr; err == nil {
+			x, err = e.prepare(r)
 		}
-		if chunk = append(chunk, r); len(chunk) == cap(chunk) {
-			if err := e.flush(ctx, l, chunk); err != nil {
+		if err != nil {
+			break
+		}
+		if chunk = append(chunk, x); len(chunk) == cap(chunk) {
+			if err := <-written; err != nil {
 				return err
 			}
-			chunk = chunk[:0]
+			full := chunk
+			go func() { written <- e.flush(ctx, l, full) }()
+			chunk, spare = spare[:0], full
 		}
 	}
-	if len(chunk) == 0 {
-		return nil
+	err = errors.Join(err, <-written)
+	if err != nil || len(chunk) == 0 {
+		return err
 	}
 	return e.flush(ctx, l, chunk)
 }
 
-func (e *enqueuer) flush(ctx context.Context, l *Ledger, chunk []post.Recipient) error {
-	before, queued, skipped := e.row, e.queued, len(e.skipped)
+// newRow is a recipient as its row is written.
+type newRow struct {
+	row, contact, copyNo     int64
+	address, key, name       string
+	fields, files, messageID string
+	seed                     int64
+	again                    bool // a key with the same hash came before
+	skip                     string
+}
+
+func (e *enqueuer) prepare(r post.Recipient) (x newRow, err error) {
+	e.row++
+	x = newRow{row: e.row, contact: r.Contact, address: r.Address, name: r.Name, messageID: e.messageID(), seed: int64(e.rnd.Uint64() >> 1)}
+	x.key, x.copyNo = splitKey(r.Key)
+	hash := maphash.String(e.seed, r.Key)
+	if _, x.again = e.seen[hash]; !x.again {
+		e.seen[hash] = struct{}{}
+	}
+	if x.fields, err = encodeFields(r.Fields); err != nil || len(r.Attachments) == 0 {
+		return x, err
+	}
+	b, err := json.Marshal(r.Attachments)
+	x.files = string(b)
+	return x, err
+}
+
+func (e *enqueuer) flush(ctx context.Context, l *Ledger, chunk []newRow) error {
+	queued, skipped := e.queued, len(e.skipped)
 	return l.write(ctx, "queue the mailing", func(t *Tx) error {
-		e.row, e.queued, e.skipped = before, queued, e.skipped[:skipped] // it may run twice
-		for _, r := range chunk {
-			if err := e.put(t, r); err != nil {
+		e.queued, e.skipped = queued, e.skipped[:skipped] // it may run twice
+		if e.mailing.Kind == post.Live {
+			if err := t.markSuppressed(chunk); err != nil {
 				return err
 			}
 		}
-		return nil
+		return e.put(t, chunk)
 	})
 }
 
-func (e *enqueuer) put(t *Tx, r post.Recipient) error {
-	e.row++
-	key, copyNo := splitKey(r.Key)
-	if e.mailing.Kind == post.Live {
-		var reason string
-		switch err := t.scan("SELECT reason FROM suppressions WHERE key=?", []any{key}, &reason); {
-		case err == nil:
-			e.skipped = append(e.skipped, post.Skipped{Address: r.Address, Reason: post.Reason{Key: "skip.suppressed", Args: []string{reason}}})
-			return nil
-		case !errors.Is(err, sql.ErrNoRows):
-			return err
-		}
+// markSuppressed notes which rows must not be mailed.
+func (t *Tx) markSuppressed(chunk []newRow) error {
+	keys := make([]string, len(chunk))
+	for i := range chunk {
+		keys[i] = chunk[i].key
 	}
-	fields, err := encodeFields(r.Fields)
+	list, err := json.Marshal(keys)
 	if err != nil {
 		return err
 	}
-	attachments := ""
-	if len(r.Attachments) > 0 {
-		b, err := json.Marshal(r.Attachments)
+	rows, err := t.query("SELECT key, reason FROM suppressions WHERE EXISTS (SELECT 1 FROM suppressions) AND key IN (SELECT value FROM json_each(?))", string(list))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	reasons := map[string]string{}
+	for rows.Next() {
+		var key, reason string
+		if err := rows.Scan(&key, &reason); err != nil {
+			return err
+		}
+		reasons[key] = reason
+	}
+	for i := range chunk {
+		if reason, ok := reasons[chunk[i].key]; ok {
+			chunk[i].skip = reason
+		}
+	}
+	return rows.Err()
+}
+
+// enqueueRows is how many rows one statement writes: the cost of a statement
+// is that of several rows.
+const enqueueRows = 50
+
+// Many rows fail as one with the transaction (OR FAIL: the rows before the bad one
+// need not be undone by themselves); one alone tells whether it was there.
+var (
+	enqueueOne  = "INSERT" + enqueueSQL(1) + " ON CONFLICT DO NOTHING"
+	enqueueMany = "INSERT OR FAIL" + enqueueSQL(enqueueRows)
+)
+
+func enqueueSQL(n int) string {
+	const values = "(?,?,?,?,?,?,?,?,?,?,?,'queued',?,?)"
+	return ` INTO deliveries (mailing_id, row, contact_id, address, key, copy, name, fields, attachments, message_id, seed, state, queued_at, changed_at)
+		VALUES ` + values + strings.Repeat(","+values, n-1)
+}
+
+// put writes a chunk. Rows whose key cannot be there yet share a statement; one
+// whose key may be is written alone and after them, to learn whether it is.
+func (e *enqueuer) put(t *Tx, chunk []newRow) error {
+	now := post.Millis(t.now)
+	fresh, again := make([]*newRow, 0, len(chunk)), []*newRow(nil)
+	for i := range chunk {
+		switch x := &chunk[i]; {
+		case x.skip != "":
+			e.skipped = append(e.skipped, post.Skipped{Address: x.address, Reason: post.Reason{Key: "skip.suppressed", Args: []string{x.skip}}})
+		case x.again:
+			again = append(again, x)
+		default:
+			fresh = append(fresh, x)
+		}
+	}
+	for len(fresh) > 0 {
+		k := enqueueRows
+		if len(fresh) < k {
+			k = 1
+		}
+		n, err := e.insert(t, fresh[:k], now)
 		if err != nil {
 			return err
 		}
-		attachments = string(b)
+		if n != int64(k) {
+			return post.Errorf(post.KindInternal, "queue the mailing", "%d of %d rows were written", n, k)
+		}
+		fresh = fresh[k:]
 	}
-	now := post.Millis(t.now)
-	n, err := t.change(`INSERT INTO deliveries (mailing_id, row, contact_id, address, key, copy, name, fields, attachments,
-		message_id, seed, state, queued_at, changed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,'queued',?,?) ON CONFLICT DO NOTHING`,
-		e.mailing.ID, e.row, r.Contact, r.Address, key, copyNo, r.Name, fields, attachments,
-		e.messageID(), int64(e.rnd.Uint64()>>1), now, now)
-	if err != nil {
-		return err
+	for i, x := range again {
+		n, err := e.insert(t, again[i:i+1], now)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			e.skipped = append(e.skipped, post.Skipped{Address: x.address, Reason: post.Reason{Key: "skip.duplicate"}})
+		}
 	}
-	if n == 0 {
-		e.skipped = append(e.skipped, post.Skipped{Address: r.Address, Reason: post.Reason{Key: "skip.duplicate"}})
-		return nil
-	}
-	e.queued++
 	return nil
+}
+
+// insert writes one row or enqueueRows of them, and returns how many were new.
+func (e *enqueuer) insert(t *Tx, rows []*newRow, now int64) (int64, error) {
+	query := enqueueMany
+	if len(rows) == 1 {
+		query = enqueueOne
+	}
+	e.args = e.args[:0]
+	for _, x := range rows {
+		e.args = x.appendTo(e.args, e.mailing.ID, now)
+	}
+	n, err := t.change(query, e.args...)
+	e.queued += n
+	return n, err
+}
+
+func (x *newRow) appendTo(args []any, mailing, now int64) []any {
+	return append(args, mailing, x.row, x.contact, x.address, x.key, x.copyNo, x.name, x.fields, x.files, x.messageID, x.seed, now, now)
 }
 
 // messageID makes the Message-ID that a delivery keeps over all its attempts
@@ -219,15 +340,20 @@ func (l *Ledger) dropMailing(ctx context.Context, id int64) error {
 	}
 }
 
-const mailingColumns = `m.id, m.kind, m.name, m.content, m.token, m.hold, m.reason, m.not_before, m.created_at, m.finished_at,
+const mailingColumns = `m.id, m.kind, m.name, m.content, m.token, m.hold, m.reason, m.not_before, m.hours, m.release_left, m.uncertain, m.created_at, m.finished_at,
 	coalesce((SELECT json_group_object(state, n) FROM mailing_counts c WHERE c.mailing_id = m.id), '{}'),
 	coalesce((SELECT json_group_array(json_array(s.account_id, s.email, s.from_name, s.weight) ORDER BY s.position)
 		FROM mailing_senders s WHERE s.mailing_id = m.id), '[]')`
 
 func scanMailing(row interface{ Scan(...any) error }) (m post.Mailing, err error) {
-	var content, reason, counts, senders string
+	var content, reason, hours, counts, senders string
 	var notBefore, created, finished int64
-	if err := row.Scan(&m.ID, &m.Kind, &m.Name, &content, &m.Token, &m.Hold, &reason, &notBefore, &created, &finished, &counts, &senders); err != nil {
+	if err := row.Scan(&m.ID, &m.Kind, &m.Name, &content, &m.Token, &m.Hold, &reason, &notBefore, &hours, &m.ReleaseLeft, &m.Uncertain, &created,
+		&finished, &counts, &senders); err != nil {
+		return m, err
+	}
+	m.Staged = m.ReleaseLeft >= 0
+	if m.Hours, err = post.DecodeHours(hours); err != nil {
 		return m, err
 	}
 	m.Reason = post.DecodeReason(reason)
@@ -249,6 +375,9 @@ func scanMailing(row interface{ Scan(...any) error }) (m post.Mailing, err error
 		weight, _ := s[3].(float64)
 		m.Senders = append(m.Senders, post.Sender{Account: int64(id), Email: email, FromName: name, Weight: int(weight)})
 	}
+	if m.WaitsForWord() {
+		m.Reason = post.Reason{Key: "mailing.release"}
+	}
 	return m, nil
 }
 
@@ -265,16 +394,16 @@ func (l *Ledger) Mailings(ctx context.Context, open bool, p Page) ([]post.Mailin
 	if open {
 		where += " AND m.finished_at = 0"
 	}
-	order, cmp := "DESC", "<"
+	order, after := "DESC", "<"
 	if p.Back {
-		order, cmp = "ASC", ">"
+		order, after = "ASC", ">"
 	}
 	if p.Cursor != "" {
 		mk, err := decodeMark(p.Cursor)
 		if err != nil {
 			return nil, Pages{}, err
 		}
-		where += " AND m.id " + cmp + " ?"
+		where += " AND m.id " + after + " ?"
 		args = append(args, mk.ID)
 	}
 	rows, err := l.r.QueryContext(ctx, "SELECT "+mailingColumns+" FROM mailings m WHERE "+where+" ORDER BY m.id "+order+" LIMIT ?", append(args, p.Limit+1)...)
@@ -294,26 +423,96 @@ func (l *Ledger) Mailings(ctx context.Context, open bool, p Page) ([]post.Mailin
 	return all, pages, classify(op, rows.Err())
 }
 
-// MailingRate returns how many of a mailing's attempts began in the last
-// minute.
-func (l *Ledger) MailingRate(ctx context.Context, id int64) (int64, error) {
-	var n int64
-	err := l.r.QueryRowContext(ctx, `SELECT count(*) FROM mailing_senders s JOIN attempts a ON a.account_id = s.account_id AND a.charged = 1
-			AND a.account_id <> 0 AND a.started_at > ?2 JOIN deliveries d ON d.id = a.delivery_id AND d.mailing_id = s.mailing_id
-		WHERE s.mailing_id = ?1`, id, post.Millis(l.clock.Now().Add(-time.Minute))).Scan(&n)
-	return n, classify("measure the rate", err)
+// OpenSenders returns the accounts of every live mailing that may be sent from
+// now or later, by mailing.
+func (l *Ledger) OpenSenders(ctx context.Context) (map[int64][]post.Sender, error) {
+	const op = "look who sends"
+	rows, err := l.r.QueryContext(ctx, `SELECT s.mailing_id, s.account_id, s.weight FROM mailings m JOIN mailing_senders s ON s.mailing_id = m.id
+		WHERE m.ready = 1 AND m.finished_at = 0 AND m.hold = '' AND m.kind = 'live' ORDER BY s.mailing_id, s.position`)
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	defer rows.Close()
+	all := map[int64][]post.Sender{}
+	for rows.Next() {
+		var id int64
+		var s post.Sender
+		if err := rows.Scan(&id, &s.Account, &s.Weight); err != nil {
+			return nil, classify(op, err)
+		}
+		all[id] = append(all[id], s)
+	}
+	return all, classify(op, rows.Err())
 }
 
-// HoldMailing pauses a mailing, or (hold "") resumes it. One that was cancelled
-// stays cancelled: post.KindConflict.
+// Rate is how many attempts of an account for a mailing began in the last
+// minute, and when the first of them did, or a minute ago.
+type Rate struct {
+	Account, Mailing int64
+	Attempts         int64
+	Since            time.Time
+}
+
+// Rates returns how fast the live mailings went in the last minute.
+func (l *Ledger) Rates(ctx context.Context) ([]Rate, error) {
+	const op = "measure the rate"
+	now := l.clock.Now()
+	rows, err := l.r.QueryContext(ctx, `SELECT a.account_id, d.mailing_id, count(*), min(a.started_at)
+		FROM accounts x JOIN attempts a ON a.account_id = x.id AND a.charged = 1 AND a.account_id <> 0 AND a.started_at > ?1
+			JOIN deliveries d ON d.id = a.delivery_id
+		GROUP BY 1, 2`, post.Millis(now.Add(-time.Minute)))
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	defer rows.Close()
+	var all []Rate
+	for rows.Next() {
+		var r Rate
+		var first int64
+		if err := rows.Scan(&r.Account, &r.Mailing, &r.Attempts, &first); err != nil {
+			return nil, classify(op, err)
+		}
+		r.Since = now.Add(-time.Minute)
+		if began := post.FromMillis(first); r.Attempts > 1 && began.Sub(r.Since) > 2*time.Second {
+			r.Since = began // it has not been going for a minute
+		}
+		all = append(all, r)
+	}
+	return all, classify(op, rows.Err())
+}
+
+// HoldMailing pauses a mailing, or (hold "") resumes it; one that waits for the
+// user's word gives the rest free. One that was cancelled stays cancelled:
+// post.KindConflict.
 func (l *Ledger) HoldMailing(ctx context.Context, id int64, hold post.MailingState, why post.Reason) error {
 	const op = "hold the mailing"
 	return l.write(ctx, op, func(t *Tx) error {
-		n, err := t.change("UPDATE mailings SET hold=?, reason=? WHERE id=? AND ready=1 AND hold<>'cancelled'", string(hold), why.Encode(), id)
+		n, err := t.change(`UPDATE mailings SET hold = ?1, reason = ?2, release_left = CASE WHEN ?1 = '' AND hold = '' AND release_left = 0 THEN -1 ELSE release_left END
+			WHERE id = ?3 AND ready = 1 AND hold <> 'cancelled'`, string(hold), why.Encode(), id)
 		if err == nil && n == 0 {
 			return t.whyNotMailing(op, id)
 		}
 		return err
+	})
+}
+
+// ReleaseMailing gives n more rows of a mailing that waits for the user's word
+// free, or with n 0 all of them. post.KindConflict when it does not wait.
+func (l *Ledger) ReleaseMailing(ctx context.Context, id, n int64) error {
+	const op = "release the mailing"
+	if n < 0 {
+		return post.Errorf(post.KindInvalid, op, "release 1 or more, or all")
+	}
+	return l.write(ctx, op, func(t *Tx) error {
+		changed, err := t.change(`UPDATE mailings SET release_left = CASE ?1 WHEN 0 THEN -1 ELSE release_left + ?1 END
+			WHERE id = ?2 AND ready = 1 AND hold <> 'cancelled' AND release_left >= 0`, n, id)
+		if err != nil || changed == 1 {
+			return err
+		}
+		if err := t.whyNotMailing(op, id); post.KindOf(err) == post.KindNotFound {
+			return err
+		}
+		return post.Errorf(post.KindConflict, op, "mailing %d does not wait to be released", id)
 	})
 }
 

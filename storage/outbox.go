@@ -3,180 +3,11 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
-	"slices"
 	"time"
 
 	"postroom/post"
 )
-
-// ClaimParams says who claims, and how much.
-type ClaimParams struct {
-	Kind    post.MailingKind
-	Account int64 // the sender account; 0 with rehearsals, which go to the trap
-	Claim   int64 // the claimer's mark, unique in the process; not 0
-	N       int
-	After   int64 // the mailing that was served last: the next ones come first
-	// Deadline is how long after its first charged attempt a delivery is given up.
-	Deadline time.Duration
-}
-
-// Claim moves up to p.N due deliveries to claimed and returns them in order
-// (the claim commit). Nothing was sent for them yet; a crash gives them back.
-// People suppressed since they were queued are moved to suppressed, rows past
-// their deadline to expired, and neither is returned.
-func (l *Ledger) Claim(ctx context.Context, p ClaimParams) ([]post.Delivery, error) {
-	var got []post.Delivery
-	err := l.write(ctx, "claim deliveries", func(t *Tx) error {
-		got = got[:0]
-		ids, err := t.claimable(p)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if len(got) >= p.N {
-				break
-			}
-			rows, err := t.claimFrom(id, p, p.N-len(got))
-			if err != nil {
-				return err
-			}
-			got = append(got, rows...)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return got, nil
-}
-
-// claimable lists the mailings that this account may send from now, in turn.
-func (t *Tx) claimable(p ClaimParams) ([]int64, error) {
-	rows, err := t.query(`SELECT m.id FROM mailings m WHERE m.ready = 1 AND m.finished_at = 0 AND m.hold = '' AND m.kind = ?1 AND m.not_before <= ?2
-		AND (?3 = 0 OR EXISTS (SELECT 1 FROM mailing_senders s WHERE s.mailing_id = m.id AND s.account_id = ?3))
-		ORDER BY m.id <= ?4, m.id`, string(p.Kind), post.Millis(t.now), p.Account, p.After)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
-}
-
-const deliveryColumns = `id, mailing_id, row, contact_id, address, key, copy, name, fields, attachments, message_id, seed, state,
-	account_id, attempts, next_at, date, reason, held, resends, crashes, queued_at, first_at, sent_at, changed_at`
-
-func scanDelivery(row interface{ Scan(...any) error }, more ...any) (d post.Delivery, err error) {
-	var fields, attachments, reason string
-	var copyNo, seed, next, date, queued, first, sent, changed int64
-	dest := []any{
-		&d.ID, &d.Mailing, &d.Row, &d.Contact, &d.Address, &d.Key, &copyNo, &d.Name, &fields, &attachments, &d.MessageID, &seed, &d.State,
-		&d.Account, &d.Attempts, &next, &date, &reason, &d.Held, &d.Resends, &d.Crashes, &queued, &first, &sent, &changed,
-	}
-	if err := row.Scan(append(dest, more...)...); err != nil {
-		return d, err
-	}
-	d.Seed = uint64(seed)
-	d.NextAt, d.Date, d.QueuedAt = post.FromMillis(next), post.FromMillis(date), post.FromMillis(queued)
-	d.FirstAt, d.SentAt, d.ChangeAt = post.FromMillis(first), post.FromMillis(sent), post.FromMillis(changed)
-	d.Reason = post.DecodeReason(reason)
-	d.Receipt = post.ReceiptNone
-	if d.Fields, err = decodeFields(fields); err != nil {
-		return d, err
-	}
-	if attachments != "" {
-		err = json.Unmarshal([]byte(attachments), &d.Attachments)
-	}
-	return d, err
-}
-
-func (t *Tx) claimFrom(mailing int64, p ClaimParams, n int) ([]post.Delivery, error) {
-	now := post.Millis(t.now)
-	if p.Deadline > 0 {
-		if err := t.expire(mailing, p); err != nil {
-			return nil, err
-		}
-	}
-	rows, err := t.query(`UPDATE deliveries SET state = 'claimed', claim = ?1, account_id = ?2, changed_at = ?3 WHERE id IN (
-			SELECT d.id FROM deliveries d WHERE d.mailing_id = ?4 AND d.state = 'queued' AND d.held = 0 AND d.next_at <= ?3
-				AND (d.account_id IN (0, ?2) OR NOT EXISTS (SELECT 1 FROM accounts a JOIN mailing_senders s ON s.account_id = a.id AND s.mailing_id = ?4
-					WHERE a.id = d.account_id AND a.hold = '' AND a.wait_until <= ?3 AND a.removed_at = 0))
-			ORDER BY d.next_at, d.id LIMIT ?5)
-		RETURNING `+deliveryColumns, p.Claim, p.Account, now, mailing, n)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var got []post.Delivery
-	for rows.Next() {
-		d, err := scanDelivery(rows)
-		if err != nil {
-			return nil, err
-		}
-		d.Kind = p.Kind
-		got = append(got, d)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	if len(got) == 0 {
-		return nil, nil
-	}
-	t.count(mailing, post.StateQueued, -int64(len(got)))
-	t.count(mailing, post.StateClaimed, int64(len(got)))
-	slices.SortFunc(got, func(a, b post.Delivery) int { return int(a.ID - b.ID) })
-	if p.Kind != post.Live {
-		return got, nil
-	}
-	return t.dropSuppressed(got)
-}
-
-func (t *Tx) dropSuppressed(got []post.Delivery) ([]post.Delivery, error) {
-	keep := got[:0]
-	for _, d := range got {
-		var reason string
-		err := t.scan("SELECT reason FROM suppressions WHERE key=?", []any{d.Key}, &reason)
-		if errors.Is(err, sql.ErrNoRows) {
-			keep = append(keep, d)
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		why := post.Reason{Key: "skip.suppressed", Args: []string{reason}}
-		if _, err := t.exec("UPDATE deliveries SET state='suppressed', claim=0, reason=? WHERE id=?", why.Encode(), d.ID); err != nil {
-			return nil, err
-		}
-		t.count(d.Mailing, post.StateClaimed, -1)
-		t.count(d.Mailing, post.StateSuppressed, 1)
-	}
-	return keep, nil
-}
-
-// expire gives up rows of a mailing whose deadline has passed.
-func (t *Tx) expire(mailing int64, p ClaimParams) error {
-	n, err := t.change(`UPDATE deliveries SET state = 'expired', changed_at = ?1 WHERE mailing_id = ?2 AND state = 'queued'
-		AND next_at > 0 AND next_at <= ?1 AND first_at > 0 AND first_at <= ?3`,
-		post.Millis(t.now), mailing, post.Millis(t.now.Add(-p.Deadline)))
-	if err != nil || n == 0 {
-		return err
-	}
-	t.count(mailing, post.StateQueued, -n)
-	t.count(mailing, post.StateExpired, n)
-	if p.Kind == post.Live {
-		t.outcomeAt(t.now, 0, n)
-	}
-	return nil
-}
 
 // Intent is commit B for one delivery: from here on the dot may go out.
 type Intent struct {
@@ -206,8 +37,12 @@ type Result struct {
 	Held      bool // with To queued: stays until the user releases it
 	// Attempt is the line of the send log; nil when the try left no trace worth
 	// one (the account failed before this delivery's turn).
-	Attempt  *post.Attempt
-	Suppress *post.Suppression
+	Attempt *post.Attempt
+	Try     int // the attempt's number, one more than Delivery.Tries; 0: looked up
+	// Suppress puts the address on the suppression list; with SecondTime only
+	// when a delivery to it failed before and at most one was taken since.
+	Suppress   *post.Suppression
+	SecondTime bool
 	// Crashes is kept as it is when negative, else stored.
 	Crashes int
 }
@@ -281,6 +116,38 @@ func (t *Tx) result(r *Result) error {
 	if !post.CanMove(r.From, r.To, post.ByMailer) {
 		return post.Errorf(post.KindInternal, "record deliveries", "no move from %s to %s", r.From, r.To)
 	}
+	n, err := t.moveResult(r)
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return &post.Error{Kind: post.KindInternal, Op: "record deliveries", Err: ErrMoved}
+	}
+	t.count(r.Mailing, r.From, -1)
+	t.count(r.Mailing, r.To, 1)
+	if r.Attempt != nil {
+		if err := t.logAttempt(r); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.To == post.StateQueued:
+		return t.requeued(r)
+	case !r.Live:
+	case r.To == post.StateSent:
+		t.outcomeAt(t.now, 1, 0)
+	case r.To == post.StateFailed:
+		t.outcomeAt(t.now, 0, 1)
+	}
+	if r.Live && r.Suppress != nil {
+		return t.suppressFor(r)
+	}
+	return nil
+}
+
+// moveResult writes the row itself. The common case has a statement of its own,
+// because binding words costs as much as writing the row.
+func (t *Tx) moveResult(r *Result) (int64, error) {
 	now := post.Millis(t.now)
 	var sentAt, firstAt, charged, tries int64
 	if a := r.Attempt; a != nil {
@@ -292,43 +159,56 @@ func (t *Tx) result(r *Result) error {
 			sentAt = post.Millis(a.EndedAt)
 		}
 	}
-	n, err := t.change(`UPDATE deliveries SET state = ?1, claim = 0, next_at = ?2, reason = ?3, held = ?4,
+	if r.To == post.StateSent && r.From == post.StateSending && charged == 1 && r.Crashes == 0 {
+		return t.change(`UPDATE deliveries SET state = 'sent', claim = 0, next_at = 0, reason = '', held = 0, crashes = 0, attempts = attempts + 1,
+				tries = tries + 1, first_at = CASE first_at WHEN 0 THEN ? ELSE first_at END, sent_at = ?, changed_at = ?
+			WHERE id = ? AND state = 'sending' AND claim = ?`, firstAt, sentAt, now, r.ID, r.Claim)
+	}
+	return t.change(`UPDATE deliveries SET state = ?1, claim = 0, next_at = ?2, reason = ?3, held = ?4,
 			crashes = CASE WHEN ?5 < 0 THEN crashes ELSE ?5 END, attempts = attempts + ?6, tries = tries + ?7,
 			first_at = CASE first_at WHEN 0 THEN ?8 ELSE first_at END, sent_at = ?9, changed_at = ?10,
 			account_id = CASE WHEN ?1 = 'queued' AND ?7 = 0 THEN 0 ELSE account_id END
 		WHERE id = ?11 AND state = ?12 AND claim = ?13`,
 		string(r.To), post.Millis(r.NextAt), r.Reason.Encode(), r.Held, r.Crashes, charged, tries, firstAt, sentAt, now,
 		r.ID, string(r.From), r.Claim)
-	if err != nil {
-		return err
-	}
-	if n != 1 {
-		return &post.Error{Kind: post.KindInternal, Op: "record deliveries", Err: ErrMoved}
-	}
-	t.count(r.Mailing, r.From, -1)
-	t.count(r.Mailing, r.To, 1)
-	if r.To == post.StateQueued {
-		if err := t.followCancel(r); err != nil {
+}
+
+// requeued does what follows when a row came back to the queue: a mailing
+// that was cancelled meanwhile takes it along, and a row that was not tried is
+// not counted as released.
+func (t *Tx) requeued(r *Result) error {
+	if r.Attempt == nil && r.NextAt.IsZero() {
+		if _, err := t.exec("UPDATE mailings SET release_left = release_left + 1 WHERE id = ? AND release_left >= 0", r.Mailing); err != nil {
 			return err
 		}
 	}
-	if r.Live {
-		switch r.To {
-		case post.StateSent:
-			t.outcomeAt(t.now, 1, 0)
-		case post.StateFailed:
-			t.outcomeAt(t.now, 0, 1)
-		}
-		if r.Suppress != nil {
-			if _, err := t.suppress(*r.Suppress); err != nil {
-				return err
-			}
+	return t.followCancel(r)
+}
+
+// suppressFor puts the address of a refused delivery on the suppression list.
+func (t *Tx) suppressFor(r *Result) error {
+	if r.SecondTime {
+		second, err := t.refusedBefore(r)
+		if err != nil || !second {
+			return err
 		}
 	}
-	if r.Attempt == nil {
-		return nil
+	_, err := t.suppress(*r.Suppress)
+	return err
+}
+
+// refusedBefore reports whether two of the last three live deliveries to this
+// person failed, the one at hand included.
+func (t *Tx) refusedBefore(r *Result) (bool, error) {
+	var before, taken int64
+	err := t.scan(`SELECT coalesce(max(d.mailing_id), 0) FROM deliveries d JOIN mailings m ON m.id = d.mailing_id AND m.kind = 'live'
+		WHERE d.key = ?1 AND d.state = 'failed' AND d.id <> ?2 AND d.mailing_id <= ?3`, []any{r.Suppress.Key, r.ID, r.Mailing}, &before)
+	if err != nil || before == 0 {
+		return false, err
 	}
-	return t.logAttempt(r)
+	err = t.scan(`SELECT count(*) FROM mailings m JOIN deliveries d ON d.mailing_id = m.id AND d.key = ?1
+		WHERE m.kind = 'live' AND m.id > ?2 AND m.id < ?3 AND d.state = 'sent'`, []any{r.Suppress.Key, before, r.Mailing}, &taken)
+	return taken <= 1, err
 }
 
 // followCancel cancels a row that came back to the queue of a mailing which was
@@ -346,6 +226,14 @@ func (t *Tx) followCancel(r *Result) error {
 
 func (t *Tx) logAttempt(r *Result) error {
 	a := r.Attempt
+	if r.To == post.StateSent && a.Phase == post.PhaseDot && a.Error == "" && r.Try > 0 { // the common case: less to bind and to look up
+		_, err := t.exec(`INSERT INTO attempts (delivery_id, try, account_id, session_id, started_at, ended_at, state, phase, code, enhanced,
+				text, queue_id, charged, dot_sent, replies)
+			VALUES (?, ?, ?, ?, ?, ?, 'sent', 'dot', ?, ?, ?, ?, ?, ?, ?)`,
+			r.ID, r.Try, a.Account, a.Session, post.Millis(a.StartedAt), post.Millis(a.EndedAt), a.Reply.Code, a.Reply.Enhanced, a.Reply.Text, a.QueueID,
+			a.Charged, a.DotSent, a.Replies)
+		return err
+	}
 	_, err := t.exec(`INSERT INTO attempts (delivery_id, try, account_id, session_id, started_at, ended_at, state, phase, code, enhanced,
 			text, queue_id, charged, dot_sent, replies, error)
 		VALUES (?1, (SELECT tries FROM deliveries WHERE id = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)`,
@@ -395,144 +283,6 @@ func (l *Ledger) AddSession(ctx context.Context, s post.Session) (int64, error) 
 	return id, err
 }
 
-// Recovered counts what Recover found.
-type Recovered struct{ Requeued, Sent, Uncertain, Held int64 }
-
-// Progress is what the mark of a dead process says about one delivery.
-type Progress struct {
-	Rendering bool
-	Code      int // of the reply to its dot; 0 while that was awaited
-}
-
-// Recover settles what a dead process left behind; the caller holds the lock
-// and runs no mailer yet. Claimed rows go back to the queue, for nothing was
-// sent. Rows in sending had a durable intent and perhaps a dot on the wire. Of
-// a rehearsal they are queued again. Of a live mailing they become uncertain,
-// unless the mark is trusted: then a row that it does not name was never
-// started and is queued, one with a reply is what the reply says, and only one
-// that waited for its reply is uncertain. A trusted mark also tells which rows
-// were being worked on; their crash count rises, and at post.MaxCrashes a row
-// is held.
-func (l *Ledger) Recover(ctx context.Context, progress map[int64]Progress, trusted bool) (Recovered, error) {
-	var out Recovered
-	err := l.write(ctx, "recover", func(t *Tx) error {
-		out = Recovered{}
-		left, err := t.left()
-		if err != nil {
-			return err
-		}
-		for _, x := range left {
-			p, named := progress[x.ID]
-			r := x.settle(p, named, trusted, t.now)
-			switch {
-			case r.To == post.StateSent:
-				out.Sent++
-			case r.To == post.StateUncertain:
-				out.Uncertain++
-			case r.Held:
-				out.Held++
-			default:
-				out.Requeued++
-			}
-			if err := t.result(&r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return Recovered{}, err
-	}
-	return out, l.dropStale(ctx)
-}
-
-// leftover is a row that a dead process had claimed.
-type leftover struct {
-	Result
-	account int64
-	changed time.Time
-}
-
-func (t *Tx) left() ([]leftover, error) {
-	rows, err := t.query(`SELECT d.id, d.mailing_id, d.state, d.claim, d.account_id, d.crashes, d.changed_at, m.kind = 'live'
-		FROM deliveries d JOIN mailings m ON m.id = d.mailing_id WHERE d.state NOT IN ('queued', 'sent') AND d.state IN ('claimed', 'sending')`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []leftover
-	for rows.Next() {
-		var x leftover
-		var changed int64
-		if err := rows.Scan(&x.ID, &x.Mailing, &x.From, &x.Claim, &x.account, &x.Crashes, &changed, &x.Live); err != nil {
-			return nil, err
-		}
-		x.changed = post.FromMillis(changed)
-		all = append(all, x)
-	}
-	return all, rows.Err()
-}
-
-// settle works out what a leftover row becomes.
-func (x leftover) settle(p Progress, named, trusted bool, now time.Time) Result {
-	r := x.Result
-	r.To = post.StateQueued
-	inFlight := x.From == post.StateSending && (!trusted || named && !p.Rendering && p.Code == 0)
-	answered := x.From == post.StateSending && trusted && named && p.Code > 0
-	if trusted && named && p.Code <= 0 {
-		r.Crashes++
-	}
-	if !x.Live {
-		inFlight, answered = false, false
-	}
-	attempt := &post.Attempt{
-		Account: x.account, StartedAt: x.changed, EndedAt: now, Phase: post.PhaseDot, Charged: true, DotSent: true,
-		Error: "the program was interrupted",
-	}
-	switch {
-	case inFlight:
-		r.To, r.Reason, r.Attempt = post.StateUncertain, post.Reason{Key: "uncertain.interrupted"}, attempt
-	case answered && p.Code/100 == 2:
-		attempt.Reply = post.Reply{Code: p.Code}
-		r.To, r.Attempt = post.StateSent, attempt
-	case r.Crashes >= post.MaxCrashes:
-		r.Held, r.Reason = true, post.Reason{Key: "delivery.crashed"}
-	}
-	return r
-}
-
-// dropStale removes mailings whose enqueue died before it became visible.
-func (l *Ledger) dropStale(ctx context.Context) error {
-	const op = "clear up"
-	ids, err := l.stale(ctx)
-	if err != nil {
-		return classify(op, err)
-	}
-	for _, id := range ids {
-		if err := l.dropMailing(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (l *Ledger) stale(ctx context.Context) ([]int64, error) {
-	rows, err := l.r.QueryContext(ctx, "SELECT id FROM mailings WHERE ready=0 AND created_at < ?", post.Millis(l.clock.Now().Add(-time.Hour)))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
-}
-
 // Due says when an account has something to do next.
 type Due struct {
 	// At is when the next delivery may be claimed; zero: nothing waits.
@@ -542,25 +292,50 @@ type Due struct {
 }
 
 // NextDue returns when something can be claimed for an account (0 and
-// Rehearsal: by the trap), as seen from now.
+// Rehearsal: by the trap), as seen from now: not before the mailing's time, in
+// its sending hours, and of one that waits for the user's word only what was
+// tried before.
 func (l *Ledger) NextDue(ctx context.Context, kind post.MailingKind, account int64) (Due, error) {
+	const op = "look what is due"
 	now := l.clock.Now()
-	var at sql.NullInt64
-	err := l.r.QueryRowContext(ctx, `SELECT min(max(m.not_before, (SELECT d.next_at FROM deliveries d INDEXED BY deliveries_due
-			WHERE d.mailing_id = m.id AND d.state = 'queued' AND d.held = 0 ORDER BY d.next_at, d.id LIMIT 1)))
+	rows, err := l.r.QueryContext(ctx, `SELECT m.not_before, m.hours, CASE m.release_left WHEN 0
+			THEN (SELECT d.next_at FROM deliveries d INDEXED BY deliveries_due
+				WHERE d.mailing_id = m.id AND d.state = 'queued' AND d.held = 0 AND d.next_at > 0 ORDER BY d.next_at, d.id LIMIT 1)
+			ELSE (SELECT d.next_at FROM deliveries d INDEXED BY deliveries_due
+				WHERE d.mailing_id = m.id AND d.state = 'queued' AND d.held = 0 ORDER BY d.next_at, d.id LIMIT 1) END AS next
 		FROM mailings m WHERE m.ready = 1 AND m.finished_at = 0 AND m.hold = '' AND m.kind = ?1
-			AND (?2 = 0 OR EXISTS (SELECT 1 FROM mailing_senders s WHERE s.mailing_id = m.id AND s.account_id = ?2))`,
-		string(kind), account).Scan(&at)
+			AND (?2 = 0 OR EXISTS (SELECT 1 FROM mailing_senders s WHERE s.mailing_id = m.id AND s.account_id = ?2))`, string(kind), account)
 	if err != nil {
-		return Due{}, classify("look what is due", err)
+		return Due{}, classify(op, err)
 	}
-	if !at.Valid {
-		return Due{}, nil
+	defer rows.Close()
+	var due Due
+	for rows.Next() {
+		var notBefore int64
+		var hours string
+		var next sql.NullInt64
+		if err := rows.Scan(&notBefore, &hours, &next); err != nil {
+			return Due{}, classify(op, err)
+		}
+		if !next.Valid {
+			continue
+		}
+		at := now
+		if ms := max(notBefore, next.Int64); ms > post.Millis(now) {
+			at = post.FromMillis(ms)
+		}
+		h, err := post.DecodeHours(hours)
+		if err != nil {
+			return Due{}, classify(op, err)
+		}
+		if open, until := h.Open(at); !open {
+			at = until
+		}
+		if due.At.IsZero() || at.Before(due.At) {
+			due = Due{At: at, Now: !at.After(now)}
+		}
 	}
-	if at.Int64 <= post.Millis(now) {
-		return Due{At: now, Now: true}, nil
-	}
-	return Due{At: post.FromMillis(at.Int64)}, nil
+	return due, classify(op, rows.Err())
 }
 
 // Clamp pulls in backoffs that a clock set back has left too far ahead.

@@ -114,7 +114,7 @@ func TestAccountsKeepEverything(t *testing.T) {
 	in := post.Account{
 		Name: "Shop", Email: "a@example.org", FromName: "Müller", Host: "mail.example.org", Port: 587, TLS: post.TLSStartTLS, CA: []byte("pem"),
 		Auth: post.AuthPlain, User: "u", Secret: post.SecretCommand, SecretRef: "r", PasswordCommand: "pass x",
-		Limits: post.Limits{PerMinute: 1, PerHour: 2, PerDay: 3}, Connections: 2, IMAPHost: "i", IMAPPort: 993, IMAPTLS: post.TLSImplicit,
+		Limits: post.Limits{PerMinute: 1, PerHour: 2, PerDay: 3}, Weight: 7, Connections: 2, IMAPHost: "i", IMAPPort: 993, IMAPTLS: post.TLSImplicit,
 		Learned: post.Learned{MessagesPerConnection: 7, NoPipelining: true},
 	}
 	a, err := l.CreateAccount(t.Context(), in)

@@ -1,9 +1,12 @@
 package words
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"postroom/post"
 )
 
 // Number returns n with a comma between thousands: "48,211".
@@ -105,6 +108,30 @@ func daysBetween(a, b time.Time) int {
 		return time.Date(t.Year(), t.Month(), t.Day(), 12, 0, 0, 0, time.UTC)
 	}
 	return int(noon(b).Sub(noon(a)) / (24 * time.Hour))
+}
+
+// Hours returns sending hours in words: "Monday to Friday, 09:00 to 17:00
+// (Europe/Berlin)".
+func (c *Catalogue) Hours(h post.Hours) string {
+	work := [7]bool{false, true, true, true, true, true, false}
+	clock := func(minutes int) string { return fmt.Sprintf("%02d:%02d", minutes/60, minutes%60) }
+	key, days := "hours.days", ""
+	switch h.Days {
+	case [7]bool{true, true, true, true, true, true, true}:
+		key = "hours.daily"
+	case work:
+		key = "hours.work"
+	default:
+		for d := 1; d <= 7; d++ {
+			if h.Days[d%7] {
+				if days != "" {
+					days += c.T("hours.comma")
+				}
+				days += c.weekday(time.Weekday(d % 7))
+			}
+		}
+	}
+	return c.T(key, clock(h.From), clock(h.To), h.Zone, days)
 }
 
 func (c *Catalogue) weekday(d time.Weekday) string {

@@ -125,10 +125,20 @@ func TestComposer(t *testing.T) {
 	s.settle()
 	test.Tap(named[*widgets.Button](s, "compose.send"))
 	s.settle()
+	named[*widgets.Select](s, "pacing.hours").SetSelectedIndex(1)
+	named[*widgets.Select](s, "pacing.first").SetSelectedIndex(1)
+	named[*widgets.Select](s, "pacing.unsure").SetSelectedIndex(2)
+	s.shoot("confirm")
 	s.press("Send")
 	s.settle()
-	if m := last(); m.Kind != post.Live || m.Counts[post.StateQueued] != 40 || m.Name != "Hello" {
+	m := last()
+	if m.Kind != post.Live || m.Counts[post.StateQueued] != 40 || m.Name != "Hello" || m.Hours.String() != "mon-fri 09:00-17:00" || !m.Staged ||
+		m.ReleaseLeft != 10 || m.Uncertain != post.UncertainAssume {
 		t.Fatalf("%+v", m)
+	}
+	// Once the first ten have gone it waits for a word, and gets it.
+	if err := l.ReleaseMailing(ctx, m.ID, 1); err != nil {
+		t.Fatal(err)
 	}
 	if drafts, err = l.Drafts(ctx); err != nil || len(drafts) != 1 {
 		t.Errorf("the sent draft is still there: %d, %v", len(drafts), err)

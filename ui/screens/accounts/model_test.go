@@ -156,7 +156,7 @@ func TestSaveNew(t *testing.T) {
 	want := post.Account{
 		ID: a.ID, Name: "Brauhaus", Email: "hello@brauhaus.example", FromName: "Brauhaus am Fluss", Host: "smtp.example.com", Port: 465,
 		TLS: post.TLSImplicit, CA: []byte{}, Auth: post.AuthAuto, Secret: post.SecretKeyring, SecretRef: a.SecretRef,
-		Limits: post.Limits{PerDay: 500}, Connections: 2, CreatedAt: now, ChangedAt: now,
+		Limits: post.Limits{PerDay: 500}, Connections: 2, Weight: 1, CreatedAt: now, ChangedAt: now,
 	}
 	if d := cmp.Diff(want, got, cmp.Comparer(bytes.Equal)); d != "" {
 		t.Error(d)

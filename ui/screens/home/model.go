@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postroom/assets/words"
+	"postroom/mailer"
 	"postroom/post"
 	"postroom/storage"
 	"postroom/ui/screens"
@@ -91,7 +92,7 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 	if err != nil {
 		return nil, err
 	}
-	m.needs(w, needs, accounts, open)
+	m.needs(w, needs, accounts, open, now)
 	if err := m.accounts(ctx, l, w, accounts, now); err != nil {
 		return nil, err
 	}
@@ -114,6 +115,10 @@ func isNew(ctx context.Context, l *storage.Ledger, accounts []post.Account, open
 }
 
 func (m *Model) running(ctx context.Context, l *storage.Ledger, w *words.Catalogue, open []post.Mailing, now time.Time) error {
+	forecasts, err := mailer.Foresee(ctx, l, now, now.Location())
+	if err != nil {
+		return err
+	}
 	for _, x := range open {
 		if len(m.Running) == maxRunning {
 			break
@@ -131,14 +136,7 @@ func (m *Model) running(ctx context.Context, l *storage.Ledger, w *words.Catalog
 		case post.MailingScheduled:
 			r.Ends = w.T("home.starts", w.When(x.NotBefore.In(now.Location()), now))
 		case post.MailingRunning:
-			rate, err := l.MailingRate(ctx, x.ID)
-			if err != nil {
-				return err
-			}
-			if rate > 0 {
-				left := time.Duration(float64(r.Waiting) / float64(rate) * float64(time.Minute))
-				r.Ends = w.T("home.ends", w.When(now.Add(left), now))
-			}
+			r.Ends = screens.Ends(w, forecasts[x.ID], now)
 		case post.MailingPaused:
 			r.Ends = w.Reason(x.Reason)
 		}
@@ -147,7 +145,7 @@ func (m *Model) running(ctx context.Context, l *storage.Ledger, w *words.Catalog
 	return nil
 }
 
-func (m *Model) needs(w *words.Catalogue, n storage.Needs, accounts []post.Account, open []post.Mailing) {
+func (m *Model) needs(w *words.Catalogue, n storage.Needs, accounts []post.Account, open []post.Mailing, now time.Time) {
 	if n.Uncertain > 0 {
 		m.Needs = append(m.Needs, Need{
 			Kind: NeedUncertain, What: w.N("home.uncertain", n.Uncertain), Why: w.T("home.uncertain.why"), Button: w.T("action.decide"),
@@ -169,7 +167,7 @@ func (m *Model) needs(w *words.Catalogue, n storage.Needs, accounts []post.Accou
 		})
 	}
 	for _, x := range open {
-		if x.Hold == post.MailingPaused && !x.Reason.IsZero() {
+		if x.State(now) == post.MailingPaused && !x.Reason.IsZero() {
 			m.Needs = append(m.Needs, Need{
 				Kind: NeedMailing, What: w.T("home.paused", x.Name), Why: w.Reason(x.Reason), Button: w.T("action.look"),
 				Go: screens.Route{Screen: screens.Mailings, ID: x.ID},

@@ -94,6 +94,10 @@ func (p *detailPage) head(d *Detail) fyne.CanvasObject {
 	switch {
 	case d.CanPause:
 		buttons = append(buttons, widgets.NewButton(widgets.Normal, env.T("action.pause"), func() { p.hold(post.MailingPaused) }))
+	case d.WaitsForWord:
+		buttons = append(buttons,
+			widgets.NewButton(widgets.Normal, env.T("mailing.release_some", releaseNext), func() { p.release(releaseNext) }),
+			widgets.NewButton(widgets.Primary, env.T("mailing.release_all"), func() { p.release(0) }))
 	case d.CanResume:
 		buttons = append(buttons, widgets.NewButton(widgets.Primary, env.T("action.resume"), func() { p.hold("") }))
 	}
@@ -144,6 +148,9 @@ func (p *detailPage) counters(d *Detail) fyne.CanvasObject {
 	if d.From != "" {
 		lines = append(lines, widgets.NewSmall(w.T("mailing.from", d.From)))
 	}
+	if d.Hours != "" {
+		lines = append(lines, widgets.NewSmall(d.Hours))
+	}
 	if d.Note != "" {
 		lines = append(lines, widgets.NewText(d.Note).Toned(theme.Attention).Wrapping())
 	}
@@ -173,6 +180,13 @@ func (p *detailPage) do(work func(context.Context) error) {
 
 func (p *detailPage) hold(state post.MailingState) {
 	p.do(func(ctx context.Context) error { return p.v.env.Ledger.HoldMailing(ctx, p.id, state, post.Reason{}) })
+}
+
+// releaseNext is how many more go at a press while the user still looks on.
+const releaseNext = 10
+
+func (p *detailPage) release(n int64) {
+	p.do(func(ctx context.Context) error { return p.v.env.Ledger.ReleaseMailing(ctx, p.id, n) })
 }
 
 func (p *detailPage) onRetry() {

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"postroom/assets/words"
+	"postroom/mailer"
 	"postroom/post"
 	"postroom/storage"
+	"postroom/ui/screens"
 )
 
 // Item is one row of the list: a draft or a mailing.
@@ -90,7 +92,8 @@ func progressOf(w *words.Catalogue, m *post.Mailing) string {
 type Detail struct {
 	ID                                   int64
 	Kind                                 post.MailingKind
-	Name, State, Ends, From, Note        string
+	Name, State, Ends, From, Hours, Note string
+	WaitsForWord                         bool
 	MailingState                         post.MailingState
 	Sent, Failed, Uncertain, Waiting     int64
 	Left                                 int64 // cancelled and suppressed
@@ -120,9 +123,13 @@ func LoadDetail(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now 
 		Sent: m.Counts[post.StateSent], Failed: m.Counts[post.StateFailed] + m.Counts[post.StateExpired],
 		Uncertain: m.Counts[post.StateUncertain], Waiting: m.Pending(), Total: m.Total(),
 		Left:     m.Counts[post.StateCancelled] + m.Counts[post.StateSuppressed],
-		CanPause: m.Hold == "" && m.Pending() > 0, CanResume: m.Hold == post.MailingPaused,
+		CanPause: m.Hold == "" && m.Pending() > 0 && !m.WaitsForWord(), CanResume: state == post.MailingPaused,
 		CanCancel: m.Hold != post.MailingCancelled && m.Pending() > 0,
 	}
+	if !m.Hours.IsZero() {
+		d.Hours = w.T("mailing.hours", w.Hours(m.Hours))
+	}
+	d.WaitsForWord = m.WaitsForWord()
 	for i, s := range m.Senders {
 		if i > 0 {
 			d.From += ", "
@@ -146,14 +153,11 @@ func LoadDetail(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now 
 func (d *Detail) ends(ctx context.Context, l *storage.Ledger, w *words.Catalogue, m *post.Mailing, state post.MailingState, now time.Time) error {
 	switch state {
 	case post.MailingRunning:
-		rate, err := l.MailingRate(ctx, m.ID)
+		forecasts, err := mailer.Foresee(ctx, l, now, now.Location())
 		if err != nil {
 			return err
 		}
-		if rate > 0 {
-			left := time.Duration(float64(d.Waiting) / float64(rate) * float64(time.Minute))
-			d.Ends = w.T("home.ends", w.When(now.Add(left), now))
-		}
+		d.Ends = screens.Ends(w, forecasts[m.ID], now)
 		d.Note, err = waitingNote(ctx, l, w, m, now)
 		return err
 	case post.MailingScheduled:

@@ -39,7 +39,7 @@ func (e *editor) finish(kind post.MailingKind) {
 			case !found.OK():
 				dialogs.List(env.Words, env.Window, env.T("composer.not_yet"), env.Words.N("composer.not_yet.why", found.Errors), findingLines(env, &found))
 			case kind == post.Rehearsal:
-				e.queue(kind)
+				e.queue(kind, nil)
 			default:
 				e.ask(&found)
 			}
@@ -54,11 +54,16 @@ func (e *editor) ask(f *compose.Findings) {
 	if f.Warnings > 0 {
 		sentence += "\n\n" + findingsText(env.Words, f)
 	}
-	dialogs.Confirm(env.Words, env.Window, env.T("composer.confirm.title"), sentence, env.T("action.send"), func() { e.queue(post.Live) })
+	how := newPacing(env)
+	dialogs.Form(env.Words, env.Window, env.T("composer.confirm.title"), env.T("action.send"), how.object(env.Words, sentence), nil, func() string {
+		e.queue(post.Live, how.apply)
+		return ""
+	})
 }
 
-// queue freezes the draft into a mailing and shows it.
-func (e *editor) queue(kind post.MailingKind) {
+// queue freezes the draft into a mailing and shows it. how, where set, says how
+// it goes out.
+func (e *editor) queue(kind post.MailingKind, how func(*compose.Job) error) {
 	d, env := e.draft, e.v.env
 	var out compose.Queued
 	dialogs.Work(env.Words, env.Window, env.Post, env.T("composer.queueing"), func(ctx context.Context, report func(done, total int64)) error {
@@ -67,6 +72,11 @@ func (e *editor) queue(kind post.MailingKind) {
 			return err
 		}
 		job.Name = plainName(d.Content.Subject)
+		if how != nil {
+			if err := how(job); err != nil {
+				return err
+			}
+		}
 		if out, err = compose.Queue(ctx, env.Ledger, env.Ledger, job, report); err != nil {
 			return err
 		}

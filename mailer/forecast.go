@@ -1,0 +1,289 @@
+package mailer
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"postroom/post"
+	"postroom/storage"
+)
+
+// Forecast is how a mailing is going and when it will be over, if nothing
+// changes: the speed of the last minute, the accounts' limits over their rolling
+// windows, sending hours, and the other mailings that share the accounts.
+type Forecast struct {
+	// Rate is how many of its messages were tried in the last minute.
+	Rate float64
+	// EndsAt is when the last message that can go by itself will have gone; zero
+	// when that cannot be told: nothing was sent in the last minute and no limit
+	// says why, nobody can send it, or the user must act.
+	EndsAt time.Time
+	// Days is how many go on each day, from today on, in the zone asked for. Days
+	// beyond the last of maxForecastDays are not listed.
+	Days []int64
+}
+
+const (
+	// guessedRate is the speed, in messages a minute, of an account about which
+	// nothing is known yet.
+	guessedRate = 600
+	// forecastSteps bounds the work: more messages than that are looked at in
+	// batches.
+	forecastSteps   = 20_000
+	maxForecastDays = 32
+	// horizon is how far the forecast looks.
+	horizon = 366 * 24 * time.Hour
+)
+
+// Foresee forecasts every open mailing, by its id. Days begin at midnight in zone.
+func Foresee(ctx context.Context, l *storage.Ledger, now time.Time, zone *time.Location) (map[int64]Forecast, error) {
+	open, err := openMailings(ctx, l)
+	if err != nil || len(open) == 0 {
+		return nil, err
+	}
+	accounts, err := l.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rates, err := l.Rates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := outlook{now: now, zone: zone, mailings: map[int64]*expected{}}
+	for i := range accounts {
+		a := &accounts[i]
+		if a.Hold != "" {
+			continue
+		}
+		x := &lineOf{account: a, at: now, rate: o.speed(a, rates)}
+		if x.at = now; a.Until.After(now) {
+			x.at = a.Until
+		}
+		if a.Limits != (post.Limits{}) {
+			if x.quota.times, err = l.Charges(ctx, a.ID, now.Add(-24*time.Hour)); err != nil {
+				return nil, err
+			}
+			x.quota.limits = a.Limits
+		}
+		o.lines = append(o.lines, x)
+	}
+	o.expect(open, rates)
+	o.run()
+	out := make(map[int64]Forecast, len(o.mailings))
+	for id, e := range o.mailings {
+		out[id] = e.Forecast
+	}
+	return out, nil
+}
+
+func openMailings(ctx context.Context, l *storage.Ledger) ([]post.Mailing, error) {
+	var all []post.Mailing
+	p := storage.Page{Limit: 200}
+	for {
+		some, pages, err := l.Mailings(ctx, true, p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+		if pages.Next == "" {
+			return all, nil
+		}
+		p.Cursor = pages.Next
+	}
+}
+
+// outlook is the run of a forecast: accounts that each take the next message of
+// their mailings in turn, at their speed and within their limits.
+type outlook struct {
+	now      time.Time
+	zone     *time.Location
+	mailings map[int64]*expected
+	lines    []*lineOf
+	batch    int64
+}
+
+// expected is one mailing in the forecast.
+type expected struct {
+	Forecast
+	mailing *post.Mailing
+	left    int64
+	known   bool // it is going, or it is known what holds it up
+	endless bool // something of it waits for somebody
+}
+
+// lineOf is one account in the forecast.
+type lineOf struct {
+	account *post.Account
+	rate    float64 // messages a minute
+	at      time.Time
+	quota   quota
+	queue   []*expected
+	turn    int
+}
+
+// speed is how fast an account goes: as in the last minute, where it sent.
+func (o *outlook) speed(a *post.Account, rates []storage.Rate) float64 {
+	n, since := 0.0, o.now
+	for _, r := range rates {
+		if r.Account == a.ID {
+			n += float64(r.Attempts)
+			if r.Since.Before(since) {
+				since = r.Since
+			}
+		}
+	}
+	rate := float64(guessedRate * max(1, a.Connections))
+	if n >= 2 {
+		rate = perMinute(n, o.now.Sub(since))
+	}
+	if a.Learned.Rate > 0 {
+		rate = min(rate, a.Learned.Rate)
+	}
+	return rate
+}
+
+// perMinute is a rate of n messages in a span.
+func perMinute(n float64, span time.Duration) float64 {
+	return n * float64(time.Minute) / float64(max(span, 100*time.Millisecond))
+}
+
+// expect sets the mailings up.
+func (o *outlook) expect(open []post.Mailing, rates []storage.Rate) {
+	var total int64
+	for i := len(open) - 1; i >= 0; i-- { // the oldest first
+		m := &open[i]
+		e := &expected{mailing: m, left: m.Pending()}
+		for _, r := range rates {
+			if r.Mailing == m.ID {
+				e.Rate += perMinute(float64(r.Attempts), o.now.Sub(r.Since))
+			}
+		}
+		o.mailings[m.ID] = e
+		if m.Kind != post.Live || m.Hold != "" {
+			e.left, e.endless = 0, true
+			continue
+		}
+		if m.Staged && m.ReleaseLeft < e.left {
+			e.left, e.endless = m.ReleaseLeft, true
+		}
+		total += e.left
+		sendable := false
+		for _, s := range m.Senders {
+			for _, x := range o.lines {
+				if x.account.ID == s.Account {
+					x.queue = append(x.queue, e)
+					sendable = true
+					e.known = e.known || e.Rate > 0 || x.at.After(o.now) || x.quota.next(o.now).After(o.now)
+				}
+			}
+		}
+		e.endless = e.endless || !sendable
+	}
+	o.batch = max(1, total/forecastSteps)
+	for _, x := range o.lines {
+		for _, w := range x.quota.windows() {
+			if w.limit > 0 {
+				o.batch = min(o.batch, max(1, int64(w.limit/10)))
+			}
+		}
+	}
+}
+
+// run lets the account whose turn comes first take a batch, until nothing is
+// left or too far away.
+func (o *outlook) run() {
+	for {
+		var first *lineOf
+		for _, x := range o.lines {
+			if x.ready(o.now) && (first == nil || x.at.Before(first.at)) {
+				first = x
+			}
+		}
+		if first == nil || first.at.Sub(o.now) > horizon {
+			break
+		}
+		first.send(o)
+	}
+	for _, e := range o.mailings {
+		if e.left > 0 || e.endless || !e.known {
+			e.EndsAt, e.Days = time.Time{}, nil
+		}
+	}
+}
+
+// ready moves the account on to when it can take its next message, and reports
+// whether there is one.
+func (x *lineOf) ready(now time.Time) bool {
+	var opens time.Time
+	for _, e := range x.queue {
+		if e.left == 0 {
+			continue
+		}
+		at := x.at
+		if e.mailing.NotBefore.After(at) {
+			at = e.mailing.NotBefore
+		}
+		if open, until := e.mailing.Hours.Open(at); !open {
+			at = until
+		}
+		if opens.IsZero() || at.Before(opens) {
+			opens = at
+		}
+	}
+	if opens.IsZero() {
+		return false
+	}
+	x.at = opens
+	if !x.quota.unlimited() {
+		if free := x.quota.next(x.at); free.After(x.at) {
+			x.at = free
+			return x.at.Sub(now) > horizon || x.ready(now) // the hours may be over by then
+		}
+	}
+	return true
+}
+
+// send takes a batch of the mailing whose turn it is.
+func (x *lineOf) send(o *outlook) {
+	for range x.queue {
+		e := x.queue[x.turn%len(x.queue)]
+		x.turn++
+		open, _ := e.mailing.Hours.Open(x.at)
+		if e.left == 0 || !open || e.mailing.NotBefore.After(x.at) {
+			continue
+		}
+		n := min(o.batch, e.left)
+		e.left -= n
+		for range n {
+			if !x.quota.unlimited() {
+				x.quota.times = append(x.quota.times, x.at)
+			}
+		}
+		x.at = x.at.Add(time.Duration(float64(n) * float64(time.Minute) / math.Max(x.rate, 0.01)))
+		if x.at.After(e.EndsAt) {
+			e.EndsAt = x.at
+		}
+		e.on(o.day(x.at), n)
+		return
+	}
+}
+
+// day counts the days from today on.
+func (o *outlook) day(at time.Time) int {
+	midnight := func(t time.Time) time.Time {
+		y, m, d := t.In(o.zone).Date()
+		return time.Date(y, m, d, 12, 0, 0, 0, time.UTC)
+	}
+	return int(midnight(at).Sub(midnight(o.now)) / (24 * time.Hour))
+}
+
+func (e *expected) on(day int, n int64) {
+	if day < 0 || day >= maxForecastDays {
+		return
+	}
+	for len(e.Days) <= day {
+		e.Days = append(e.Days, 0)
+	}
+	e.Days[day] += n
+}

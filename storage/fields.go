@@ -1,0 +1,102 @@
+package storage
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Merge values are kept as one flat JSON object of strings with sorted names.
+// They are written once and read once per delivery, so the plain case (no
+// escapes) is read and written here without reflection; everything else goes
+// through encoding/json.
+
+func encodeFields(m map[string]string) (string, error) {
+	if len(m) == 0 {
+		return "{}", nil
+	}
+	var few [16]string
+	names, size := few[:0], 2
+	for k, v := range m {
+		if !plainJSON(k) || !plainJSON(v) {
+			b, err := json.Marshal(m)
+			return string(b), err
+		}
+		names = append(names, k)
+		size += len(k) + len(v) + 6
+	}
+	slices.Sort(names)
+	var b strings.Builder
+	b.Grow(size)
+	for i, k := range names {
+		if i == 0 {
+			b.WriteString(`{"`)
+		} else {
+			b.WriteString(`,"`)
+		}
+		b.WriteString(k)
+		b.WriteString(`":"`)
+		b.WriteString(m[k])
+		b.WriteByte('"')
+	}
+	b.WriteByte('}')
+	return b.String(), nil
+}
+
+// plainJSON reports whether s stands in JSON as it is, as encoding/json would
+// write it too.
+func plainJSON(s string) bool {
+	ascii := true
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < 0x20, c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return false
+		case c >= 0x80:
+			ascii = false
+		}
+	}
+	// U+2028 and U+2029 are escaped, and what is not UTF-8 is replaced.
+	return ascii || utf8.ValidString(s) && !strings.ContainsAny(s, "\u2028\u2029")
+}
+
+func decodeFields(s string) (map[string]string, error) {
+	if s == "" || s == "{}" {
+		return map[string]string{}, nil
+	}
+	if m, ok := decodePlain(s); ok {
+		return m, nil
+	}
+	m := map[string]string{}
+	err := json.Unmarshal([]byte(s), &m)
+	return m, err
+}
+
+// decodePlain reads an object of strings without escapes and white space.
+func decodePlain(s string) (map[string]string, bool) {
+	if strings.IndexByte(s, '\\') >= 0 || !utf8.ValidString(s) || s[0] != '{' || s[len(s)-1] != '}' {
+		return nil, false
+	}
+	m := make(map[string]string, strings.Count(s, `":"`))
+	for s = s[1:]; ; {
+		if s[0] != '"' {
+			return nil, false
+		}
+		name, rest, ok := strings.Cut(s[1:], `":"`)
+		if !ok || strings.IndexByte(name, '"') >= 0 {
+			return nil, false
+		}
+		value, rest, ok := strings.Cut(rest, `"`)
+		if !ok || rest == "" {
+			return nil, false
+		}
+		m[name] = value
+		switch {
+		case rest == "}":
+			return m, true
+		case rest[0] != ',' || len(rest) < 2:
+			return nil, false
+		}
+		s = rest[1:]
+	}
+}
