@@ -51,7 +51,9 @@ cross:
 soak: setup-test
 	POSTROOM_SOAK=1 $(GO) test -count=1 -v -timeout 150m -run Soak ./...
 
+# Every sender in turn, in tables for docs/measurements.md, and then the benchmarks beside the tests.
 bench: setup
+	$(GO) run ./bench
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 # Known weaknesses in what we use; only where their database can be reached.
