@@ -44,7 +44,8 @@ func TestSenders(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			to := target{"127.0.0.1", server.Port()}
+			var to target
+			to.host, to.port = server.HostPort()
 			if s.ledger {
 				if _, err := measure(ctx, c.enqueue(connections), to, folder, people, messages); err != nil {
 					t.Fatal(err)
@@ -57,7 +58,7 @@ func TestSenders(t *testing.T) {
 			if r.took <= 0 || r.cpu <= 0 || !s.plain && r.peak < 1024 {
 				t.Errorf("not measured: %+v", r)
 			}
-			taken := server.Taken()
+			taken := server.Messages()
 			if len(taken) != messages {
 				t.Fatalf("%d messages arrived, not %d", len(taken), messages)
 			}
@@ -188,6 +189,7 @@ func TestShort(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
+	t.Setenv("TMPDIR", t.TempDir())
 	var out bytes.Buffer
 	if err := run(ctx, []string{"-short", "-only", "loopback,attachment,large,ours,ours-wire,smtppool"}, &out); err != nil {
 		t.Fatal(err)
