@@ -138,29 +138,27 @@ func (c *comparison) turn(ctx context.Context, k scenario, s sender, n int) (r r
 		return r, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	to := &sink{}
-	if k.sink != nil {
-		if to, err = k.sink(ctx); err != nil {
+	if k.sink == nil {
+		return measure(ctx, s, target{}, folder, people, n)
+	}
+	to, err := k.sink(ctx)
+	if err != nil {
+		return r, err
+	}
+	defer func() {
+		st, stopErr := to.stop()
+		r.flights = st.Flights
+		if err == nil && to.out != nil && st.Taken != n {
+			err = fmt.Errorf("%s: the sink took %d of %d", s.name, st.Taken, n)
+		}
+		err = errors.Join(err, stopErr)
+	}()
+	if s.ledger {
+		if _, err := measure(ctx, c.enqueue(k.connections), to.target, folder, people, n); err != nil {
 			return r, err
 		}
 	}
-	if s.ledger {
-		if _, err = measure(ctx, c.enqueue(k.connections), to.target, folder, people, n); err != nil {
-			return r, errors.Join(err, to.cmd.Process.Kill())
-		}
-	}
-	r, err = measure(ctx, s, to.target, folder, people, n)
-	if k.sink == nil {
-		return r, err
-	}
-	st, stopErr := to.stop()
-	if to.out != nil {
-		r.flights = st.Flights
-		if err == nil && st.Taken != n {
-			err = fmt.Errorf("%s: the sink took %d of %d", s.name, st.Taken, n)
-		}
-	}
-	return r, errors.Join(err, stopErr)
+	return measure(ctx, s, to.target, folder, people, n)
 }
 
 func (c *comparison) enqueue(connections int) sender {

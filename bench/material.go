@@ -84,7 +84,7 @@ func material(dir string, people, attach int, r *rand.Rand) (folder, file string
 }
 
 func writePeople(file string, people int, r *rand.Rand) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // a folder of ours
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

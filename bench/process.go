@@ -87,7 +87,8 @@ func follow(pid int, in io.Writer, out *bufio.Reader) (r result, err error) {
 	if r.peak, err = peakOf(pid); err != nil {
 		return r, err
 	}
-	return r, json.Unmarshal(answer, &r)
+	err = json.Unmarshal(answer, &r)
+	return r, err
 }
 
 // measurePlain runs a program that knows nothing of ready and done: its start counts, which is short. Its peak memory is
@@ -105,7 +106,7 @@ func measurePlain(ctx context.Context, c command, n int) (result, error) {
 func cpuOf(pid int) (time.Duration, error) {
 	const scheduled = 2 // CPUCLOCK_SCHED
 	var ts unix.Timespec
-	if err := unix.ClockGettime(int32(^pid<<3|scheduled), &ts); err != nil { //nolint:gosec // a pid has at most 22 bits
+	if err := unix.ClockGettime(int32(^pid<<3|scheduled), &ts); err != nil { // a pid has at most 22 bits
 		return 0, os.NewSyscallError("clock_gettime", err)
 	}
 	return time.Duration(ts.Nano()), nil
@@ -132,11 +133,11 @@ type command struct {
 }
 
 func (c command) start(ctx context.Context) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, c.path, c.args...) //nolint:gosec // programs that this one chose
+	cmd := exec.CommandContext(ctx, c.path, c.args...)
 	if c.libraries != "" {
 		cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+c.libraries)
 	}
-	// It must not outlive us, whatever becomes of us.
+	// It must not outlive us, whatever becomes of us. Our own programs also end with their standard input.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,7 +39,7 @@ type tools struct {
 func build(ctx context.Context, dir string) (*tools, error) {
 	t := &tools{sender: filepath.Join(dir, "sender"), sink: filepath.Join(dir, "sink")}
 	for path, of := range map[string]string{t.sender: "postroom/bench/sender", t.sink: "postroom/internal/testkit/smtpscript/cmd/sink"} {
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", path, of).CombinedOutput(); err != nil { //nolint:gosec // the go command
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", path, of).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("build %s: %w\n%s", of, err, out)
 		}
 	}
@@ -47,7 +48,8 @@ func build(ctx context.Context, dir string) (*tools, error) {
 		return nil, fmt.Errorf("find this package: %w", err)
 	}
 	t.peers = filepath.Join(strings.TrimSpace(string(out)), "peers")
-	return t, t.fetch(ctx)
+	err = t.fetch(ctx)
+	return t, err
 }
 
 // fetch finds the other languages' senders and Postfix, or says why not.
@@ -59,7 +61,7 @@ func (t *tools) fetch(ctx context.Context) error {
 	}
 	if t.node, err = exec.LookPath("node"); err != nil {
 		leave("nodemailer", err)
-	} else if out, err := exec.CommandContext(ctx, "sh", filepath.Join(t.peers, "nodemailer", "fetch.sh")).Output(); err != nil { //nolint:gosec // a script of ours
+	} else if out, err := exec.CommandContext(ctx, "sh", filepath.Join(t.peers, "nodemailer", "fetch.sh")).Output(); err != nil {
 		t.node = ""
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
@@ -81,7 +83,7 @@ func (t *tools) fetch(ctx context.Context) error {
 func protocol(path string, first ...string) func(int) func(target, string, string, int) command {
 	return func(connections int) func(target, string, string, int) command {
 		return func(t target, folder, people string, _ int) command {
-			args := append(first[:len(first):len(first)], t.host, strconv.Itoa(t.port), strconv.Itoa(connections), folder, people)
+			args := slices.Concat(first, []string{t.host, strconv.Itoa(t.port), strconv.Itoa(connections), folder, people})
 			return command{path: path, args: args}
 		}
 	}

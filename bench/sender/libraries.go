@@ -56,7 +56,8 @@ func gomailMessage(p *templates, to *person) (*mail.Msg, error) {
 	if err := m.SetBodyTextTemplate(p.text, v); err != nil {
 		return nil, err
 	}
-	return m, m.AddAlternativeHTMLTemplate(p.html, v)
+	err := m.AddAlternativeHTMLTemplate(p.html, v)
+	return m, err
 }
 
 // gomail sends with one client per connection; send is told the client and one message.
