@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,17 +77,15 @@ func (c *comparison) speeds(ctx context.Context, title string, k scenario) error
 	if err != nil {
 		return err
 	}
-	c.table(title, "sender", "messages", "messages/s (least to most)", "of smtppool", "CPU us/message (least to most)", "allocations/message", "peak MB")
-	pool := 0.0
-	for i, s := range senders {
-		if s.name == "smtppool" {
-			pool = spreadOf(all[i], rate).median
-		}
+	c.table(title, "sender", "messages", "messages/s (least to most)", "times smtppool, round by round", "CPU us/message (least to most)", "allocations/message", "peak MB")
+	var pool []result
+	if i := slices.IndexFunc(senders, func(s sender) bool { return s.name == "smtppool" }); i >= 0 {
+		pool = all[i]
 	}
 	for i, s := range senders {
 		r, u, ratio, made, peak := spreadOf(all[i], rate), spreadOf(all[i], cpu), "", "", ""
-		if pool > 0 {
-			ratio = fmt.Sprintf("%.2f x", r.median/pool)
+		if pool != nil {
+			ratio = ratioOf(all[i], pool, rate).in("%.2f")
 		}
 		if all[i][0].Allocs > 0 {
 			made = fmt.Sprintf("%.1f", spreadOf(all[i], allocs).median)

@@ -178,6 +178,19 @@ func spreadOf(rs []result, figure func(result) float64) spread {
 	for _, r := range rs {
 		v = append(v, figure(r))
 	}
+	return spreadOfValues(v)
+}
+
+// ratioOf compares two senders within each round, where the machine was the same to both.
+func ratioOf(rs, to []result, figure func(result) float64) spread {
+	var v []float64
+	for i := range rs {
+		v = append(v, figure(rs[i])/figure(to[i]))
+	}
+	return spreadOfValues(v)
+}
+
+func spreadOfValues(v []float64) spread {
 	slices.SortFunc(v, cmp.Compare[float64])
 	m := v[len(v)/2]
 	if len(v)%2 == 0 {

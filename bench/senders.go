@@ -100,10 +100,10 @@ func (t *tools) all(connections int) []sender {
 	}
 	if t.python != "" {
 		script := filepath.Join(t.peers, "smtplib_sender.py")
-		list = append(list, sender{name: "smtplib", title: "Python smtplib", quick: 800, far: 20, command: protocol(t.python, script)(connections)})
+		list = append(list, sender{name: "smtplib", title: "Python smtplib", quick: 500, far: 20, command: protocol(t.python, script)(connections)})
 	}
 	if t.node != "" {
-		list = append(list, sender{name: "nodemailer", title: "nodemailer 10.6.1, pool", quick: 1500, far: 45, command: protocol(t.node, t.nodemailer)(connections)})
+		list = append(list, sender{name: "nodemailer", title: "nodemailer 10.6.1, pool", quick: 1200, far: 40, command: protocol(t.node, t.nodemailer)(connections)})
 	}
 	if t.postfix != "" {
 		list = append(list, sender{
