@@ -216,8 +216,8 @@ func TestSpread(t *testing.T) {
 	if got, want := spreadOf(rs, rate), (spread{2.5, 1, 5}); got != want {
 		t.Errorf("%v, not %v", got, want)
 	}
-	slow := []result{{Sent: 1, took: time.Second}, {Sent: 1, took: time.Second}, {Sent: 1, took: time.Second}, {Sent: 1, took: time.Second}}
-	if got, want := ratioOf(slow, rs, rate), (spread{(0.5 + 1.0/3) / 2, 0.2, 1}); got != want {
+	slow := []result{{Sent: 1, took: time.Second}, {Sent: 1, took: time.Second}, {Sent: 1, took: time.Second}}
+	if got, want := ratioOf(slow, rs, rate), (spread{1.0 / 3, 0.2, 1}); got != want {
 		t.Errorf("%v, not %v", got, want)
 	}
 	if got, want := spreadOf(rs, rate).in("%.1f"), "2.5 (1.0 to 5.0)"; got != want {
