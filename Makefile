@@ -30,7 +30,7 @@ setup-test:
 # What must never break: the race detector, all tests, and that nothing is left running (internal/testrun).
 test: setup-test
 	$(GO) build -o $(BIN) .
-	$(GO) run ./internal/testrun -timeout 10m ./...
+	$(GO) run ./internal/testrun -timeout 15m ./...
 
 lint: setup
 	$(GO) vet ./...
@@ -50,6 +50,9 @@ cross:
 # The long tests, which make test leaves out.
 soak: setup-test
 	POSTROOM_SOAK=1 $(GO) test -count=1 -v -timeout 150m -run Soak ./...
+	$(GO) test -run '^$$' -fuzz '^FuzzReadReply$$' -fuzztime 3m ./accounts
+	$(GO) test -run '^$$' -fuzz '^FuzzJudge$$' -fuzztime 3m ./mailer
+	$(GO) test -run '^$$' -fuzz '^FuzzServerBytes$$' -fuzztime 5m -parallel 2 ./mailer
 
 # Every sender in turn, in tables for docs/measurements.md, and then the benchmarks beside the tests.
 bench: setup

@@ -29,6 +29,7 @@ func TestDialFailures(t *testing.T) {
 	hour := time.Now().Add(time.Hour)
 	good, expired := ca.issue("mail.test", hour), ca.issue("mail.test", time.Now().Add(-time.Hour))
 	wrongName, unknown := ca.issue("other.test", hour), other.issue("mail.test", hour)
+	commonName, early := ca.issueCommonName("mail.test", hour), ca.issueFrom("mail.test", time.Now().Add(30*time.Minute), hour)
 	b64 := base64.StdEncoding.EncodeToString([]byte(secretForTests))
 
 	for _, c := range []struct {
@@ -97,6 +98,16 @@ func TestDialFailures(t *testing.T) {
 		}, outcome{post.PhaseTLS, post.CauseTLS, 0, ""}},
 		{"unknown authority", post.TLSImplicit, "", func(c *talk) { c.secure(unknown) }, outcome{post.PhaseTLS, post.CauseCertificate, 0, "certificate signed by unknown authority"}},
 		{"wrong name", post.TLSImplicit, "", func(c *talk) { c.secure(wrongName) }, outcome{post.PhaseTLS, post.CauseCertificate, 0, "certificate is valid for other.test, not mail.test"}},
+		{"TLS 1.1 under STARTTLS", post.TLSStartTLS, "", func(c *talk) {
+			c.say("220 hi\r\n")
+			c.hello("STARTTLS", "AUTH PLAIN")
+			c.hear("STARTTLS")
+			c.say("220 go\r\n")
+			s := tls.Server(c.Conn, &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) // what is to be refused
+			_ = s.Handshake()
+		}, outcome{post.PhaseTLS, post.CauseTLS, 0, ""}},
+		{"the name as common name only", post.TLSImplicit, "", func(c *talk) { c.secure(commonName) }, outcome{post.PhaseTLS, post.CauseCertificate, 0, ""}},
+		{"not yet valid", post.TLSImplicit, "", func(c *talk) { c.secure(early) }, outcome{post.PhaseTLS, post.CauseCertificate, 0, "not yet valid"}},
 		{"expired", post.TLSImplicit, "", func(c *talk) { c.secure(expired) }, outcome{post.PhaseTLS, post.CauseCertificate, 0, "certificate has expired"}},
 		{"expired under STARTTLS", post.TLSStartTLS, "", func(c *talk) { c.begin(expired) }, outcome{post.PhaseTLS, post.CauseCertificate, 0, "certificate has expired"}},
 		{"EOF instead of greeting under TLS", post.TLSImplicit, "", func(c *talk) { c.secure(good); c.hangUp() }, outcome{post.PhaseGreeting, post.CauseEOF, 0, ""}},

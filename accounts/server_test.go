@@ -165,14 +165,31 @@ func (a *authority) sign(template, parent *x509.Certificate, parentKey *ecdsa.Pr
 // issue makes a server's certificate for name, valid until then.
 func (a *authority) issue(name string, until time.Time) tls.Certificate {
 	a.t.Helper()
+	return a.issueFrom(name, time.Now().Add(-2*time.Hour), until)
+}
+
+// issueFrom is issue with the beginning of its validity.
+func (a *authority) issueFrom(name string, from, until time.Time) tls.Certificate {
+	a.t.Helper()
+	return a.issueFor("server", name, from, until)
+}
+
+// issueCommonName names the server where nobody may look any more (RFC 9525).
+func (a *authority) issueCommonName(name string, until time.Time) tls.Certificate {
+	a.t.Helper()
+	return a.issueFor(name, "", time.Now().Add(-2*time.Hour), until)
+}
+
+func (a *authority) issueFor(commonName, name string, from, until time.Time) tls.Certificate {
+	a.t.Helper()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "server"},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature,
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: commonName},
+		NotBefore: from, NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if ip := net.ParseIP(name); ip != nil {
 		template.IPAddresses = []net.IP{ip}
-	} else {
+	} else if name != "" {
 		template.DNSNames = []string{name}
 	}
 	der, key := a.sign(template, a.cert, a.key)

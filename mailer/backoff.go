@@ -25,7 +25,7 @@ const maxAccountWait = 24 * time.Hour
 
 var (
 	usualWaits   = minutes(2, 5, 15, 30, 60, 120, 240)
-	greyWaits    = minutes(5, 10, 15, 30, 60, 120, 240)
+	greyWaits    = minutes(7, 10, 15, 30, 60, 120, 240)
 	fullWaits    = minutes(30, 60, 120, 240)
 	accountWaits = []time.Duration{
 		10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour,

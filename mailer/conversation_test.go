@@ -140,7 +140,7 @@ func TestRefusedLocally(t *testing.T) {
 		address string
 		key     string
 	}{
-		{"too large", smtpscript.Config{MaxSize: 100}, "a@b.example", "delivery.too_large"},
+		{"too large", smtpscript.Config{MaxSize: 100}, "a@b.example", "delivery.too_large_limit"},
 		{"SMTPUTF8", smtpscript.Config{Without: []string{"SMTPUTF8"}}, "köhler@b.example", "delivery.smtputf8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -341,26 +341,119 @@ func TestOneAddressDoesNotBlockTheOthers(t *testing.T) {
 }
 
 // TestLearnsMessagesPerConnection: a server that says 421 after seven messages
-// gets connections of seven from then on.
+// gets connections of seven from then on, after a restart too.
 func TestLearnsMessagesPerConnection(t *testing.T) {
 	t.Parallel()
 	for _, without := range []string{"", "PIPELINING"} {
 		t.Run("without"+without, func(t *testing.T) {
+			refusals := 0
 			k := newTalk(t, smtpscript.Config{Without: []string{without}, Script: func(ev smtpscript.Event) smtpscript.Action {
 				if ev.Phase == post.PhaseMAIL && ev.Message > 7 {
-					return smtpscript.Reply("421 4.7.0 too much for one connection").Then(smtpscript.EndClose)
+					refusals++
+					return smtpscript.Reply("421 4.3.2 too much for one connection").Then(smtpscript.EndClose)
 				}
 				return smtpscript.Action{}
 			}})
-			_ = k
 			k.enqueue(numbered(28))
 			k.run()
 			k.wantTruth()
 			k.wantStates(map[post.State]int{post.StateSent: 28})
-			if n := k.srv.Stats().Connections; n < 4 || n > 5 {
-				t.Errorf("%d connections", n)
+			if n := k.srv.Stats().Connections; n != 4 {
+				t.Errorf("%d connections, want 4", n)
+			}
+			if n := k.account().Learned.MessagesPerConnection; n != 7 {
+				t.Errorf("it learned %d messages", n)
+			}
+			k.reopen()
+			k.enqueue(persons("a@b.example", "b@b.example", "c@b.example", "d@b.example", "e@b.example", "f@b.example", "g@b.example", "h@b.example"))
+			k.run()
+			k.wantTruth()
+			for _, d := range k.rows() {
+				if d.State != post.StateSent || d.Attempts != 1 {
+					t.Errorf("%s is %s after %d attempts", d.Address, d.State, d.Attempts)
+				}
+			}
+			k.srv.Close() // the script has ended
+			if refusals != 1 {
+				t.Errorf("the server had to say it %d times", refusals)
 			}
 		})
+	}
+}
+
+// TestSameRefusalInARow: what happens to one message after the other is about
+// the account; what may happen to anybody is not.
+func TestSameRefusalInARow(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		rows  rows
+		name  string
+		phase post.Phase
+		do    smtpscript.Action
+		tries int // of the command until the account has had enough
+		key   string
+		wait  time.Duration // 0: stopped
+	}{
+		{rows{17}, "421", post.PhaseRCPT, says("421 4.3.2 closing").Then(byClose), 2, "account.closing", usualWait},
+		{rows{21}, "MAIL 451", post.PhaseMAIL, says("451 4.3.0 later"), 3, "delivery.deferred", usualWait},
+		{rows{22}, "MAIL 550", post.PhaseMAIL, says("550 no"), 3, "account.refused", 0},
+		{rows{32}, "DATA 250", post.PhaseDATA, says("250 ok"), 2, "delivery.odd_reply", usualWait},
+		{rows{41}, "garbage", post.PhaseMAIL, sends("?\r\n"), 2, "account.connection", usualWait},
+		{rows{57}, "hung up", post.PhaseMAIL, hangs(byClose), 2, "account.connection", usualWait},
+		{rows{58}, "neither grey nor rate", post.PhaseRCPT, says("451 4.7.1 no"), 3, "delivery.greylisted", time.Minute},
+		{rows{24}, "grey", post.PhaseRCPT, says("451 4.7.1 greylisted"), 12, "", 0},
+		{rows{30}, "450", post.PhaseRCPT, says("450 4.4.1 no route"), 12, "", 0},
+	} {
+		for _, without := range []string{"", "PIPELINING"} {
+			t.Run(c.rows.String()+" "+c.name+without, func(t *testing.T) {
+				t.Parallel()
+				k := newTalk(t, smtpscript.Config{Without: []string{without}, Script: smtpscript.At(c.phase, c.do)})
+				k.opt.WaitScale = 0
+				k.enqueue(numbered(12))
+				k.runUntil(RunParams{NoWait: true})
+				k.wantTruth()
+				k.wantStates(map[post.State]int{post.StateQueued: 12})
+				a, now := k.account(), time.Now()
+				switch {
+				case c.key == "" && a.State(now) != post.AccountReady:
+					t.Errorf("the account is %s: %+v", a.State(now), a.Reason)
+				case c.key != "" && c.wait == 0 && a.Hold != post.AccountStopped, c.key != "" && a.Reason.Key != c.key:
+					t.Errorf("the account is %s: %+v", a.State(now), a.Reason)
+				}
+				if d := a.Until.Sub(now); c.wait > 0 && (d > c.wait || d < c.wait-patience) {
+					t.Errorf("it waits for %v, want %v", d, c.wait)
+				}
+				if n := k.srv.Stats().ByVerb["MAIL"]; n < c.tries || n > c.tries+1 { // an envelope may have gone ahead
+					t.Errorf("%d messages were tried, want %d", n, c.tries)
+				}
+			})
+		}
+	}
+}
+
+// TestIdleConnectionGone: a connection that ends while nothing is to be sent
+// touches nobody.
+func TestIdleConnectionGone(t *testing.T) {
+	t.Parallel()
+	k := newTalk(t, smtpscript.Config{})
+	k.opt.WaitScale = 0
+	k.enqueue(persons("a@b.example"))
+	s := k.start()
+	k.until("the first", func() bool { return k.counts()[post.StateSent] == 1 && s.m.idle() })
+	k.srv.DropAll()
+	k.enqueue(persons("b@b.example", "c@b.example"))
+	s.m.Kick()
+	k.until("the others", func() bool { return k.counts()[post.StateSent] == 3 })
+	s.stop()
+	k.wait(s)
+	k.wantTruth()
+	for _, d := range k.rows() {
+		if d.Attempts != 1 {
+			t.Errorf("%s: %d attempts", d.Address, d.Attempts)
+		}
+	}
+	if a := k.account(); a.State(time.Now()) != post.AccountReady {
+		t.Errorf("the account is %s: %+v", a.State(time.Now()), a.Reason)
 	}
 }
 

@@ -2,7 +2,6 @@ package mailer
 
 import (
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,102 +31,50 @@ func failedAt(phase post.Phase, code int) first {
 
 var unsure = first{post.StateUncertain, post.PhaseDot, 0, true, true}
 
+// left is what a fault leaves behind, before anything that waits is waited for.
+type left struct {
+	state post.State // of the delivery; with queued and no wait it is as it was
+	key   string     // why, as the delivery says
+	wait  time.Duration
+	// account is why the account waits, or is stopped where accountWait is 0;
+	// empty: it is ready.
+	account     string
+	accountWait time.Duration
+	conns       int // connections that were opened
+	rsets       int
+	suppressed  bool // the address is not to be mailed again
+	learned     int  // messages that a connection takes
+}
+
 // fault is one thing that goes wrong with one message, and what it does.
 type fault struct {
+	rows  rows
 	name  string
 	phase post.Phase
 	do    smtpscript.Action
 	want  first
-	final post.State
+	left  left // zero with want: either way, as long as the ledger tells the truth
+	steps left // instead of left, where the server does not pipeline
 	// unlearns is whether a server that is spoken to in groups is not any more.
 	unlearns bool
 	short    bool // of time
 }
 
+// final is what becomes of the message once all waits are over.
+func (f fault) final() post.State {
+	switch f.left.state {
+	case post.StateFailed, post.StateUncertain:
+		return f.left.state
+	default:
+		return post.StateSent
+	}
+}
+
 // TestOneFault lets one thing go wrong with one message of six and looks at
-// what becomes of it, of the others, and of the account.
+// what becomes of it, of the others, and of the account: first with the waits
+// as they are, then without.
 func TestOneFault(t *testing.T) {
 	t.Parallel()
-	type act = smtpscript.Action
-	reply, raw, hang := smtpscript.Reply, smtpscript.Raw, smtpscript.Hang
-	const closed, cut, reset, stall = smtpscript.EndClose, smtpscript.EndCut, smtpscript.EndReset, smtpscript.EndStall
-	const mail, rcpt, data, dot = post.PhaseMAIL, post.PhaseRCPT, post.PhaseDATA, post.PhaseDot
-	took := func(a act) act { a.Take = smtpscript.TakeIt; return a }
-	left := func(a act) act { a.Take = smtpscript.LeaveIt; return a }
-	cases := []fault{
-		{name: "17 mail 421", phase: mail, do: reply("421 4.3.2 closing").Then(closed), want: good, final: post.StateSent},
-		{name: "18 mail rate", phase: mail, do: reply("450 4.7.1 too many messages"), want: good, final: post.StateSent},
-		{name: "21 mail 451", phase: mail, do: reply("451 4.3.0 later"), want: deferred(mail, 451), final: post.StateSent},
-		{name: "22 mail 550", phase: mail, do: reply("550 no"), want: deferred(mail, 550), final: post.StateSent},
-		{name: "22 mail 552", phase: mail, do: reply("552 5.3.4 too big"), want: failedAt(mail, 552), final: post.StateFailed},
-		{name: "19 mail quota", phase: mail, do: reply("550 5.4.5 daily user sending limit exceeded"), want: good, final: post.StateSent},
-		{name: "57 mail close", phase: mail, do: hang(closed), want: good, final: post.StateSent},
-		{name: "57 mail reset", phase: mail, do: hang(reset), want: good, final: post.StateSent},
-		{name: "41 mail garbage", phase: mail, do: raw("\x00\xff ?\r\n"), want: good, final: post.StateSent, unlearns: true},
-		{name: "41 mail mixed", phase: mail, do: raw("250-ok\r\n550 no\r\n"), want: good, final: post.StateSent, unlearns: true},
-		{name: "42 mail stall", phase: mail, do: hang(stall), want: deferred(mail, 0), final: post.StateSent, short: true},
-		{name: "mail endless", phase: mail, do: act{Endless: 8 << 20}, want: good, final: post.StateSent},
-		{name: "mail long line", phase: mail, do: raw("250 " + strings.Repeat("x", 1<<20) + "\r\n"), want: good, final: post.StateSent},
-
-		{name: "23 rcpt 251", phase: rcpt, do: reply("251 2.1.5 will forward"), want: good, final: post.StateSent},
-		{name: "23 rcpt 252", phase: rcpt, do: reply("252 2.1.5 perhaps"), want: good, final: post.StateSent},
-		{name: "24 rcpt grey", phase: rcpt, do: reply("451 4.7.1 greylisted, come back later"), want: deferred(rcpt, 451), final: post.StateSent},
-		{name: "25 rcpt full", phase: rcpt, do: reply("452 4.2.2 mailbox full"), want: deferred(rcpt, 452), final: post.StateSent},
-		{name: "25 rcpt 552", phase: rcpt, do: reply("552 5.2.2 mailbox full"), want: deferred(rcpt, 552), final: post.StateSent},
-		{name: "26 rcpt storage", phase: rcpt, do: reply("452 4.3.1 no storage"), want: deferred(rcpt, 452), final: post.StateSent},
-		{name: "27 rcpt 5.1.1", phase: rcpt, do: reply("550 5.1.1 no such user"), want: failedAt(rcpt, 550), final: post.StateFailed},
-		{name: "28 rcpt 5.1.2", phase: rcpt, do: reply("550 5.1.2 no such domain"), want: failedAt(rcpt, 550), final: post.StateFailed},
-		{name: "29 rcpt 5.7.1", phase: rcpt, do: reply("554 5.7.1 blocked"), want: failedAt(rcpt, 554), final: post.StateFailed},
-		{name: "30 rcpt 450", phase: rcpt, do: reply("450 4.4.1 no route"), want: deferred(rcpt, 450), final: post.StateSent},
-		{name: "rcpt of several lines", phase: rcpt, do: reply("550-5.1.1 no\n5.1.1 such\n5.1.1 user"), want: failedAt(rcpt, 550), final: post.StateFailed},
-		{name: "17 rcpt 421", phase: rcpt, do: reply("421 4.3.2 closing").Then(closed), want: good, final: post.StateSent},
-		{name: "57 rcpt close", phase: rcpt, do: hang(closed), want: deferred(rcpt, 0), final: post.StateSent},
-		{name: "57 rcpt reset", phase: rcpt, do: hang(reset), want: deferred(rcpt, 0), final: post.StateSent},
-		{name: "57 rcpt cut", phase: rcpt, do: hang(cut), want: deferred(rcpt, 0), final: post.StateSent},
-		{name: "41 rcpt garbage", phase: rcpt, do: raw("what?\r\n"), want: deferred(rcpt, 0), final: post.StateSent, unlearns: true},
-		{name: "41 rcpt mixed", phase: rcpt, do: raw("250-yes\r\n550 no\r\n"), want: deferred(rcpt, 0), final: post.StateSent, unlearns: true},
-		{name: "42 rcpt stall", phase: rcpt, do: hang(stall), want: deferred(rcpt, 0), final: post.StateSent, unlearns: true, short: true},
-		{name: "rcpt endless", phase: rcpt, do: act{Endless: 8 << 20}, want: deferred(rcpt, 0), final: post.StateSent},
-
-		{name: "31 data 451", phase: data, do: reply("451 4.3.0 not now"), want: deferred(data, 451), final: post.StateSent},
-		{name: "31 data 554", phase: data, do: reply("554 5.5.1 no"), want: failedAt(data, 554), final: post.StateFailed},
-		{name: "32 data 250", phase: data, do: reply("250 2.0.0 ok"), want: deferred(data, 250), final: post.StateSent, unlearns: true},
-		{name: "17 data 421", phase: data, do: reply("421 4.3.2 closing").Then(closed), want: good, final: post.StateSent},
-		{name: "57 data close", phase: data, do: hang(closed), want: deferred(data, 0), final: post.StateSent},
-		{name: "57 data reset", phase: data, do: hang(reset), want: deferred(data, 0), final: post.StateSent},
-		{name: "42 data stall", phase: data, do: hang(stall), want: deferred(data, 0), final: post.StateSent, unlearns: true, short: true},
-		{name: "41 data garbage", phase: data, do: raw("\r\n"), want: deferred(data, 0), final: post.StateSent, unlearns: true},
-		{name: "data twice", phase: data, do: act{After: "250 2.0.0 Ok\r\n"}, want: deferred(data, 0), final: post.StateSent, unlearns: true},
-
-		{name: "35 bare 250", phase: dot, do: raw("250\r\n"), want: good, final: post.StateSent},
-		{name: "35 odd 2xx", phase: dot, do: reply("251 2.1.5 will forward"), want: first{post.StateSent, dot, 251, true, true}, final: post.StateSent},
-		{name: "35 lines of 250", phase: dot, do: reply("250 2.0.0 Ok\nqueued\nbye"), want: good, final: post.StateSent},
-		{name: "35 then close", phase: dot, do: act{End: closed}, want: good, final: post.StateSent},
-		{name: "35 then reset", phase: dot, do: act{End: reset}, want: first{}, final: ""}, // the reply may be lost with it
-		{name: "40 then 421", phase: dot, do: act{After: "421 4.3.2 shutting down\r\n", End: closed}, want: good, final: post.StateSent},
-		{name: "35 drip", phase: dot, do: act{Drip: time.Millisecond}, want: good, final: post.StateSent},
-		{name: "36 dot 451", phase: dot, do: reply("451 4.3.0 later"), want: deferred(dot, 451), final: post.StateSent},
-		{name: "36 dot 452", phase: dot, do: reply("452 4.3.1 disk full"), want: deferred(dot, 452), final: post.StateSent},
-		{name: "37 dot 552", phase: dot, do: reply("552 5.3.4 too big"), want: failedAt(dot, 552), final: post.StateFailed},
-		{name: "38 dot 554", phase: dot, do: reply("554 5.7.1 spam"), want: failedAt(dot, 554), final: post.StateFailed},
-		{name: "59 dot 421", phase: dot, do: reply("421 4.3.2 shutting down").Then(closed), want: deferred(dot, 421), final: post.StateSent},
-		{name: "19 dot quota", phase: dot, do: reply("550 5.4.5 daily user sending limit exceeded"), want: good, final: post.StateSent},
-		{name: "39 taken, closed", phase: dot, do: took(hang(closed)), want: unsure, final: post.StateUncertain},
-		{name: "39 taken, reset", phase: dot, do: took(hang(reset)), want: unsure, final: post.StateUncertain},
-		{name: "39 taken, stalled", phase: dot, do: took(hang(stall)), want: unsure, final: post.StateUncertain, short: true},
-		{name: "39 left, closed", phase: dot, do: left(hang(closed)), want: unsure, final: post.StateUncertain},
-		{name: "39 left, stalled", phase: dot, do: left(hang(stall)), want: unsure, final: post.StateUncertain, short: true},
-		{name: "39 late", phase: dot, do: act{Wait: 3 * impatience}, want: unsure, final: post.StateUncertain, short: true},
-		{name: "39 garbage", phase: dot, do: took(raw("\x00\x07?!\r\n")), want: unsure, final: post.StateUncertain},
-		{name: "39 mixed", phase: dot, do: took(raw("250-Ok\r\n450 or not\r\n")), want: unsure, final: post.StateUncertain},
-		{name: "39 354", phase: dot, do: took(reply("354 more")), want: first{post.StateUncertain, dot, 354, true, true}, final: post.StateUncertain},
-		{name: "39 long line", phase: dot, do: took(raw("250 " + strings.Repeat("x", 1<<20) + "\r\n")), want: unsure, final: post.StateUncertain},
-		{name: "39 endless", phase: dot, do: took(act{Endless: 8 << 20, End: closed}), want: unsure, final: post.StateUncertain},
-		{name: "60 cut early", phase: dot, do: took(raw("25").Then(closed)), want: unsure, final: post.StateUncertain},
-		{name: "60 cut after the code", phase: dot, do: took(raw("250").Then(closed)), want: unsure, final: post.StateUncertain},
-		{name: "60 cut", phase: dot, do: raw("250 ").Then(closed), want: good, final: post.StateSent},
-		{name: "60 cut in lines", phase: dot, do: raw("250-2.0.0 ok\r\n250-").Then(closed), want: good, final: post.StateSent},
-	}
 	for mode, cfg := range map[string]smtpscript.Config{
 		"groups": {}, "steps": {Without: []string{"PIPELINING"}},
 		"tls": {Mode: smtpscript.STARTTLS, User: "shop", Password: "secret"},
@@ -137,11 +84,11 @@ func TestOneFault(t *testing.T) {
 			script := &swapped{}
 			cfg.Script = script.do
 			k := newTalk(t, cfg)
-			for i, c := range cases {
+			for i, c := range faultCases() {
 				if mode == "tls" && (c.short || c.phase != post.PhaseDot) {
 					continue // the same as in groups
 				}
-				t.Run(c.name, func(t *testing.T) {
+				t.Run(c.rows.String()+" "+string(c.phase)+" "+c.name, func(t *testing.T) {
 					k := *k
 					k.T = t
 					k.opt.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -173,24 +120,34 @@ func (k *talk) oneFault(mode string, i int, c fault, script *swapped) {
 		six[j] = person(100*i + j)
 	}
 	unlucky := six[1]
-	script.now.Store(onceFor(unlucky, c.phase, c.do))
+	script.now.Store(c.script(unlucky))
+	before := k.srv.Stats()
 	m := k.enqueue(persons(six...))
-	k.run()
+	scale := k.opt.WaitScale
+	k.opt.WaitScale = 0 // in earnest
+	k.runUntil(RunParams{NoWait: true})
+	k.opt.WaitScale = scale
 	acct := k.account()
 	if got := acct.Learned.NoPipelining; mode != "steps" && got != c.unlearns {
 		k.Errorf("pipelining unlearned: %v", got)
 	}
-	if err := k.ledger.SetAccountLearned(k.Context(), k.acct.ID, post.Learned{}); err != nil {
-		k.Fatal(err)
+	if c.want != (first{}) {
+		if mode == "steps" && c.steps != (left{}) {
+			c.left = c.steps
+		}
+		k.wantLeft(c.left, m, unlucky, acct, before)
 	}
-	rows := k.rowsOf(m.ID)
-	if c.final == "" { // either way, as long as the ledger tells the truth
-		c.final = rows[1].State
-	}
-	for _, d := range rows {
+	k.release(m)
+	k.run()
+	final := c.final()
+	for _, d := range k.rowsOf(m.ID) {
 		want := post.StateSent
-		if d.Address == unlucky {
-			want = c.final
+		switch {
+		case d.Address != unlucky:
+		case c.want == (first{}):
+			want = d.State
+		default:
+			want = final
 		}
 		if d.State != want {
 			k.Errorf("%s is %s, want %s", d.Address, d.State, want)
@@ -198,18 +155,103 @@ func (k *talk) oneFault(mode string, i int, c fault, script *swapped) {
 			k.Error("nobody is told why it is uncertain")
 		}
 	}
-	if acct.Hold != "" || acct.WaitStep != 0 || !acct.Until.IsZero() {
+	if acct = k.account(); acct.Hold != "" || acct.WaitStep != 0 || !acct.Until.IsZero() {
 		k.Errorf("the account is left %s, step %d, until %v, %+v", acct.Hold, acct.WaitStep, acct.Until, acct.Reason)
 	}
 	if c.want == (first{}) {
 		return
 	}
-	all, err := k.ledger.Attempts(k.Context(), rows[1].ID)
-	if err != nil || len(all) == 0 {
-		k.Fatalf("%d attempts, %v", len(all), err)
+	all := k.attempts(unlucky)
+	if len(all) == 0 {
+		k.Fatal("nothing was tried")
 	}
 	a := all[0]
 	if got := (first{a.State, a.Phase, a.Reply.Code, a.Charged, a.DotSent}); got != c.want {
 		k.Errorf("the first attempt: got %+v, want %+v; %s", got, c.want, a.Error)
+	}
+}
+
+// script does the fault once, for the recipient. RSET comes behind a refusal.
+func (f fault) script(rcpt string) func(smtpscript.Event) smtpscript.Action {
+	switch f.phase {
+	case post.PhaseQUIT:
+		return smtpscript.Once(f.phase, f.do)
+	case post.PhaseRSET:
+		no := onceFor(rcpt, post.PhaseRCPT, smtpscript.Reply("450 4.4.1 no route"))
+		then := onceFor(rcpt, post.PhaseRSET, f.do)
+		return func(ev smtpscript.Event) smtpscript.Action {
+			if a := no(ev); a != (smtpscript.Action{}) {
+				return a
+			}
+			return then(ev)
+		}
+	}
+	return onceFor(rcpt, f.phase, f.do)
+}
+
+// wantLeft compares what is left with what should be.
+func (k *talk) wantLeft(want left, m post.Mailing, unlucky string, acct post.Account, before smtpscript.Stats) {
+	k.Helper()
+	d, now := k.row(unlucky), time.Now()
+	got := left{state: d.State, key: d.Reason.Key, wait: want.wait, accountWait: want.accountWait, learned: acct.Learned.MessagesPerConnection}
+	if acct.State(now) != post.AccountReady {
+		got.account = acct.Reason.Key
+	}
+	after := k.srv.Stats()
+	got.conns, got.rsets = after.Connections-before.Connections, after.ByVerb["RSET"]-before.ByVerb["RSET"]
+	n, err := k.ledger.Unsuppress(k.Context(), []string{d.Key})
+	if err != nil {
+		k.Fatal(err)
+	}
+	got.suppressed = n > 0
+	if got != want {
+		k.Errorf("left: got %+v\nwant %+v", got, want)
+	}
+	if d := d.NextAt.Sub(d.ChangeAt); want.wait > 0 && (d < want.wait*8/10 || d > want.wait*12/10) {
+		k.Errorf("it waits for %v, want about %v", d, want.wait)
+	}
+	charged := 1
+	if d.State == post.StateQueued && want.wait == 0 {
+		charged = 0
+	}
+	if d.Attempts != charged {
+		k.Errorf("%d attempts were charged, want %d", d.Attempts, charged)
+	}
+	wantHold := post.AccountState("")
+	if want.account != "" && want.accountWait == 0 {
+		wantHold = post.AccountStopped
+	}
+	if acct.Hold != wantHold {
+		k.Errorf("the account is %q, want %q", acct.Hold, wantHold)
+	}
+	if d := acct.Until.Sub(now); want.accountWait > 0 && (d > want.accountWait || d < want.accountWait-patience) {
+		k.Errorf("the account waits for %v, want %v", d, want.accountWait)
+	}
+	if want.account != "" && acct.Reason.Raw == "" {
+		k.Error("the server's words are lost")
+	}
+	for _, other := range k.rowsOf(m.ID) {
+		if other.Address != unlucky && (other.State != post.StateSent || other.Attempts != 1) &&
+			(want.account == "" || other.State != post.StateQueued || other.Attempts != 0) {
+			k.Errorf("%s is %s after %d attempts", other.Address, other.State, other.Attempts)
+		}
+	}
+}
+
+// release does what time and the user would: it ends the waits and holds.
+func (k *talk) release(m post.Mailing) {
+	k.Helper()
+	if err := k.ledger.HoldAccount(k.Context(), k.acct.ID, "", post.Reason{}); err != nil {
+		k.Fatal(err)
+	}
+	if err := k.ledger.SetAccountLearned(k.Context(), k.acct.ID, post.Learned{}); err != nil {
+		k.Fatal(err)
+	}
+	for _, d := range k.rowsOf(m.ID) {
+		if d.State == post.StateQueued {
+			if err := k.ledger.SendNow(k.Context(), d.ID); err != nil {
+				k.Fatal(err)
+			}
+		}
 	}
 }

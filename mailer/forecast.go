@@ -56,8 +56,8 @@ func Foresee(ctx context.Context, l *storage.Ledger, now time.Time, zone *time.L
 		if a.Hold != "" {
 			continue
 		}
-		x := &lineOf{account: a, at: now, rate: o.speed(a, rates)}
-		if x.at = now; a.Until.After(now) {
+		x := &lineOf{account: a, at: now}
+		if a.Until.After(now) {
 			x.at = a.Until
 		}
 		if a.Limits != (post.Limits{}) {
@@ -66,6 +66,7 @@ func Foresee(ctx context.Context, l *storage.Ledger, now time.Time, zone *time.L
 			}
 			x.quota.limits = a.Limits
 		}
+		x.rate = o.speed(x, rates)
 		o.lines = append(o.lines, x)
 	}
 	o.expect(open, rates)
@@ -122,8 +123,10 @@ type lineOf struct {
 	turn    int
 }
 
-// speed is how fast an account goes: as in the last minute, where it sent.
-func (o *outlook) speed(a *post.Account, rates []storage.Rate) float64 {
+// speed is how fast an account goes when nothing holds it up: as in the last
+// minute, where it sent and no limit of its own cut that minute short.
+func (o *outlook) speed(x *lineOf, rates []storage.Rate) float64 {
+	a := x.account
 	n, since := 0.0, o.now
 	for _, r := range rates {
 		if r.Account == a.ID {
@@ -133,9 +136,13 @@ func (o *outlook) speed(a *post.Account, rates []storage.Rate) float64 {
 			}
 		}
 	}
-	rate := float64(guessedRate * max(1, a.Connections))
+	guess := float64(guessedRate * max(1, a.Connections))
+	rate := guess
 	if n >= 2 {
 		rate = perMinute(n, o.now.Sub(since))
+	}
+	if x.quota.next(o.now).After(o.now) || a.Limits.PerMinute > 0 && n >= float64(a.Limits.PerMinute)/2 {
+		rate = max(rate, guess)
 	}
 	if a.Learned.Rate > 0 {
 		rate = min(rate, a.Learned.Rate)

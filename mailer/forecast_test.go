@@ -49,7 +49,7 @@ func TestForecastHolds(t *testing.T) {
 					guesses = append(guesses, guess{clock.Now(), f.EndsAt})
 				}
 				a := k.account()
-				next := clock.Now().Add(time.Minute)
+				next := clock.Now()
 				q := quota{limits: c.limits}
 				if q.times, err = k.ledger.Charges(t.Context(), a.ID, clock.Now().Add(-24*time.Hour)); err != nil {
 					t.Fatal(err)
@@ -57,7 +57,7 @@ func TestForecastHolds(t *testing.T) {
 				if free := q.next(clock.Now()); free.After(next) {
 					next = free
 				}
-				clock.skip(next.Sub(clock.Now()) + time.Millisecond)
+				clock.skip(next.Sub(clock.Now()) + 200*time.Millisecond)
 			}
 			k.wantStates(map[post.State]int{post.StateSent: c.people})
 			var ended time.Time

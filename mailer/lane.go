@@ -43,6 +43,7 @@ type lane struct {
 	s     *sender
 	claim int64
 	wake  chan struct{}
+	leave chan struct{} // capacity 1: another account needs the place
 	slot  int
 
 	conn    *accounts.Conn
@@ -481,6 +482,8 @@ func (ln *lane) idle(ctx context.Context) error {
 		return ctx.Err()
 	case <-t.C():
 		return ends
+	case <-ln.leave:
+		return errStopped
 	case <-ln.wake:
 		return nil
 	}

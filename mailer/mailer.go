@@ -58,6 +58,7 @@ type Mailer struct {
 	senders map[int64]*sender
 	trap    *sender
 	busy    map[*lane]bool
+	lanes   map[*lane]bool // alive, idle ones too: each may hold a connection
 	conns   map[*lane]*accounts.Conn
 	works   map[int64]*work
 	shares  shares
@@ -98,7 +99,7 @@ func New(l *storage.Ledger, opt Options) *Mailer {
 	}
 	m := &Mailer{
 		ledger: l, opt: opt, clock: opt.Clock, log: opt.Log, kick: make(chan struct{}, 1),
-		senders: map[int64]*sender{}, busy: map[*lane]bool{}, conns: map[*lane]*accounts.Conn{}, works: map[int64]*work{},
+		senders: map[int64]*sender{}, busy: map[*lane]bool{}, lanes: map[*lane]bool{}, conns: map[*lane]*accounts.Conn{}, works: map[int64]*work{},
 		stepC: make(chan struct{}, 1), shares: shares{served: map[int64]map[int64]int64{}},
 	}
 	m.hard, m.kill = context.WithCancel(context.Background())
@@ -249,12 +250,13 @@ func (m *Mailer) schedule(ctx context.Context, p RunParams) error {
 // wait returns at next, after a kick, when a lane ended, or when another
 // process changed the ledger.
 func (m *Mailer) wait(ctx context.Context, w *storage.Watch, version int64, next time.Time) int64 {
-	until := m.clock.Now().Add(pollEvery)
-	if !next.IsZero() && next.Before(until) {
-		until = next
+	// By the clock that nobody sets: a wait must not grow by a day.
+	until := m.clock.Elapsed() + pollEvery
+	if !next.IsZero() {
+		until = min(until, m.clock.Elapsed()+next.Sub(m.clock.Now()))
 	}
 	for {
-		d := min(until.Sub(m.clock.Now()), watchEvery)
+		d := min(until-m.clock.Elapsed(), watchEvery)
 		if d <= 0 {
 			return version
 		}
@@ -269,7 +271,9 @@ func (m *Mailer) wait(ctx context.Context, w *storage.Watch, version int64, next
 			return version
 		case <-t.C():
 		}
-		m.watchSleep()
+		if m.watchSleep() {
+			return version
+		}
 		v, err := w.Version(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -438,69 +442,6 @@ func (m *Mailer) trapSender(ctx context.Context) (*sender, error) {
 	m.trap = newSender(m, a, post.Rehearsal)
 	m.trap.dial = t.Dial
 	return m.trap, nil
-}
-
-// staff wakes the account's idle lanes and starts as many as are missing.
-func (m *Mailer) staff(ctx context.Context, s *sender) {
-	want := s.wanted()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s.wakeLanesLocked()
-	for len(s.lanes) < want && len(m.busy) < post.MaxConnections {
-		m.claims++
-		ln := &lane{m: m, s: s, claim: m.claims, wake: make(chan struct{}, 1), slot: m.mark.slot()}
-		s.lanes[ln] = true
-		m.busy[ln] = true
-		m.wg.Add(1)
-		go m.drive(ctx, ln)
-	}
-}
-
-func (m *Mailer) drive(ctx context.Context, ln *lane) {
-	defer m.wg.Done()
-	defer m.Kick()
-	ln.run(ctx)
-	if err := m.mark.release(ln.slot); err != nil {
-		m.log.Warn("write the progress mark", "err", err)
-	}
-	ln.s.mu.Lock()
-	delete(ln.s.lanes, ln)
-	ln.s.mu.Unlock()
-	m.setBusy(ln, false)
-}
-
-func (m *Mailer) setBusy(ln *lane, busy bool) {
-	m.mu.Lock()
-	if busy {
-		m.busy[ln] = true
-	} else {
-		delete(m.busy, ln)
-	}
-	m.mu.Unlock()
-	if !busy {
-		m.Kick()
-	}
-}
-
-func (m *Mailer) idle() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.busy) == 0
-}
-
-func (m *Mailer) watch(ln *lane, c *accounts.Conn) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if c == nil {
-		delete(m.conns, ln)
-		return
-	}
-	m.conns[ln] = c
-	if m.hard.Err() != nil {
-		c.Abort()
-	}
 }
 
 // pause waits d and reports false when the run was killed.

@@ -158,22 +158,25 @@ func (s *sender) goodConnection(ctx context.Context, protected bool) {
 // watchSleep notices that the machine slept: the wall clock ran on and the
 // monotonic one did not. Every idle connection is then given up, and nothing new
 // begins until the network had time to come back (row 51). It notices a clock
-// that was set back, too; see unwind.
-func (m *Mailer) watchSleep() {
+// that was set back, too; see unwind. It reports whether the wall clock jumped.
+func (m *Mailer) watchSleep() (jumped bool) {
 	wall, elapsed := m.clock.Now(), m.clock.Elapsed()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	drift := wall.Round(0).Sub(m.lastWall) - (elapsed - m.lastElapsed)
 	known := !m.lastWall.IsZero()
 	m.lastWall, m.lastElapsed = wall.Round(0), elapsed
-	if known && drift < -sleptAfter {
+	switch {
+	case known && drift < -sleptAfter:
 		m.setBack = true
-	}
-	if known && drift > sleptAfter {
+	case known && drift > sleptAfter:
 		m.naps++
 		m.settleAt = elapsed + jitter(settleAfter)
 		m.log.Info("the machine slept, or its clock was set forward; waiting for the network")
+	default:
+		return false
 	}
+	return true
 }
 
 // unwind forgets times that lie too far ahead because the clock was set back

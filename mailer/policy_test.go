@@ -1,6 +1,7 @@
 package mailer
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ func TestUncertainPolicies(t *testing.T) {
 	for _, c := range []struct {
 		policy post.UncertainPolicy
 		want   post.State
-		copies int
+		copies int64
 		key    string
 	}{
 		{post.UncertainAsk, post.StateUncertain, 1, "uncertain.connection"},
@@ -24,10 +25,10 @@ func TestUncertainPolicies(t *testing.T) {
 	} {
 		t.Run(string(c.policy), func(t *testing.T) {
 			t.Parallel()
-			taken := 0
+			var taken atomic.Int64
 			k := newTalk(t, smtpscript.Config{Script: func(ev smtpscript.Event) smtpscript.Action {
 				if ev.Phase == post.PhaseDot { // takes it and says nothing
-					taken++
+					taken.Add(1)
 					return smtpscript.Action{Silent: true, End: smtpscript.EndReset, Take: smtpscript.TakeIt}
 				}
 				return smtpscript.Action{}
@@ -35,12 +36,12 @@ func TestUncertainPolicies(t *testing.T) {
 			k.enqueue(persons("a@b.example"), func(m *post.Mailing) { m.Uncertain = c.policy })
 			k.run()
 			d := k.row("a@b.example")
-			if d.State != c.want || d.Reason.Key != c.key || taken != c.copies {
-				t.Errorf("%s %v, %d copies; want %s %s, %d", d.State, d.Reason, taken, c.want, c.key, c.copies)
+			if d.State != c.want || d.Reason.Key != c.key || taken.Load() != c.copies {
+				t.Errorf("%s %v, %d copies; want %s %s, %d", d.State, d.Reason, taken.Load(), c.want, c.key, c.copies)
 			}
 			k.run() // nothing more, ever
-			if taken != c.copies {
-				t.Errorf("%d copies", taken)
+			if n := taken.Load(); n != c.copies {
+				t.Errorf("%d copies", n)
 			}
 		})
 	}
@@ -50,10 +51,9 @@ func TestUncertainPolicies(t *testing.T) {
 // of an hour and not before, across restarts.
 func TestResendWaits(t *testing.T) {
 	t.Parallel()
-	done := false
+	var done atomic.Bool
 	k := newTalk(t, smtpscript.Config{Script: func(ev smtpscript.Event) smtpscript.Action {
-		if ev.Phase == post.PhaseDot && !done {
-			done = true
+		if ev.Phase == post.PhaseDot && done.CompareAndSwap(false, true) {
 			return smtpscript.Action{Silent: true, End: smtpscript.EndReset, Take: smtpscript.LeaveIt}
 		}
 		return smtpscript.Action{}
@@ -153,15 +153,15 @@ func TestSecondRefusal(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			refuse := false
+			var refuse atomic.Bool
 			k := newTalk(t, smtpscript.Config{Script: func(ev smtpscript.Event) smtpscript.Action {
-				if ev.Phase == post.PhaseRCPT && refuse {
+				if ev.Phase == post.PhaseRCPT && refuse.Load() {
 					return smtpscript.Reply(c.reply)
 				}
 				return smtpscript.Action{}
 			}})
 			for _, o := range c.outcomes {
-				refuse = o == 'f'
+				refuse.Store(o == 'f')
 				k.enqueue(persons("a@b.example"))
 				k.run()
 			}

@@ -241,7 +241,7 @@ func TestBackoff(t *testing.T) {
 		}
 	}
 	for range 100 {
-		if d := deliveryWait(Grey, 1); d < 4*time.Minute || d > 15*time.Minute {
+		if d := deliveryWait(Grey, 1); d < 5*time.Minute || d > 15*time.Minute {
 			t.Fatalf("%v for greylisting", d)
 		}
 	}

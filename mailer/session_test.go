@@ -3,6 +3,7 @@ package mailer
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,48 +16,26 @@ import (
 // deliveries as they were.
 func TestSignIn(t *testing.T) {
 	t.Parallel()
-	reply := smtpscript.Reply
-	plain := smtpscript.Config{User: "shop", Password: "secret"}
-	starttls := smtpscript.Config{Mode: smtpscript.STARTTLS, User: "shop", Password: "secret"}
-	implicit := smtpscript.Config{Mode: smtpscript.ImplicitTLS, User: "shop", Password: "secret"}
-	for _, c := range []struct {
-		name  string
-		cfg   smtpscript.Config
-		phase post.Phase
-		do    smtpscript.Action
-		hold  post.AccountState
-		key   string // empty: the accounts package says it more exactly
-	}{
-		{"4 greeting 421", plain, post.PhaseGreeting, reply("421 4.3.2 later").Then(smtpscript.EndClose), "", "account.greeting"},
-		{"5 greeting 554", plain, post.PhaseGreeting, reply("554 5.7.1 no").Then(smtpscript.EndClose), post.AccountStopped, "account.greeting"},
-		{"6 greeting garbage", plain, post.PhaseGreeting, smtpscript.Raw("HTTP/1.1 400\r\n"), "", "account.greeting"},
-		{"6 endless greeting", plain, post.PhaseGreeting, smtpscript.Action{Endless: 8 << 20}, "", "account.greeting"},
-		{"3 hung up", plain, post.PhaseConnect, smtpscript.Hang(smtpscript.EndReset), "", ""},
-		{"8 TLS drop", starttls, post.PhaseTLS, smtpscript.Hang(smtpscript.EndCut), post.AccountStopped, "account.tls"},
-		{"8 TLS alert", implicit, post.PhaseTLS, smtpscript.Raw("\x15\x03\x03\x00\x02\x02\x28").Then(smtpscript.EndCut), post.AccountStopped, "account.tls"},
-		{"9 STARTTLS 454", starttls, post.PhaseSTARTTLS, reply("454 4.7.0 not now"), "", "account.no_tls"},
-		{"9 STARTTLS 502", starttls, post.PhaseSTARTTLS, reply("502 5.5.1 no"), post.AccountStopped, "account.no_tls"},
-		{"10 injected", starttls, post.PhaseSTARTTLS, smtpscript.Action{After: "250 AUTH PLAIN\r\n"}, post.AccountStopped, ""},
-		{"11 EHLO 502", plain, post.PhaseEHLO, reply("502 5.5.1 what"), post.AccountStopped, "account.ehlo"},
-		{"11 EHLO 421", plain, post.PhaseEHLO, reply("421 4.3.2 later").Then(smtpscript.EndClose), "", "account.ehlo"},
-		{"12 AUTH 535", plain, post.PhaseAuth, reply("535 5.7.8 no"), post.AccountStopped, "account.password"},
-		{"13 AUTH 454", plain, post.PhaseAuth, reply("454 4.7.0 too many logins"), "", "account.sign_in"},
-		{"14 AUTH 432", plain, post.PhaseAuth, reply("432 4.7.12 change it"), post.AccountStopped, "account.password_change"},
-		{"15 AUTH 538", plain, post.PhaseAuth, reply("538 5.7.11 no"), post.AccountStopped, "account.settings"},
-		{"AUTH drop", plain, post.PhaseAuth, smtpscript.Hang(smtpscript.EndClose), "", "account.connection"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+	for _, c := range dialCases() {
+		t.Run(c.rows.String()+" "+c.name, func(t *testing.T) {
 			t.Parallel()
 			c.cfg.Script = smtpscript.At(c.phase, c.do)
-			k := newTalk(t, c.cfg)
+			k := newTalk(t, c.cfg, c.accounts()...)
+			if c.dial != nil {
+				c.dial(k.dialer)
+			}
+			if c.down {
+				k.srv.Down()
+			}
 			k.enqueue(numbered(5))
-			s := k.start()
-			k.until("three waits or a stop", func() bool { a := k.account(); return a.Hold != "" || a.WaitStep >= 3 })
-			s.stop()
-			k.wait(s)
-			a := k.account()
-			if a.Hold != c.hold || c.key != "" && a.Reason.Key != c.key || a.Reason.IsZero() {
-				t.Errorf("%q %+v", a.Hold, a.Reason)
+			k.opt.WaitScale = 0 // in earnest
+			k.runUntil(RunParams{NoWait: true})
+			k.wantFirstFailure(c)
+			if c.wait == 0 {
+				k.run() // a stopped account leaves the run nothing to do
+			} else {
+				k.opt.WaitScale = 1e-6
+				k.wantThreeFailures(c)
 			}
 			k.wantTruth()
 			k.wantStates(map[post.State]int{post.StateQueued: 5})
@@ -65,36 +44,83 @@ func TestSignIn(t *testing.T) {
 					t.Errorf("%s was charged", d.Address)
 				}
 			}
-			if st := k.srv.Stats(); st.ByVerb["MAIL"] != 0 || c.phase == post.PhaseAuth && a.Hold != "" && st.ByVerb["AUTH"] != 1 {
+			st := k.srv.Stats()
+			if st.ByVerb["MAIL"] != 0 || c.phase != post.PhaseAuth && st.ByVerb["AUTH"] != 0 {
 				t.Errorf("%v", st.ByVerb)
 			}
-			if c.hold != post.AccountStopped { // it gets better by itself
-				return
-			}
-			k.run() // a stopped account leaves the run nothing to do
-			if n := k.srv.Stats().ByVerb["MAIL"]; n != 0 {
-				t.Errorf("a stopped account said MAIL")
+			if c.wait == 0 && st.ByVerb["AUTH"] > 1 {
+				t.Errorf("a stopped account tried to sign in %d times", st.ByVerb["AUTH"])
 			}
 		})
+	}
+}
+
+// wantFirstFailure: after one try the account waits for as long as the case
+// says, or is stopped, and says why.
+func (k *talk) wantFirstFailure(c dialCase) {
+	k.Helper()
+	a, now := k.account(), time.Now()
+	hold := post.AccountState("")
+	if c.wait == 0 {
+		hold = post.AccountStopped
+	}
+	if a.Hold != hold || a.Reason.Key != c.key || a.Reason.Raw == "" {
+		k.Errorf("%q %+v", a.Hold, a.Reason)
+	}
+	if d := a.Until.Sub(now); c.wait > 0 && (d > c.wait || d < c.wait-patience) {
+		k.Errorf("it waits for %v, want %v", d, c.wait)
+	}
+	tries := 1
+	if c.unseen {
+		tries = 0
+	}
+	if n := k.srv.Stats().Connections; n != tries {
+		k.Errorf("%d connections, want %d", n, tries)
+	}
+}
+
+// wantThreeFailures: by itself the account goes on waiting, or is stopped at
+// the try that the case says.
+func (k *talk) wantThreeFailures(c dialCase) {
+	k.Helper()
+	if err := k.ledger.HoldAccount(k.Context(), k.acct.ID, "", post.Reason{}); err != nil {
+		k.Fatal(err)
+	}
+	before := k.srv.Stats().Connections
+	s := k.start()
+	k.until("three waits or a stop", func() bool { a := k.account(); return a.Hold != "" || a.WaitStep >= 3 })
+	s.stop()
+	k.wait(s)
+	a, tries := k.account(), k.srv.Stats().Connections-before
+	switch {
+	case c.stopsAt == 0 && a.Hold != "":
+		k.Errorf("it was stopped: %+v", a.Reason)
+	case c.stopsAt > 0 && (a.Hold != post.AccountStopped || a.Reason.Key != c.key):
+		k.Errorf("%q %+v, want it stopped", a.Hold, a.Reason)
+	case c.stopsAt > 0 && !c.unseen && tries != c.stopsAt:
+		k.Errorf("it was stopped after %d tries, want %d", tries, c.stopsAt)
 	}
 }
 
 // TestCertificates: row 7, and never a word in the clear.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
-	for name, cert := range map[string]smtpscript.Certificate{
-		"expired": smtpscript.CertExpired, "name": smtpscript.CertWrongName, "self-signed": smtpscript.CertSelfSigned,
-		"incomplete": smtpscript.CertIncomplete,
+	for name, c := range map[string]struct {
+		cert smtpscript.Certificate
+		says string
+	}{
+		"expired": {smtpscript.CertExpired, "certificate has expired"}, "name": {smtpscript.CertWrongName, "127.0.0.1"},
+		"self-signed": {smtpscript.CertSelfSigned, "unknown authority"}, "incomplete": {smtpscript.CertIncomplete, "unknown authority"},
 	} {
 		for _, mode := range []smtpscript.Mode{smtpscript.STARTTLS, smtpscript.ImplicitTLS} {
 			t.Run(fmt.Sprint(name, mode), func(t *testing.T) {
 				t.Parallel()
-				k := newTalk(t, smtpscript.Config{Mode: mode, Cert: cert, User: "shop", Password: "secret"})
+				k := newTalk(t, smtpscript.Config{Mode: mode, Cert: c.cert, User: "shop", Password: "secret"})
 				k.enqueue(numbered(3))
 				k.run()
 				k.wantStates(map[post.State]int{post.StateQueued: 3})
 				a := k.account()
-				if a.Hold != post.AccountStopped || a.Reason.IsZero() {
+				if a.Hold != post.AccountStopped || a.Reason.Key == "" || !strings.Contains(a.Reason.Raw, c.says) {
 					t.Errorf("%q %+v", a.Hold, a.Reason)
 				}
 				if st := k.srv.Stats(); st.Connections != 1 || st.ByVerb["AUTH"] != 0 || st.ByVerb["MAIL"] != 0 {
@@ -105,17 +131,93 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// TestStrippedSTARTTLS: a server that no longer offers it is not spoken to.
-func TestStrippedSTARTTLS(t *testing.T) {
+// TestEncryptionNeverFallsBack: a server that has had encryption and offers it
+// no longer, or fails at it, is not spoken to in the clear, however often it is
+// tried and whatever it offers instead.
+func TestEncryptionNeverFallsBack(t *testing.T) {
 	t.Parallel()
-	k := newTalk(t, smtpscript.Config{Mode: smtpscript.STARTTLS, Without: []string{"STARTTLS"}, AuthInClear: true, User: "shop", Password: "secret"})
+	for name, fault := range map[string]struct {
+		phase post.Phase
+		do    smtpscript.Action
+		key   string
+	}{
+		"not offered": {post.PhaseEHLO, smtpscript.Reply("250-mail.example\nPIPELINING\nAUTH PLAIN LOGIN"), "account.no_tls"},
+		"refused":     {post.PhaseSTARTTLS, smtpscript.Reply("502 5.5.1 no"), "account.no_tls"},
+		"broken":      {post.PhaseTLS, smtpscript.Hang(smtpscript.EndCut), "account.tls"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			script := &swapped{}
+			k := newTalk(t, smtpscript.Config{Mode: smtpscript.STARTTLS, AuthInClear: true, User: "shop", Password: "secret", Script: script.do})
+			k.enqueue(numbered(3))
+			k.run()
+			k.wantStates(map[post.State]int{post.StateSent: 3})
+			before := k.srv.Stats()
+			script.now.Store(smtpscript.At(fault.phase, fault.do))
+			k.enqueue(persons("later@b.example"))
+			for range 3 {
+				k.run()
+				if a := k.account(); a.Hold != post.AccountStopped || a.Reason.Key != fault.key {
+					t.Errorf("%q %+v", a.Hold, a.Reason)
+				}
+				if err := k.ledger.HoldAccount(t.Context(), k.acct.ID, "", post.Reason{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			st := k.srv.Stats()
+			if st.ByVerb["AUTH"] != before.ByVerb["AUTH"] || st.ByVerb["MAIL"] != before.ByVerb["MAIL"] {
+				t.Errorf("%v, before %v", st.ByVerb, before.ByVerb)
+			}
+			for _, c := range k.srv.Conns() {
+				if c.TLS == 0 && strings.Contains(c.Transcript, "C: AUTH") {
+					t.Error("a sign-in in the clear")
+				}
+			}
+		})
+	}
+}
+
+// TestNextAddressIsTried: an address that refuses is not the end of it, and
+// costs nobody anything.
+func TestNextAddressIsTried(t *testing.T) {
+	t.Parallel()
+	k := newTalk(t, smtpscript.Config{}, func(a *post.Account) { a.Host = "localhost" })
+	k.dialer.Resolver = addresses{"127.0.0.2", "127.0.0.1"}
 	k.enqueue(numbered(3))
 	k.run()
-	if a := k.account(); a.Hold != post.AccountStopped || a.Reason.Key != "account.no_tls" {
-		t.Errorf("%q %+v", a.Hold, a.Reason)
+	k.wantTruth()
+	k.wantStates(map[post.State]int{post.StateSent: 3})
+	for _, d := range k.rows() {
+		if d.Attempts != 1 {
+			t.Errorf("%s: %d attempts", d.Address, d.Attempts)
+		}
 	}
-	if st := k.srv.Stats(); st.ByVerb["AUTH"]+st.ByVerb["MAIL"] != 0 {
-		t.Errorf("%v", st.ByVerb)
+}
+
+// TestFewerConnections: a server that has enough with one connection is not
+// asked for a second one again and again.
+func TestFewerConnections(t *testing.T) {
+	t.Parallel()
+	for _, greeting := range []string{"432 4.3.2 Concurrent connections limit exceeded", "421 4.3.2 too many connections"} {
+		t.Run(greeting[:3], func(t *testing.T) {
+			t.Parallel()
+			k := newTalk(t, smtpscript.Config{Script: func(ev smtpscript.Event) smtpscript.Action {
+				if ev.Phase == post.PhaseGreeting && ev.Open > 1 {
+					return smtpscript.Reply(greeting).Then(smtpscript.EndClose)
+				}
+				return smtpscript.Action{}
+			}}, func(a *post.Account) { a.Connections = 2 })
+			k.enqueue(numbered(300))
+			k.run()
+			k.wantTruth()
+			k.wantStates(map[post.State]int{post.StateSent: 300})
+			if n := k.account().Learned.Connections; n != 1 {
+				t.Errorf("it learned %d connections, want 1", n)
+			}
+			if n := k.srv.Stats().Connections; n > 8 {
+				t.Errorf("%d connections for 300 messages", n)
+			}
+		})
 	}
 }
 

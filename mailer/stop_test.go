@@ -328,34 +328,61 @@ func (k *talk) big(size int) func(*post.Mailing) {
 	}
 }
 
+// bodyCase is what a server does while the body is on its way.
+type bodyCase struct {
+	rows  rows
+	name  string
+	phase post.Phase
+	do    smtpscript.Action
+	want  post.State
+	key   string
+	free  bool // of charge
+}
+
+func bodyCases() []bodyCase {
+	const body = post.PhaseBody
+	const lost, queued = "delivery.connection", post.StateQueued
+	return []bodyCase{
+		{rows: rows{34}, name: "reset", phase: body, do: hangs(byReset), want: queued, key: lost},
+		{rows: rows{34}, name: "close", phase: body, do: hangs(byClose), want: queued, key: lost},
+		{rows: rows{34, 37}, name: "premature 552", phase: body, do: says("552 5.3.4 too big"), want: post.StateFailed, key: "delivery.too_large"},
+		{rows: rows{34}, name: "premature 554, deaf", phase: body, do: act{Reply: "554 5.7.1 no", Tarpit: true}, want: post.StateFailed, key: "delivery.content"},
+		{rows: rows{34}, name: "premature 451, deaf", phase: body, do: act{Reply: "451 4.3.0 later", Tarpit: true}, want: queued, key: "delivery.deferred"},
+		{rows: rows{34}, name: "premature 250, deaf", phase: body, do: act{Reply: "250 2.0.0 taken", Tarpit: true}, want: queued, key: "delivery.odd_reply"},
+		{rows: rows{17, 34}, name: "premature 421, deaf", phase: body, do: act{Reply: "421 4.3.2 closing", Tarpit: true}, want: queued, free: true},
+		{rows: rows{34, 43}, name: "deaf", phase: post.PhaseDATA, do: act{Tarpit: true}, want: queued, key: lost},
+	}
+}
+
 // TestInTheBody: the connection breaks, or the server refuses, while the body
 // is on its way and the dot is not out: nothing is ambiguous.
 func TestInTheBody(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		name  string
-		phase post.Phase
-		do    smtpscript.Action
-		want  post.State
-		key   string
-	}{
-		{"34 reset", post.PhaseBody, smtpscript.Hang(smtpscript.EndReset), post.StateQueued, "delivery.connection"},
-		{"34 close", post.PhaseBody, smtpscript.Hang(smtpscript.EndClose), post.StateQueued, "delivery.connection"},
-		{"34 premature 552", post.PhaseBody, smtpscript.Reply("552 5.3.4 too big"), post.StateFailed, "delivery.too_large"},
-		{"34 premature 554, deaf", post.PhaseBody, smtpscript.Action{Reply: "554 5.7.1 no", End: smtpscript.EndNone, Tarpit: true}, post.StateFailed, "delivery.content"},
-		{"43 deaf", post.PhaseDATA, smtpscript.Action{Tarpit: true}, post.StateQueued, "delivery.connection"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+	for _, c := range bodyCases() {
+		t.Run(c.rows.String()+" "+c.name, func(t *testing.T) {
 			t.Parallel()
 			k := newTalk(t, smtpscript.Config{Script: smtpscript.Once(c.phase, c.do), Keep: smtpscript.KeepHash})
 			k.opt.WaitScale = 0
 			k.opt.Timeouts.Write = impatience
 			k.enqueue(persons("a@b.example"), k.big(12<<20))
-			k.runUntil(RunParams{NoWait: true})
+			if c.free { // it goes out at once, on a new connection
+				k.run()
+				k.wantStates(map[post.State]int{post.StateSent: 1})
+				c.want, c.key = post.StateSent, ""
+			} else {
+				k.runUntil(RunParams{NoWait: true})
+			}
 			k.wantTruth()
 			d := k.row("a@b.example")
 			if d.State != c.want || d.Reason.Key != c.key || d.Attempts != 1 {
 				t.Errorf("%s, %+v, %d attempts", d.State, d.Reason, d.Attempts)
+			}
+			conns := 1
+			if c.free {
+				conns = 2
+			}
+			if n := k.srv.Stats().Connections; n != conns {
+				t.Errorf("%d connections, want %d", n, conns)
 			}
 			for _, a := range k.attempts(d.Address) {
 				if a.DotSent && c.want == post.StateQueued {

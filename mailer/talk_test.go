@@ -21,6 +21,7 @@ type talk struct {
 	ledger *storage.Ledger
 	srv    *smtpscript.Server
 	acct   post.Account
+	dialer *accounts.Dialer
 	opt    Options
 }
 
@@ -45,8 +46,8 @@ func newTalk(t *testing.T, cfg smtpscript.Config, change ...func(*post.Account))
 			t.Error(err)
 		}
 	})
-	d := &accounts.Dialer{Secrets: static("secret"), Log: slog.New(slog.DiscardHandler)}
-	k.opt = Options{Dial: d.Dial, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), WaitScale: 1e-6, Timeouts: noHurry}
+	k.dialer = &accounts.Dialer{Secrets: static("secret"), Log: slog.New(slog.DiscardHandler)}
+	k.opt = Options{Dial: k.dialer.Dial, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), WaitScale: 1e-6, Timeouts: noHurry}
 	k.acct = k.addAccount("shop", k.srv, cfg, change...)
 	return k
 }
@@ -159,11 +160,21 @@ type started struct {
 }
 
 func (k *talk) start() *started {
-	ctx, cancel := context.WithCancel(k.Context())
-	s := &started{m: New(k.ledger, k.opt), stop: cancel, done: make(chan error, 1)}
-	go func() { s.done <- s.m.Run(ctx, RunParams{}) }()
-	k.Cleanup(func() { cancel(); s.m.Kill() })
+	s := k.begin()
+	s.run(k.Context())
 	return s
+}
+
+// begin is start without the run.
+func (k *talk) begin() *started {
+	s := &started{m: New(k.ledger, k.opt), stop: func() {}, done: make(chan error, 1)}
+	k.Cleanup(func() { s.stop(); s.m.Kill() })
+	return s
+}
+
+func (s *started) run(ctx context.Context) {
+	ctx, s.stop = context.WithCancel(ctx)
+	go func() { s.done <- s.m.Run(ctx, RunParams{}) }()
 }
 
 // wait waits for the run's end.

@@ -3,6 +3,7 @@ package mailer
 import (
 	"context"
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -56,7 +57,7 @@ func (ln *lane) addEnvelope(j *job, part int) (Event, bool) {
 	case utf8 && !ext.SMTPUTF8: // row 22, without a round trip
 		return Event{Phase: post.PhaseRender, Cause: post.CauseLocal, Reason: post.Reason{Key: "delivery.smtputf8"}}, false
 	case ext.Size > 0 && j.size > ext.Size: // row 37, without a round trip
-		return Event{Phase: post.PhaseRender, Cause: post.CauseLocal, Reason: post.Reason{Key: "delivery.too_large", Args: []string{strconv.FormatInt(ext.Size>>20, 10)}}}, false
+		return Event{Phase: post.PhaseRender, Cause: post.CauseLocal, Reason: post.Reason{Key: "delivery.too_large_limit", Args: []string{megabytes(ext.Size)}}}, false
 	}
 	dsn := ext.DSN && j.live && j.dsn != post.DSNNone
 	if part == 0 || part == 1 {
@@ -87,6 +88,11 @@ func (ln *lane) addEnvelope(j *job, part int) (Event, bool) {
 		ln.buf = append(ln.buf, "DATA\r\n"...)
 	}
 	return Event{}, true
+}
+
+// megabytes says a size as providers do, to one place.
+func megabytes(n int64) string {
+	return strconv.FormatFloat(math.Ceil(float64(n)/(1<<20)*10)/10, 'f', -1, 64)
 }
 
 // envelopeID is the Message-ID without its brackets: it holds only what xtext

@@ -205,10 +205,10 @@ func judgeAuth(e Event) Verdict {
 		v.Schedule = SignIn
 	case e.Cause != post.CauseNone:
 		v.Reason = because("account.connection")
-	case code == 421:
-		v.Fewer = true
-	case code == 432 && enhanced == "4.7.12", code == 422: // 14
+	case code == 432 && (enhanced == "4.7.12" || enhanced == ""), code == 422: // 14 (RFC 4954 6)
 		v.Account, v.Reason = Stop, because("account.password_change")
+	case code == 421, code == 432: // 4, 17: Microsoft counts connections only here
+		v.Fewer = true
 	case code == 500, code == 501, code == 502, code == 503, code == 504: // 14
 		v.Account, v.Reason = Stop, because("account.no_mechanism")
 	case code == 530, code == 538: // 15
@@ -360,7 +360,17 @@ func rateReply(code int, enhanced, text string) bool {
 		return false
 	}
 	return hasAny(text, "rate limit", "rate exceeded", "sending rate", "too many", "too fast", "throttl", "too frequent", "frequency",
-		"relay limit", "peak", "connection limit", "concurrent", "limit exceeded", "slow down")
+		"relay limit", "peak", "connection limit", "concurrent", "limit exceeded", "slow down") ||
+		rateWord(detail(enhanced), text)
+}
+
+// rateWord takes "rate" and "limit" alone for a word about us under the codes
+// that servers use for it, unless it is about the recipient's mailbox.
+func rateWord(d, text string) bool {
+	if !strings.HasPrefix(d, "7.") && d != "2.1" || hasAny(text, "receiving", "mailbox", "storage", "size") {
+		return false
+	}
+	return strings.Contains(" "+text+" ", " rate ") || hasAny(text, "limit")
 }
 
 func judgeMAIL(e Event) Verdict {
@@ -390,7 +400,7 @@ func judgeRCPT(e Event) Verdict {
 			if !hasAny(strings.ToLower(e.Reply.Text), "grey", "gray", "try again later", "temporarily", "come back") {
 				v.Strike = strike("grey", 3, Wait)
 			}
-		case code == 452 && d == "2.2": // 25
+		case d == "2.2": // 25
 			v.Schedule, v.Reason = Full, because("delivery.mailbox_full")
 		}
 	case e.Reply.Class() != 5:

@@ -265,6 +265,7 @@ func oneDiskFault(t *testing.T, kind faultdisk.Kind, code int32, want error, n i
 // the ledger opens, is sound, and holds all that was told, whatever part of what
 // was not flushed is found on the disk.
 func TestSoakPowerCut(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	if s := os.Getenv("POSTROOM_SEED"); s != "" {
 		var err error

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -43,6 +44,8 @@ type Ledger struct {
 	r     *sql.DB
 	clock post.Clock
 	log   *slog.Logger
+
+	closed atomic.Bool
 }
 
 // Open opens the ledger in dir, making folder (0700) and file (0600) where
@@ -186,9 +189,9 @@ func assertPragmas(ctx context.Context, c *sql.Conn) error {
 func (l *Ledger) Dir() string { return l.dir }
 
 // Close finishes the writes that wait, folds the log into the file and closes
-// it. The ledger is not used afterwards.
+// it. Whoever writes afterwards is told that it is closed.
 func (l *Ledger) Close() error {
-	if l.w != nil {
+	if l.w != nil && l.closed.CompareAndSwap(false, true) {
 		l.w.stop()
 		// With other processes reading this may do less than all; they will.
 		_, err := l.w.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
@@ -198,9 +201,7 @@ func (l *Ledger) Close() error {
 		for _, s := range l.w.stmts {
 			_ = s.Close()
 		}
-		err = l.w.conn.Close()
-		l.w = nil
-		return errors.Join(err, l.closeHandles())
+		return errors.Join(l.w.conn.Close(), l.closeHandles())
 	}
 	return l.closeHandles()
 }

@@ -251,3 +251,20 @@ func TestCloseAnswersEverybody(t *testing.T) {
 		t.Log("closing after the writer was stopped by hand:", err)
 	}
 }
+
+// A ledger that is closed says so to whoever still writes, and closes once.
+func TestClosedLedgerRefuses(t *testing.T) {
+	l, err := Open(t.Context(), t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SetSetting(t.Context(), "k", "v"); !errors.Is(err, errClosed) {
+		t.Errorf("%v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -142,6 +142,22 @@ func TestEveryStateHasWords(t *testing.T) {
 	}
 }
 
+// A 250 says that the provider took the message, not that somebody got it (RFC
+// 5321 4.2.5): no language may promise more.
+func TestSentMeansTakenByYourServer(t *testing.T) {
+	for lang, want := range map[Lang]string{English: "taken by your provider", Chinese: "服务商已接收"} {
+		c := For(lang)
+		if got := c.StateLong(post.StateSent); got != want {
+			t.Errorf("%s says %q", lang, got)
+		}
+		for _, promise := range []string{"delivered", "arrived", "送达", "收到"} {
+			if said := c.State(post.StateSent) + c.StateLong(post.StateSent); strings.Contains(said, promise) {
+				t.Errorf("%s promises: %q", lang, said)
+			}
+		}
+	}
+}
+
 func TestReason(t *testing.T) {
 	en := For(English)
 	if got := en.Reason(post.Reason{}); got != "" {

@@ -64,7 +64,7 @@ type library struct {
 
 var libraries = []library{
 	{"database/sql", []string{"storage"}, "storage is the only package that knows SQL"},
-	{"modernc.org/sqlite", []string{"storage"}, "storage is the only package that knows SQL"},
+	{"modernc.org/sqlite", []string{"storage", testkit}, "storage is the only package that knows SQL; testkit puts a failing disk under it"},
 	{"github.com/pressly/goose", []string{"storage"}, "storage is the only package that knows SQL"},
 	{"github.com/wneessen/go-mail", []string{"compose", "mailer", "accounts", "bench"}, "they write, send and sign in, or measure it"},
 	{"github.com/knadh/smtppool", []string{"bench"}, "it is there to be measured against"},

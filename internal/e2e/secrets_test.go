@@ -66,16 +66,20 @@ func (o *office) holdsNo(t *testing.T, secret string) {
 	}
 }
 
-// commandLines returns the command lines of all processes, and the environment
-// of one.
-func commandLines(t *testing.T, pid int) string {
+// commandLines returns the command lines and the environments of all processes
+// that may be looked at: the run, and whatever it has started.
+func commandLines(t *testing.T) string {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("look at the processes: %d, %v", len(files), err)
 	}
+	environs, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil || len(environs) == 0 {
+		t.Fatalf("look at the environments: %d, %v", len(environs), err)
+	}
 	var b bytes.Buffer
-	for _, file := range append(files, "/proc/"+number(pid)+"/environ") {
+	for _, file := range append(files, environs...) {
 		line, err := os.ReadFile(file)
 		if err != nil {
 			continue // ended since
@@ -131,7 +135,7 @@ func plant(t *testing.T, auth, mechanism, secret string) {
 	if wal, err := os.Stat(filepath.Join(o.data, "postroom.db-wal")); err != nil || wal.Size() == 0 {
 		t.Errorf("the ledger's log is not there to be looked at: %v", err)
 	}
-	processes := commandLines(t, p.cmd.Process.Pid)
+	processes := commandLines(t)
 	if !strings.Contains(processes, binary) {
 		t.Error("the run is not among the processes")
 	}

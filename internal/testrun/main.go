@@ -2,6 +2,9 @@
 // window driver under the race detector, then every package plainly, and at last a look for processes that the tests
 // left behind. Each step is one run of "go test", whose own lines it shows, so the output ends with them.
 //
+// The race detector makes everything ten times slower, so there the tests that try many moments of one thing try fewer
+// (-short).
+//
 // A failed step does not keep the next from running. The exit code is 0 when all passed, otherwise 1.
 //
 // The tests see neither the display nor the session bus of whoever runs them: what needs one starts its own.
@@ -42,7 +45,7 @@ type step struct {
 }
 
 func main() {
-	timeout := flag.Duration("timeout", 10*time.Minute, "longest time for the tests of one package")
+	timeout := flag.Duration("timeout", 15*time.Minute, "longest time for the tests of one package")
 	race := flag.Bool("race", true, "run under the race detector first")
 	flag.Parse()
 	packages := flag.Args()
@@ -94,7 +97,7 @@ func plan(ctx context.Context, packages []string, timeout time.Duration, race bo
 		}
 		steps = append(steps, step{
 			fmt.Sprintf("tests under the race detector (%d packages; those with the window driver come without it)", len(raced)),
-			append([]string{"test", "-count=1", "-race", limit}, raced...),
+			append([]string{"test", "-count=1", "-race", "-short", limit}, raced...),
 		})
 	}
 	return append(steps,
