@@ -92,8 +92,8 @@ func protocol(path string, first ...string) func(int) func(target, string, strin
 // all returns who takes part, each with so many connections.
 func (t *tools) all(connections int) []sender {
 	list := []sender{
-		{name: "ours", title: "this mailer, with its ledger", quick: 10000, far: 90, ledger: true, command: protocol(t.sender, "ours")(connections)},
-		{name: "ours-wire", title: "its merge, MIME and SMTP alone", quick: 20000, far: 90, command: protocol(t.sender, "ours-wire")(connections)},
+		{name: "ours", title: "this mailer, with its ledger", quick: 10000, far: 180, ledger: true, command: protocol(t.sender, "ours")(connections)},
+		{name: "ours-wire", title: "its merge, MIME and SMTP alone", quick: 20000, far: 180, command: protocol(t.sender, "ours-wire")(connections)},
 		{name: "smtppool", title: "smtppool v2.1.2", quick: 4000, far: 20, command: protocol(t.sender, "smtppool")(connections)},
 		{name: "gomail-keep", title: "go-mail v0.8.1, `Send`, connection kept", quick: 3000, far: 15, command: protocol(t.sender, "gomail-keep")(connections)},
 		{name: "gomail-dial", title: "go-mail v0.8.1, `DialAndSend`", quick: 2000, far: 10, command: protocol(t.sender, "gomail-dial")(connections)},
