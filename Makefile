@@ -54,7 +54,9 @@ soak: setup-test
 	$(GO) test -run '^$$' -fuzz '^FuzzJudge$$' -fuzztime 3m ./mailer
 	$(GO) test -run '^$$' -fuzz '^FuzzServerBytes$$' -fuzztime 5m -parallel 2 ./mailer
 
+# Every sender in turn, in tables for docs/measurements.md, and then the benchmarks beside the tests.
 bench: setup
+	$(GO) run ./bench
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 # Known weaknesses in what we use; only where their database can be reached.

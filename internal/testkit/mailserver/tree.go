@@ -24,6 +24,16 @@ var asRootSource string
 
 const exitUnavailable = 69 // of fetch.sh
 
+// Tree returns the folder of the unpacked packages, fetching them if the cache lacks them, and the LD_LIBRARY_PATH of
+// their programs: for Postfix's smtp-sink and smtp-source, which need no server of ours.
+func Tree(ctx context.Context) (dir, libraries string, err error) {
+	if dir, err = fetchTree(ctx); err != nil {
+		return "", "", err
+	}
+	libraries, err = libraryPath(dir)
+	return dir, libraries, err
+}
+
 // fetchTree returns the folder of the unpacked packages, fetching them if the cache lacks them.
 func fetchTree(ctx context.Context) (string, error) {
 	var stdout, stderr bytes.Buffer
