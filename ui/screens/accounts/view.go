@@ -217,7 +217,7 @@ func (v *View) onTest() {
 	ctx, leave := context.WithCancel(context.Background())
 	var steps []Step
 	stop := task.Run(ctx, env.Post, nil, func(ctx context.Context, _ task.Report) error {
-		steps = StepsOf(env.Words, env.Doctor(ctx, a))
+		steps = StepsOf(env.Words, a.Host, env.Doctor(ctx, a))
 		return ctx.Err()
 	}, func(err error) {
 		leave()
