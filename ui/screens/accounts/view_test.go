@@ -447,6 +447,7 @@ func TestPictures(t *testing.T) {
 				{Name: senders.StepAuth, Detail: "535 5.7.8 Username and Password not accepted", Advice: post.Reason{Key: "advice.password"}},
 			}}), nil)
 			r.draw(name("accounts"))
+			r.drawFinder(name)
 			a.Name = "x"
 			r.view.openForm(&a)
 			r.view.form.mark(Problems{{FieldPort, post.Reason{Key: "accounts.wrong.port"}}})
