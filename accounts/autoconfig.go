@@ -121,6 +121,9 @@ func readConfig(b []byte, a post.Address) (*Proposal, error) {
 			continue
 		}
 		p.Provider, p.User, p.TokenOnly = post.CleanReply(strings.TrimSpace(c.Provider.Name)), user, !password
+		if p.TokenOnly {
+			p.Note = post.Reason{Key: "provider.note.token"}
+		}
 		return p, nil
 	}
 	return nil, errors.New("no server with encryption and sign-in")

@@ -50,6 +50,7 @@ type Provider struct {
 	Domains Names    `json:"domains"` // of its addresses
 	MX      Names    `json:"mx"`      // ends of the names of the servers that take mail for its customers' own domains
 	SMTP    []Server `json:"smtp"`    // best first
+	Hosts   Names    `json:"hosts"`   // where its servers have many names: the ends of them
 	SignIn  []SignIn `json:"sign_in"` // best first
 	Limits  []Limit  `json:"limits"`
 	Note    string   `json:"note"` // words: where to make what one signs in with
@@ -132,6 +133,14 @@ func ForMX(host string) (Provider, bool) {
 		}
 	}
 	return best, length > 0
+}
+
+// ForHost returns the provider whose submission server that is.
+func ForHost(host string) (Provider, bool) {
+	return find(func(p *Provider) bool {
+		return slices.ContainsFunc(p.SMTP, func(s Server) bool { return s.Host == fold(host) }) ||
+			slices.ContainsFunc(p.Hosts.Names, func(end string) bool { return under(host, end) })
+	})
 }
 
 // PasswordEnded reports whether the provider takes nothing but a token.

@@ -56,7 +56,7 @@ func faults(b []byte) []string {
 		}
 		once("id", p.ID, p.ID)
 		said(p.ID, p.Note)
-		for what, names := range map[string]Names{"domain": p.Domains, "mx": p.MX} {
+		for what, names := range map[string]Names{"domain": p.Domains, "mx": p.MX, "host": p.Hosts} {
 			if len(names.Names) > 0 {
 				graded(p.ID, what, names.Grade)
 			}
@@ -143,6 +143,13 @@ func TestFind(t *testing.T) {
 		"hotmail-com.olc.protection.outlook.com": "outlook", "mxbiz1.qq.com": "exmail", "mx1.qq.com": "", "evilgoogle.com": "", "google.com.evil.example": "", "": "",
 	} {
 		if p, ok := ForMX(host); p.ID != want || ok != (want != "") {
+			t.Errorf("%s: %s", host, p.ID)
+		}
+	}
+	for host, want := range map[string]string{
+		"SMTP.sendgrid.net.": "sendgrid", "email-smtp.eu-west-1.amazonaws.com": "ses", "smtp.gmail.com": "gmail", "gmail.com": "", "evilamazonaws.com": "", "": "",
+	} {
+		if p, ok := ForHost(host); p.ID != want || ok != (want != "") {
 			t.Errorf("%s: %s", host, p.ID)
 		}
 	}

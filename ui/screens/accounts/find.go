@@ -10,6 +10,7 @@ import (
 	"fyne.io/fyne/v2"
 
 	senders "postroom/accounts"
+	"postroom/assets/providers"
 	"postroom/assets/theme"
 	"postroom/assets/words"
 	"postroom/post"
@@ -187,25 +188,49 @@ func (d *finder) fill(p *senders.Proposal) {
 			d.filled[field] = text
 		}
 	}
-	d.note.SetTone(theme.Plain)
-	if p.TokenOnly {
-		d.note.SetTone(theme.Attention)
+	if p.Note.Key != "" { // else what onHost said stays
+		d.advise(p.Note, p.TokenOnly)
 	}
-	set(d.note, env.Words.Reason(p.Note))
-	f.root.Refresh()
 	if e := f.entries[FieldPassword]; f.rows[FieldPassword].Visible() {
 		env.Window.Canvas().Focus(e)
 	}
 }
 
+// onHost says where to make the password when the user types the server of a
+// known provider.
+func (d *finder) onHost(host string) {
+	p, ok := providers.ForHost(strings.TrimSpace(host))
+	if ok && host != d.form.start.Host {
+		d.advise(post.Reason{Key: p.Note}, p.PasswordEnded())
+	} else if d.note.Visible() {
+		d.advise(post.Reason{}, false)
+	}
+}
+
+func (d *finder) advise(note post.Reason, tokenOnly bool) {
+	d.note.SetTone(theme.Plain)
+	if tokenOnly {
+		d.note.SetTone(theme.Attention)
+	}
+	set(d.note, d.form.view.env.Words.Reason(note))
+	d.lay()
+}
+
 func (d *finder) show(steps []widgets.Step) {
 	d.steps.Set(steps...)
 	d.steps.Hidden = len(steps) == 0
-	d.form.root.Refresh()
+	d.lay()
 }
 
 func (d *finder) say(tone theme.Tone, text string) {
 	d.result.SetTone(tone)
 	set(d.result, text)
+	d.lay()
+}
+
+// lay gives everything its room: a text that wraps knows its height only once
+// it has its width, so the second round gives the cards theirs.
+func (d *finder) lay() {
+	d.form.root.Refresh()
 	d.form.root.Refresh()
 }

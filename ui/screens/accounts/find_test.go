@@ -107,6 +107,25 @@ func TestFindSettings(t *testing.T) {
 	}
 }
 
+// The server of a known provider brings its note when it is typed by hand, and
+// takes it away again; an account that is there begins without.
+func TestNoteByServer(t *testing.T) {
+	r := newRig(t, words.English, theme.Light)
+	r.view.openForm(&post.Account{ID: 1, Host: "smtp.sendgrid.net", Port: 465, TLS: post.TLSImplicit, Auth: post.AuthAuto, Secret: post.SecretKeyring})
+	d := r.view.form.finder
+	if d.note.Visible() {
+		t.Errorf("%q", d.note.Text)
+	}
+	r.enter("host", "smtp.postmarkapp.com")
+	if d.note.Text != english.T("provider.note.postmark") || !d.note.Visible() {
+		t.Errorf("%q", d.note.Text)
+	}
+	r.enter("host", "smtp.example.com")
+	if d.note.Visible() {
+		t.Errorf("%q", d.note.Text)
+	}
+}
+
 func TestNothingFound(t *testing.T) {
 	r := newRig(t, words.English, theme.Light)
 	s := newSearches(r)

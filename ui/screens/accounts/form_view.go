@@ -68,6 +68,7 @@ func newFormView(v *View, a *post.Account) *formView {
 	right := widgets.VStack(theme.Gap, f.serverCard(), f.limitsCard())
 	f.root = widgets.VStack(theme.Gap, head, f.strip, widgets.Grow(container.NewVScroll(widgets.Columns(theme.Gap, []float32{1, 1}, left, right))))
 	f.fill(f.start)
+	f.entries[FieldHost].OnChanged = f.finder.onHost
 	return f
 }
 
