@@ -15,4 +15,7 @@
 // has accepted, so that the mailer knows whether a message was handed over.
 //
 // Dialer.Test is the doctor: the same steps, one by one, with advice.
+//
+// Discoverer finds the server for an address, over HTTPS and DNS. What it finds
+// is a proposal: the user sees the server's name before a password goes there.
 package accounts

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"postroom/accounts"
+	"postroom/assets/providers"
 	"postroom/mailer"
 	"postroom/post"
 	"postroom/storage"
@@ -20,7 +21,7 @@ func (a *app) accountCommand() *cobra.Command {
 		`An account is a sender address and the server that takes its mail. Its password
 is kept in this computer's keyring, or comes from a command of yours; it is
 never written to a file and never given as an argument.`,
-		a.accountAdd(), a.accountSet(),
+		a.accountAdd(), a.accountSet(), a.accountDiscover(),
 		&cobra.Command{
 			Use: "list", Short: "List all accounts", Args: takes(0, "nothing"),
 			RunE: a.onLedger(a.accountList),
@@ -85,6 +86,9 @@ func (a *app) describe(ctx context.Context, l *storage.Ledger, x post.Account) (
 	}
 	if d.State != post.AccountReady {
 		d.Reason = a.reason(x.Reason)
+		if means := a.meaning(x.Host, x.Reason.Raw); means != "" {
+			d.Reason += " (" + means + ")"
+		}
 	}
 	if d.State == post.AccountWaiting {
 		d.Until = stamp(x.Until)
@@ -98,7 +102,7 @@ func (a *app) accountList(ctx context.Context, l *storage.Ledger, _ []string) er
 		return err
 	}
 	if len(all) == 0 && !a.json {
-		a.say("No account yet. Add one with: postroom account add NAME --email ADDR --host H --port P --tls tls --password-stdin")
+		a.say("No account yet. Add one with: postroom account add NAME --email ADDR --password-stdin")
 		return nil
 	}
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
@@ -118,6 +122,21 @@ func (a *app) accountList(ctx context.Context, l *storage.Ledger, _ []string) er
 		}
 	}
 	return w.Flush()
+}
+
+// meaning is what the provider means by a reply, in plain words; empty when we
+// do not know better than the reply itself.
+func (a *app) meaning(host, reply string) string { return a.reason(providers.Meaning(host, reply)) }
+
+// adviceOf is what to do about a failed step of a test: in the provider's own
+// case, where its refusal is known.
+func (a *app) adviceOf(x *post.Account, s *accounts.Step) string {
+	if s.Fault != nil && !s.Fault.Reply.IsZero() {
+		if means := a.meaning(x.Host, s.Fault.Reply.String()); means != "" {
+			return means
+		}
+	}
+	return s.AdviceText
 }
 
 // stateOf says what an account is doing, why, and for how long.
@@ -223,7 +242,7 @@ func (a *app) accountTest(ctx context.Context, l *storage.Ledger, args []string)
 	}
 	d := accounts.Dialer{Secrets: a.Secrets, Clock: a.Clock, Log: a.log}
 	if !a.json {
-		d.Trace = a.tellStep
+		d.Trace = func(s accounts.Step) { a.tellStep(&x, s) }
 	}
 	r := d.Test(ctx, x)
 	if a.json {
@@ -232,7 +251,7 @@ func (a *app) accountTest(ctx context.Context, l *storage.Ledger, args []string)
 			out.Extensions = []string{}
 		}
 		for _, s := range r.Steps {
-			out.Steps = append(out.Steps, stepJSON{s.Name, s.OK, s.Detail, s.AdviceText})
+			out.Steps = append(out.Steps, stepJSON{s.Name, s.OK, s.Detail, a.adviceOf(&x, &s)})
 		}
 		err = a.object(out)
 	}
@@ -260,14 +279,14 @@ func lastFault(r accounts.Report) *post.Fault {
 }
 
 // tellStep prints a step of a test as it ends.
-func (a *app) tellStep(s accounts.Step) {
+func (a *app) tellStep(x *post.Account, s accounts.Step) {
 	result := "ok"
 	if !s.OK {
 		result = "FAILED"
 	}
 	a.say("%-8s %-7s %s", s.Name, result, oneLine(s.Detail))
-	if s.AdviceText != "" {
-		a.say("%-16s %s", "", oneLine(s.AdviceText))
+	if advice := a.adviceOf(x, &s); advice != "" {
+		a.say("%-16s %s", "", oneLine(advice))
 	}
 	_ = a.out.Flush() // a failure comes back at the end
 }

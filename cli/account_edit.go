@@ -60,14 +60,18 @@ func (f *accountFlags) add(c *cobra.Command) {
 func (a *app) accountAdd() *cobra.Command {
 	var f accountFlags
 	c := &cobra.Command{
-		Use: "add NAME --email ADDR --host H --port P --tls starttls|tls|none", Short: "Add an account",
-		Long: `Add stores an account and connects nowhere; account test does that.
+		Use: "add NAME --email ADDR [--host H --port P --tls starttls|tls|none]", Short: "Add an account",
+		Long: `Add stores an account; account test tries it. With --host it connects nowhere.
+Without, it looks for the server as account discover does, shows its name, and
+stores it with the provider's known limits. The password goes to no server then;
+look at the name before you test or send.
 
 The password is read from standard input and kept in this computer's keyring
 (--password-stdin), or a command of yours prints it at each sign-in
 (--password-command). A server without sign-in takes --auth none.`,
 		Example: `  postroom account add shop --email anna@example.com --from-name 'Anna Köhler' \
            --host smtp.example.com --port 465 --tls tls --password-stdin < password.txt
+  postroom account add mail --email anna@gmail.com --password-stdin < password.txt
   postroom account add office --email info@example.com --host mail.example.com \
            --port 587 --tls starttls --password-command 'pass show office' --per-day 500`,
 		Args: takes(1, "a name for the account"),
@@ -81,19 +85,28 @@ The password is read from standard input and kept in this computer's keyring
 
 func (a *app) addAccount(ctx context.Context, l *storage.Ledger, name string, f *accountFlags) error {
 	x := post.Account{Name: strings.TrimSpace(name), Auth: post.AuthAuto}
-	for _, must := range []string{"email", "host", "port", "tls"} {
+	must := []string{"email", "host", "port", "tls"}
+	if !f.changed("host") {
+		must = must[:1]
+	}
+	for _, must := range must {
 		if !f.changed(must) {
 			return usage("give --%s; see: postroom account add --help", must)
+		}
+	}
+	if !f.changed("host") {
+		if err := a.nameIsFree(ctx, l, x.Name); err != nil {
+			return err
+		}
+		if err := a.findServer(ctx, &x, f); err != nil {
+			return err
 		}
 	}
 	secret, err := a.apply(&x, f)
 	if err != nil {
 		return err
 	}
-	switch _, err := l.AccountByName(ctx, x.Name); {
-	case err == nil:
-		return usage("there is an account named %s already", x.Name)
-	case !errors.Is(err, storage.ErrNotFound):
+	if err := a.nameIsFree(ctx, l, x.Name); err != nil {
 		return err
 	}
 	if err := a.keep(ctx, x, secret); err != nil {
@@ -110,6 +123,16 @@ func (a *app) addAccount(ctx context.Context, l *storage.Ledger, name string, f 
 		return err
 	}
 	return a.answer(d, "added %s; try it with: postroom account test %s", oneLine(x.Name), oneLine(x.Name))
+}
+
+func (a *app) nameIsFree(ctx context.Context, l *storage.Ledger, name string) error {
+	switch _, err := l.AccountByName(ctx, name); {
+	case err == nil:
+		return usage("there is an account named %s already", name)
+	case !errors.Is(err, storage.ErrNotFound):
+		return err
+	}
+	return nil
 }
 
 func (a *app) accountSet() *cobra.Command {
@@ -252,9 +275,13 @@ func (a *app) chooseSecret(x *post.Account, f *accountFlags) (string, error) {
 		x.Secret, x.SecretRef, x.PasswordCommand, x.CommandHeld = post.SecretCommand, "", f.passwordCommand, false
 		return "", nil
 	case x.Secret == "" || x.Secret == post.SecretNone:
-		return "", usage("say where the password comes from: --password-stdin or --password-command (or --auth none where the server wants no sign-in)")
+		return "", errNoSecretFlag()
 	}
 	return "", nil
+}
+
+func errNoSecretFlag() error {
+	return usage("say where the password comes from: --password-stdin or --password-command (or --auth none where the server wants no sign-in)")
 }
 
 // maxPassword is more than any password or token has, in bytes.

@@ -41,7 +41,9 @@ type Deps struct {
 	// nil: this build has no window.
 	Window  func(ctx context.Context, dir string) error
 	Secrets accounts.Secrets // nil: the keyring and the shell of this computer
-	Clock   post.Clock       // nil: the system's
+	// Discoverer finds servers for addresses; nil: over this computer's network.
+	Discoverer *accounts.Discoverer
+	Clock      post.Clock // nil: the system's
 }
 
 // app is one call of the program.

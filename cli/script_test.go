@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +38,13 @@ func postroom() {
 	os.Exit(cli.Run(context.Background(), cli.Deps{
 		Version: "1.2.3",
 		Secrets: accounts.Store{Keyring: folderRing(os.Getenv("TEST_KEYRING")), Command: accounts.NewCommand()},
+		// There is no network for what is not known.
+		Discoverer: &accounts.Discoverer{DNS: &net.Resolver{PreferGo: true, Dial: unplugged}, Pages: &http.Client{Transport: &http.Transport{DialContext: unplugged}}, DialContext: unplugged},
 	}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+func unplugged(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("the network is unplugged")
 }
 
 // folderRing is a keyring for tests: one file per entry in a folder; without a

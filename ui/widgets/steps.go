@@ -20,6 +20,7 @@ const (
 	StepOK      StepState = "ok"
 	StepFailed  StepState = "failed"
 	StepSkipped StepState = "skipped"
+	StepNothing StepState = "nothing" // it was asked, and had no answer
 )
 
 // Step is one step of a check: what it is, how it went, what came back (raw,

@@ -34,6 +34,7 @@ type formView struct {
 	rows    map[Field]fyne.CanvasObject
 	kept    *fyne.Container // the authority that is kept
 	dropCA  bool
+	finder  *finder
 
 	strip  *fyne.Container // what is in the way
 	said   *widgets.Text
@@ -62,10 +63,12 @@ func newFormView(v *View, a *post.Account) *formView {
 	env.IDs.Set("accounts.form.cancel", f.cancel)
 	head := widgets.NewHeader(env.T(title), []fyne.CanvasObject{widgets.Grow(f.status)}, f.cancel, f.save)
 	f.makeStrip()
+	f.finder = newFinder(f)
 	left := widgets.VStack(theme.Gap, f.senderCard(), f.signInCard())
 	right := widgets.VStack(theme.Gap, f.serverCard(), f.limitsCard())
 	f.root = widgets.VStack(theme.Gap, head, f.strip, widgets.Grow(container.NewVScroll(widgets.Columns(theme.Gap, []float32{1, 1}, left, right))))
 	f.fill(f.start)
+	f.entries[FieldHost].OnChanged = f.finder.onHost
 	return f
 }
 
@@ -109,7 +112,8 @@ func (f *formView) labelled(field Field, key string, lines ...fyne.CanvasObject)
 	return row
 }
 
-// entry makes the entry of a field; Enter in it saves.
+// entry makes the entry of a field; Enter in it saves, or in the address finds
+// the server while there is none.
 func (f *formView) entry(field Field, hint string) *widgets.Entry {
 	e := widgets.NewEntry()
 	if field == FieldPassword {
@@ -118,7 +122,13 @@ func (f *formView) entry(field Field, hint string) *widgets.Entry {
 	if hint != "" {
 		e.SetPlaceHolder(f.view.env.T(hint))
 	}
-	e.OnSubmitted = func(string) { f.onSave() }
+	e.OnSubmitted = func(string) {
+		if field == FieldEmail && f.entries[FieldHost].Text == "" { // the rest can be found
+			f.finder.onFind()
+			return
+		}
+		f.onSave()
+	}
 	f.entries[field] = e
 	return e
 }
@@ -127,7 +137,8 @@ func (f *formView) senderCard() fyne.CanvasObject {
 	return widgets.NewCard(f.view.env.T("accounts.form.sender"), nil, widgets.VStack(8,
 		f.row(FieldEmail, "accounts.address", f.entry(FieldEmail, "accounts.hint.email")),
 		f.row(FieldFromName, "accounts.from_name", f.entry(FieldFromName, "accounts.hint.from_name")),
-		f.row(FieldName, "accounts.name", f.entry(FieldName, "accounts.hint.name"))))
+		f.row(FieldName, "accounts.name", f.entry(FieldName, "accounts.hint.name")),
+		f.finder.rows()))
 }
 
 func (f *formView) signInCard() fyne.CanvasObject {
@@ -144,7 +155,7 @@ func (f *formView) signInCard() fyne.CanvasObject {
 		hint = "accounts.hint.password_kept"
 	}
 	const use Field = "use_command"
-	return widgets.NewCard(env.T("accounts.form.sign_in"), nil, widgets.VStack(8,
+	return widgets.NewCard(env.T("accounts.form.sign_in"), nil, widgets.VStack(8, f.finder.note,
 		f.row(FieldUser, "accounts.user", f.entry(FieldUser, "accounts.hint.user")),
 		f.row(FieldPassword, "accounts.password", f.entry(FieldPassword, hint)),
 		f.labelled(use, "", f.command),
@@ -273,6 +284,7 @@ func (f *formView) onSave() {
 	}
 	env, form, id, ref, saver := f.view.env, f.read(), f.id, f.ref, f.view.saver
 	f.strip.Hide()
+	f.finder.end()
 	problems := form.Problems(&f.old)
 	if f.mark(problems); len(problems) > 0 {
 		return
@@ -335,6 +347,7 @@ func (f *formView) onCancel() {
 	if f.tried {
 		f.forget()
 	}
+	f.finder.end()
 	f.clear()
 	f.view.closeForm()
 	f.view.Changed()
@@ -353,7 +366,7 @@ func (f *formView) forget() {
 func (f *formView) clear() { f.entries[FieldPassword].SetText("") }
 
 func (f *formView) enable(on bool) {
-	all := []fyne.Disableable{f.mode, f.auth, f.command, f.save, f.aside}
+	all := []fyne.Disableable{f.mode, f.auth, f.command, f.save, f.aside, f.finder.button}
 	for _, e := range f.entries {
 		all = append(all, e)
 	}

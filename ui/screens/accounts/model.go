@@ -10,6 +10,7 @@ import (
 	"time"
 
 	senders "postroom/accounts"
+	"postroom/assets/providers"
 	"postroom/assets/words"
 	"postroom/post"
 	"postroom/storage"
@@ -36,6 +37,7 @@ type Panel struct {
 	StateKey post.AccountState
 	Why      string // in words, empty when there is nothing to say
 	Raw      string // the server's own text
+	Means    string // what its provider means by that, where it is known
 	Facts    []Fact
 	Limits   []Limit
 	// Command is a password command that must be looked at and confirmed
@@ -103,6 +105,7 @@ func panelOf(w *words.Catalogue, a post.Account, used storage.Used, now time.Tim
 	case post.AccountPaused:
 		p.Why = w.T("accounts.paused.why")
 	}
+	p.Means = w.Reason(providers.Meaning(a.Host, p.Raw))
 	p.Facts = factsOf(w, &a)
 	for _, l := range []struct {
 		key   string
@@ -163,8 +166,9 @@ func StepsBefore(w *words.Catalogue) []Step {
 }
 
 // StepsOf says in words what the doctor found; steps that it did not come to
-// are skipped.
-func StepsOf(w *words.Catalogue, r senders.Report) []Step {
+// are skipped. Where the refusal of the provider at host is known, its meaning is
+// the advice.
+func StepsOf(w *words.Catalogue, host string, r senders.Report) []Step {
 	done := map[string]bool{}
 	steps := make([]Step, 0, len(stepNames))
 	for _, s := range r.Steps {
@@ -178,6 +182,9 @@ func StepsOf(w *words.Catalogue, r senders.Report) []Step {
 			if s.Fault != nil {
 				if what := w.Fault(s.Fault); what != "" && step.Advice == "" {
 					step.Advice = what
+				}
+				if means := w.Reason(providers.Meaning(host, s.Fault.Reply.String())); means != "" {
+					step.Advice = means
 				}
 			}
 		}

@@ -472,12 +472,33 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// A provider's own refusal is told in words, beside its text.
+func TestMeaning(t *testing.T) {
+	const raw = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled"
+	now := time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC)
+	for _, tc := range []struct{ host, want, advice string }{
+		{"smtp.office365.com", english.T("provider.refusal.microsoft_off"), english.T("provider.refusal.microsoft_off")},
+		{"smtp.example.com", "", english.T("advice.password_off")},
+	} {
+		a := post.Account{Host: tc.host, Hold: post.AccountStopped, Reason: post.Reason{Key: "account.password", Raw: raw}}
+		if p := panelOf(english, a, storage.Used{}, now); p.Means != tc.want || p.Raw != raw {
+			t.Errorf("%s: %q, %q", tc.host, p.Means, p.Raw)
+		}
+		steps := StepsOf(english, tc.host, senders.Report{Steps: []senders.Step{{
+			Name: senders.StepAuth, Detail: raw, Advice: post.Reason{Key: "advice.password_off"}, Fault: &post.Fault{Reply: post.NewReply(535, raw[4:])},
+		}}})
+		if steps[0].Advice != tc.advice || steps[0].Detail != raw {
+			t.Errorf("%s: %+v", tc.host, steps[0])
+		}
+	}
+}
+
 func TestSteps(t *testing.T) {
 	r := senders.Report{Steps: []senders.Step{
 		{Name: senders.StepResolve, OK: true, Detail: "127.0.0.1"},
 		{Name: senders.StepConnect, Detail: "connection refused", Advice: post.Reason{Key: "no.such.key"}, AdviceText: "Check the port."},
 	}}
-	got := StepsOf(english, r)
+	got := StepsOf(english, "smtp.example.com", r)
 	want := []Step{
 		{Title: english.T("doctor.resolve"), OK: true, Detail: "127.0.0.1"},
 		{Title: english.T("doctor.connect"), Detail: "connection refused", Advice: "Check the port."},

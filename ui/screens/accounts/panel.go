@@ -23,6 +23,7 @@ type panel struct {
 	state     *widgets.Pill
 	why       *widgets.Text
 	raw       *widgets.Text
+	means     *widgets.Text
 	held      *fyne.Container
 	command   *widgets.Text
 	facts     *fyne.Container
@@ -41,6 +42,7 @@ func newPanel(v *View) *panel {
 	p := &panel{
 		view: v, name: widgets.NewStrong("").Cutting(), email: widgets.NewSmall("").Cutting(), state: widgets.NewPill("", theme.Quiet),
 		why: widgets.NewText("").Wrapping(), raw: widgets.NewCode("").Toned(theme.Quiet).Wrapping(),
+		means:   widgets.NewText("").Wrapping(),
 		command: widgets.NewCode("").Wrapping(), facts: widgets.VStack(6), limits: widgets.VStack(10),
 		steps: widgets.NewStepList(env.Words), result: widgets.NewText("").Wrapping(),
 	}
@@ -58,10 +60,10 @@ func newPanel(v *View) *panel {
 	p.held = widgets.VStack(8, widgets.NewText(env.T("accounts.command.held")).Wrapping(), p.command, widgets.HStack(0, confirm))
 	p.content = widgets.VStack(14,
 		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, edit), p.email),
-		widgets.VStack(4, p.why, p.raw), p.held,
+		widgets.VStack(4, p.why, p.raw, p.means), p.held,
 		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), p.result, p.steps,
 		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts)
-	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.held, p.result, p.steps} {
+	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps} {
 		o.Hide()
 	}
 	p.card = widgets.NewCard("", nil, container.NewVScroll(widgets.Inset(1, 10, 1, 1, p.content)))
@@ -77,6 +79,7 @@ func (p *panel) show(m *Panel) {
 	p.state.Set(m.State, widgets.AccountTone(m.StateKey))
 	set(p.why, m.Why)
 	set(p.raw, m.Raw)
+	set(p.means, m.Means)
 	tone := theme.Plain
 	if m.StateKey == post.AccountStopped {
 		tone = theme.Bad

@@ -21,14 +21,16 @@ type View struct {
 	env    *screens.Env
 	loader *screens.Loader
 	saver  Saver
-	page   *fyne.Container // the list, or the form
-	list   fyne.CanvasObject
-	body   *fyne.Container
-	table  fyne.CanvasObject
-	empty  fyne.CanvasObject
-	grid   *widgets.DataGrid
-	panel  *panel
-	form   *formView
+	// discover is replaced by tests.
+	discover Discover
+	page     *fyne.Container // the list, or the form
+	list     fyne.CanvasObject
+	body     *fyne.Container
+	table    fyne.CanvasObject
+	empty    fyne.CanvasObject
+	grid     *widgets.DataGrid
+	panel    *panel
+	form     *formView
 
 	selected int64
 	stopTest context.CancelFunc // nil while no test runs
@@ -40,7 +42,8 @@ var _ screens.Screen = (*View)(nil)
 func New(env *screens.Env) *View {
 	v := &View{
 		env: env, loader: screens.NewLoader(env), body: container.NewStack(),
-		saver: Saver{Ledger: env.Ledger, Secrets: env.Secrets, Log: env.Log},
+		discover: discoverHere,
+		saver:    Saver{Ledger: env.Ledger, Secrets: env.Secrets, Log: env.Log},
 	}
 	v.grid = widgets.NewDataGrid(env.Words,
 		widgets.Column{Key: "name", Title: env.T("accounts.column.name"), Width: 110, Grow: 1},
@@ -89,6 +92,9 @@ func (v *View) Show(r screens.Route) {
 func (v *View) Hide() {
 	v.loader.Stop()
 	v.endTest()
+	if v.form != nil {
+		v.form.finder.end()
+	}
 }
 
 // Changed reads everything again.
@@ -184,6 +190,7 @@ func (v *View) openForm(a *post.Account) {
 }
 
 func (v *View) closeForm() {
+	v.form.finder.end()
 	v.form = nil
 	v.turn(v.list)
 }
@@ -217,7 +224,7 @@ func (v *View) onTest() {
 	ctx, leave := context.WithCancel(context.Background())
 	var steps []Step
 	stop := task.Run(ctx, env.Post, nil, func(ctx context.Context, _ task.Report) error {
-		steps = StepsOf(env.Words, env.Doctor(ctx, a))
+		steps = StepsOf(env.Words, a.Host, env.Doctor(ctx, a))
 		return ctx.Err()
 	}, func(err error) {
 		leave()

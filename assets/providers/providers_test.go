@@ -1,0 +1,191 @@
+package providers
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"postroom/assets/words"
+	"postroom/post"
+)
+
+// faults returns what is wrong with a data file, one line each.
+func faults(b []byte) []string {
+	var wrong []string
+	bad := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	var f file
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		return []string{err.Error()}
+	}
+	seen := map[string]string{}
+	once := func(what, name, of string) {
+		if other, ok := seen[what+name]; ok {
+			bad("%s: %s %q is also of %s", of, what, name, other)
+		}
+		seen[what+name] = of
+	}
+	graded := func(of, what string, g Grade) {
+		if !slices.Contains([]Grade{Own, Thunderbird, Third, Unconfirmed}, g) {
+			bad("%s: %s has the grade %q", of, what, g)
+		}
+	}
+	host := func(of, name string) {
+		if a, err := post.ParseAddress("x@" + name); err != nil || a.ASCII != name || name != fold(name) {
+			bad("%s: %q is no name", of, name)
+		}
+		if _, err := netip.ParseAddr(name); err == nil {
+			bad("%s: %q is an address", of, name)
+		}
+	}
+	said := func(of, key string) {
+		for _, lang := range words.Langs {
+			if !words.For(lang).Has(key) {
+				bad("%s: no words in %s for %q", of, lang, key)
+			}
+		}
+	}
+	for _, p := range f.Providers {
+		if p.ID == "" || p.Name == "" || len(p.SMTP) == 0 || len(p.SignIn) == 0 {
+			bad("%s: incomplete", p.ID)
+		}
+		once("id", p.ID, p.ID)
+		said(p.ID, p.Note)
+		for what, names := range map[string]Names{"domain": p.Domains, "mx": p.MX, "host": p.Hosts} {
+			if len(names.Names) > 0 {
+				graded(p.ID, what, names.Grade)
+			}
+			for _, name := range names.Names {
+				host(p.ID, name)
+				once(what, name, p.ID)
+			}
+		}
+		for _, s := range p.SMTP {
+			host(p.ID, s.Host)
+			graded(p.ID, s.Host, s.Grade)
+			if s.TLS != post.TLSImplicit && s.TLS != post.TLSStartTLS || s.Port < 1 || s.Port > 65535 {
+				bad("%s: %s:%d %s", p.ID, s.Host, s.Port, s.TLS)
+			}
+		}
+		for _, s := range p.SignIn {
+			graded(p.ID, string(s.Kind), s.Grade)
+			if !slices.Contains([]Kind{Password, AppPassword, AuthCode, ClientPassword, APIKey, OAuth2}, s.Kind) {
+				bad("%s: sign-in %q", p.ID, s.Kind)
+			}
+			once("sign-in of "+p.ID, string(s.Kind), p.ID)
+		}
+		for _, l := range p.Limits {
+			graded(p.ID, l.Span, l.Grade)
+			if l.Grade == Unconfirmed {
+				bad("%s: the limit %s is a guess", p.ID, l.Span)
+			}
+			if !slices.Contains([]string{"per_minute", "per_hour", "per_day"}, l.Span) || l.Messages < 1 {
+				bad("%s: %d %s", p.ID, l.Messages, l.Span)
+			}
+			once("limit of "+p.ID, l.Span, p.ID)
+		}
+	}
+	for _, r := range f.Refusals {
+		said("refusal", r.Words)
+		graded(r.Words, "refusal", r.Grade)
+		if len(r.Hosts) == 0 || r.Code == 0 && r.Enhanced == "" {
+			bad("%s: fits too much", r.Words)
+		}
+		for _, h := range r.Hosts {
+			host(r.Words, h)
+			once("refusal", fmt.Sprintf("%s %d %s %s", h, r.Code, r.Enhanced, r.Contains), r.Words)
+		}
+	}
+	return wrong
+}
+
+func TestFile(t *testing.T) {
+	for _, wrong := range faults(raw) {
+		t.Error(wrong)
+	}
+	// Each fault is planted once and seen.
+	for _, planted := range [][2]string{
+		{`"per_day", "messages": 500, "grade": "B"`, `"per_day", "messages": 500, "grade": "U"`},
+		{`"per_day", "messages": 500, "grade": "B"`, `"per_day", "messages": 500`},
+		{`"per_day", "messages": 500`, `"per_week", "messages": 500`},
+		{`"id": "aol"`, `"id": "yahoo"`},
+		{`"googlemail.com"], "grade": "D"`, `"yahoo.com"], "grade": "D"`},
+		{`"smtp.gmail.com"`, `"smtp_gmail.com "`},
+		{`"smtp.gmail.com"`, `"192.0.2.1"`},
+		{`"tls": "tls"`, `"tls": "none"`},
+		{`"port": 465`, `"port": 0`},
+		{`"note": "provider.note.gmail"`, `"note": "provider.note.nobody"`},
+		{`"provider.refusal.gmail_day"`, `"provider.refusal.nothing"`},
+		{`"kind": "oauth2"`, `"kind": "magic"`},
+		{`"name": "Gmail"`, `"nom": "Gmail"`},
+		{`"hosts": ["gmail.com"], "code": 550, "enhanced": "5.4.5"`, `"hosts": ["gmail.com"]`},
+	} {
+		b := strings.Replace(string(raw), planted[0], planted[1], 1)
+		if b == string(raw) || len(faults([]byte(b))) == 0 {
+			t.Errorf("%s in place of %s is not seen", planted[1], planted[0])
+		}
+	}
+}
+
+func TestFind(t *testing.T) {
+	for domain, want := range map[string]string{"gmail.com": "gmail", "GMAIL.com.": "gmail", "qq.com": "qq", "notgmail.com": "", "mail.gmail.com": "", "": ""} {
+		if p, ok := ForDomain(domain); p.ID != want || ok != (want != "") {
+			t.Errorf("%s: %s", domain, p.ID)
+		}
+	}
+	for host, want := range map[string]string{
+		"aspmx.l.google.com.": "google-workspace", "shop-example.mail.protection.outlook.com": "microsoft365",
+		"hotmail-com.olc.protection.outlook.com": "outlook", "mxbiz1.qq.com": "exmail", "mx1.qq.com": "", "evilgoogle.com": "", "google.com.evil.example": "", "": "",
+	} {
+		if p, ok := ForMX(host); p.ID != want || ok != (want != "") {
+			t.Errorf("%s: %s", host, p.ID)
+		}
+	}
+	for host, want := range map[string]string{
+		"SMTP.sendgrid.net.": "sendgrid", "email-smtp.eu-west-1.amazonaws.com": "ses", "smtp.gmail.com": "gmail", "gmail.com": "", "evilamazonaws.com": "", "": "",
+	} {
+		if p, ok := ForHost(host); p.ID != want || ok != (want != "") {
+			t.Errorf("%s: %s", host, p.ID)
+		}
+	}
+	p, _ := ForDomain("hotmail.com")
+	if !p.PasswordEnded() || p.Quota() != (post.Limits{}) {
+		t.Errorf("%+v", p)
+	}
+	if p, _ = ForMX("x.mail.protection.outlook.com"); p.PasswordEnded() || p.Quota() != (post.Limits{PerMinute: 30, PerDay: 10000}) {
+		t.Errorf("%+v", p.Quota())
+	}
+}
+
+func TestMeaning(t *testing.T) {
+	for _, tc := range []struct{ host, reply, want string }{
+		{"smtp.gmail.com", "550 5.4.5 Daily user sending limit exceeded", "gmail_day"},
+		{"smtp.example.com", "550 5.4.5 Daily user sending limit exceeded", ""},
+		{"smtp.gmail.com", "550 5.7.1 Daily SMTP relay limit exceeded", "gmail_relay"},
+		{"smtp.gmail.com", "550 5.7.1 no", ""},
+		{"smtp.office365.com", "535 5.7.139 Authentication unsuccessful", "microsoft_off"},
+		{"smtp-mail.outlook.com", "550 5.7.30 Basic authentication is not supported", "microsoft_basic"},
+		{"SMTP.163.com.", "451 MI:SFQ,163 smtp4", "netease_quarter"},
+		{"smtphz.qiye.163.com", "554 5.5.0 MI:STC", "netease_day"},
+		{"smtp.163.com", "554 5.5.0 MI:STC", ""},
+		{"email-smtp.eu-west-1.amazonaws.com", "454 Throttling failure: Maximum sending rate exceeded.", "ses_rate"},
+		{"email-smtp.eu-west-1.amazonaws.com", "454 Temporary authentication failure", ""},
+		{"smtp.qq.com", "535 Login Fail", "auth_code"},
+		{"smtp.exmail.qq.com", "535 Login Fail", ""},
+		{"smtp.gmail.com", "the connection was lost", ""},
+		{"smtp.gmail.com", "", ""},
+	} {
+		want := post.Reason{}
+		if tc.want != "" {
+			want.Key = "provider.refusal." + tc.want
+		}
+		if got := Meaning(tc.host, tc.reply); got.Key != want.Key {
+			t.Errorf("%s, %q: %q", tc.host, tc.reply, got.Key)
+		}
+	}
+}
