@@ -20,20 +20,20 @@ func (a *app) contactsSuppress() *cobra.Command {
 they are read from a file, which may say why, from where and since when in the
 columns reason, source and date, as "contacts suppressed --export" writes it.`,
 		Example: "  postroom contacts suppress anna@example.com\n  postroom contacts suppress --from unsubscribed.csv",
+		Args: func(c *cobra.Command, args []string) error {
+			if from != "" {
+				return takes(0, "nothing beside --from")(c, args)
+			}
+			return takesMore("the addresses")(c, args)
+		},
 	}
 	c.Flags().StringVar(&from, "from", "", "take the addresses from this `file`")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if from == "" {
-			if err := takesMore("the addresses")(c, args); err != nil {
-				return err
-			}
-			return a.onLedger(a.suppress)(c, args)
+	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
+		if from != "" {
+			return a.suppressFrom(ctx, l, from)
 		}
-		if err := takes(0, "nothing beside --from")(c, args); err != nil {
-			return err
-		}
-		return a.onLedger(func(ctx context.Context, l *storage.Ledger, _ []string) error { return a.suppressFrom(ctx, l, from) })(c, args)
-	}
+		return a.suppress(ctx, l, args)
+	})
 	return c
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -68,7 +69,20 @@ func TestImportKeepsNobodyWaiting(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("the longest step of the best import took %v", best)
+	// Is it the import, or does this machine let even the smallest commit wait?
+	l := open(t, t.TempDir())
+	small := time.Duration(0)
+	for i := range 200 {
+		began := time.Now()
+		if err := l.SetSetting(t.Context(), "x", strconv.Itoa(i)); err != nil {
+			t.Fatal(err)
+		}
+		small = max(small, time.Since(began))
+	}
+	if small > 100*time.Millisecond {
+		t.Skipf("CANNOT JUDGE: one small commit alone took %v here, the longest step of the best import %v", small, best)
+	}
+	t.Errorf("the longest step of the best import took %v, the longest small commit %v", best, small)
 }
 
 // TestMergeRules holds the import against a book in memory: counts of the dry
