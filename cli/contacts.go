@@ -16,12 +16,8 @@ func (a *app) contactsCommand() *cobra.Command {
 	return group("contacts", "The people you write to, and who must not be mailed",
 		`Contacts are people with an address, a name and any fields of yours, in lists.
 Addresses on the suppression list are never mailed, whichever list they are in.`,
-		a.contactsImport(), a.contactsList(), a.contactsExport(), a.contactsErase(),
-		&cobra.Command{
-			Use: "suppress ADDR...", Short: "Never mail these addresses again",
-			Example: "  postroom contacts suppress anna@example.com", Args: takesMore("the addresses"),
-			RunE: a.onLedger(a.suppress),
-		},
+		a.contactsImport(), a.contactsList(), a.contactsExport(), a.contactsErase(), a.contactsLists(),
+		a.contactsSuppress(), a.contactsSuppressed(),
 		&cobra.Command{
 			Use: "unsuppress ADDR...", Short: "Allow mail to these addresses again",
 			Args: takesMore("the addresses"), RunE: a.onLedger(a.unsuppress),

@@ -85,7 +85,6 @@ func (a *app) run(ctx context.Context, l *storage.Ledger, p mailer.RunParams, si
 	m := mailer.New(l, opt)
 	run, stop := context.WithCancel(ctx)
 	defer stop()
-	defer a.indexBeside(run, l, stop)()
 	stopped := a.stopBySignal(m, stop, signals)
 	watched := a.watch(l, m, before, began)
 	err = m.Run(run, p)
@@ -119,22 +118,6 @@ func (a *app) run(ctx context.Context, l *storage.Ledger, p mailer.RunParams, si
 		return err
 	}
 	return a.leave(ctx, l, failed)
-}
-
-// indexBeside builds the contacts' search index while mail is sent; the lock is
-// ours, so nobody else does. The function it returns stops that.
-func (a *app) indexBeside(ctx context.Context, l *storage.Ledger, stop context.CancelFunc) func() {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := l.IndexSearch(ctx); err != nil && ctx.Err() == nil {
-			a.log.Warn("index the contacts", slog.Any("err", err))
-		}
-	}()
-	return func() {
-		stop()
-		<-done
-	}
 }
 
 // runElsewhere is a run while another process sends. It is an error unless there

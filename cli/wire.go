@@ -42,7 +42,29 @@ func MailerOptions(ctx context.Context, l *storage.Ledger, secrets accounts.Secr
 	}
 	d := &accounts.Dialer{Secrets: secrets, Clock: clock, Log: log}
 	r := &rehearsals{dir: PracticeDir(l.Dir()), clock: clock, log: log}
-	return mailer.Options{Clock: clock, Log: log, Dial: d.Dial, Trap: r.open, Policy: policy, WaitScale: scale}, r.close, nil
+	return mailer.Options{
+		Clock: clock, Log: log, Dial: d.Dial, Trap: r.open, Policy: policy, WaitScale: scale,
+		Beside: func(ctx context.Context) { keepIndex(ctx, l, clock, log) },
+	}, r.close, nil
+}
+
+// indexEvery is how often the index of the contacts is brought up to the book.
+const indexEvery = 20 * time.Second
+
+// keepIndex keeps the contacts' search index up to the book until ctx ends. It is
+// for the process that has the lock.
+func keepIndex(ctx context.Context, l *storage.Ledger, clock post.Clock, log *slog.Logger) {
+	for ctx.Err() == nil {
+		if err := l.IndexSearch(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("index the contacts", slog.Any("err", err))
+		}
+		t := clock.NewTimer(indexEvery)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+		case <-t.C():
+		}
+	}
 }
 
 // waitScale reads POSTROOM_WAIT_SCALE; 0 is not set.

@@ -77,13 +77,14 @@ func BenchmarkBook(b *testing.B) {
 	dir := b.TempDir()
 	path := filepath.Join(dir, "people.csv")
 	writePeople(b, path, rows)
+	var plain time.Duration
 	if bin, err := exec.LookPath("sqlite3"); err == nil {
 		began := time.Now()
 		out, err := exec.Command(bin, filepath.Join(dir, "plain.db"), ".mode csv", ".import "+path+" people").CombinedOutput()
 		if err != nil {
 			b.Fatalf("%v: %s", err, out)
 		}
-		b.ReportMetric(time.Since(began).Seconds(), "s/sqlite3")
+		plain = time.Since(began) // told after the loop, which forgets what was reported before
 	}
 	l, err := storage.Open(context.Background(), filepath.Join(dir, "data"), storage.Options{})
 	if err != nil {
@@ -98,6 +99,7 @@ func BenchmarkBook(b *testing.B) {
 		}
 		b.ReportMetric(time.Since(began).Seconds(), "s/import")
 	}
+	b.ReportMetric(plain.Seconds(), "s/sqlite3")
 	b.ReportMetric(peakMemory(b), "MB/import")
 	began := time.Now()
 	if err := l.IndexSearch(context.Background()); err != nil {

@@ -150,6 +150,7 @@ func (p *pass) contact(rec record) (post.Contact, bool) {
 	if rec.flaw == flawOdd {
 		p.note(rec, -1, strings.Join(rec.cells, string(rune(p.delim))), "contacts.quote_odd")
 	}
+	p.hint(rec, a.ASCII)
 	c.Name = p.name(rec, beside, c.Key)
 	c.Fields = p.fields(rec)
 	p.extra(rec)

@@ -33,6 +33,10 @@ type Options struct {
 	// Trap opens the practice trap when the first rehearsal is due; nil: none
 	// are sent.
 	Trap     func(context.Context) (Trap, error)
+	// Beside is other work of the one process that has the lock, such as building
+	// an index; it runs until its context ends, which is when the run does. nil:
+	// there is none.
+	Beside   func(context.Context)
 	Policy   Policy
 	Timeouts Timeouts
 	// WaitScale multiplies every wait that a verdict causes, for accounts on
@@ -195,6 +199,9 @@ func (m *Mailer) Run(ctx context.Context, p RunParams) error {
 	}
 	run, stop := context.WithCancel(ctx)
 	context.AfterFunc(m.hard, stop)
+	if m.opt.Beside != nil {
+		m.wg.Go(func() { m.opt.Beside(run) })
+	}
 	err = m.schedule(run, p)
 	stop()
 	m.wg.Wait()

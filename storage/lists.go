@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"iter"
 	"strings"
 
 	"postroom/post"
@@ -110,4 +111,46 @@ func (l *Ledger) Unsuppress(ctx context.Context, keys []string) (int64, error) {
 		return nil
 	})
 	return removed, err
+}
+
+// EachSuppression walks all addresses that are not mailed, by key.
+func (l *Ledger) EachSuppression(ctx context.Context) iter.Seq2[post.Suppression, error] {
+	return func(yield func(post.Suppression, error) bool) {
+		after := ""
+		for {
+			page, err := l.suppressions(ctx, after)
+			if err != nil {
+				yield(post.Suppression{}, classify("list the suppressions", err))
+				return
+			}
+			for _, s := range page {
+				if !yield(s, nil) {
+					return
+				}
+				after = s.Key
+			}
+			if len(page) < memberPage {
+				return
+			}
+		}
+	}
+}
+
+func (l *Ledger) suppressions(ctx context.Context, after string) ([]post.Suppression, error) {
+	rows, err := l.r.QueryContext(ctx, "SELECT key, address, reason, source, at FROM suppressions WHERE key > ? ORDER BY key LIMIT ?", after, memberPage)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []post.Suppression
+	for rows.Next() {
+		var s post.Suppression
+		var at int64
+		if err := rows.Scan(&s.Key, &s.Address, &s.Reason, &s.Source, &at); err != nil {
+			return nil, err
+		}
+		s.At = post.FromMillis(at)
+		page = append(page, s)
+	}
+	return page, rows.Err()
 }

@@ -33,11 +33,9 @@ func (l *Ledger) IndexSearch(ctx context.Context) error {
 			return classify(op, err)
 		}
 		var done int
-		var took time.Duration
+		asked := time.Now()
 		if err := l.write(ctx, op, func(t *Tx) (err error) {
-			began := time.Now()
 			done, err = t.indexStep(n)
-			took = time.Since(began)
 			return err
 		}); err != nil {
 			return err
@@ -45,7 +43,7 @@ func (l *Ledger) IndexSearch(ctx context.Context) error {
 		if done == 0 {
 			return nil
 		}
-		n = stepSize(n, took)
+		n = stepSize(n, time.Since(asked))
 	}
 }
 

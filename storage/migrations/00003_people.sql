@@ -37,3 +37,11 @@ CREATE TABLE erased_suppressions (
     reason TEXT    NOT NULL,
     at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Lists that are chosen by a rule: the people are on list_members as on any
+-- list, and are chosen anew when the list is refreshed.
+CREATE TABLE list_rules (
+    list_id INTEGER PRIMARY KEY REFERENCES lists (id) ON DELETE CASCADE,
+    rule    TEXT    NOT NULL,
+    at      INTEGER NOT NULL -- when it was last refreshed
+) STRICT;
