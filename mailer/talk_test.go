@@ -27,7 +27,7 @@ type talk struct {
 
 // patience bounds every wait of these tests; none of them comes near it when
 // all is well.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // impatience is the deadline of the phases that a test lets run out.
 const impatience = 1000 * time.Millisecond
