@@ -29,13 +29,13 @@ func (fixedSecret) Delete(context.Context, post.Account) error          { return
 
 // postbox is an IMAP server in memory whose INBOX can be made anew.
 type postbox struct {
-	t    *testing.T
+	t    testing.TB
 	addr string
 	mu   sync.Mutex
 	user *imapmemserver.User
 }
 
-func newPostbox(t *testing.T) *postbox {
+func newPostbox(t testing.TB) *postbox {
 	t.Helper()
 	p := &postbox{t: t}
 	p.renew()
@@ -100,7 +100,7 @@ type literal struct{ *strings.Reader }
 
 func (l literal) Size() int64 { return l.Reader.Size() }
 
-func openLedger(t *testing.T, dir string) *storage.Ledger {
+func openLedger(t testing.TB, dir string) *storage.Ledger {
 	t.Helper()
 	l, err := storage.Open(t.Context(), dir, storage.Options{})
 	if err != nil {
@@ -110,7 +110,7 @@ func openLedger(t *testing.T, dir string) *storage.Ledger {
 }
 
 // office is an account whose mailing has been queued, and its Message-IDs.
-func office(t *testing.T, l *storage.Ledger, addr string, n int) (post.Account, []string) {
+func office(t testing.TB, l *storage.Ledger, addr string, n int) (post.Account, []string) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
