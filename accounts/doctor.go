@@ -19,7 +19,7 @@ const (
 
 // Step is one step of a sign-in, as the doctor tells it.
 type Step struct {
-	Name   string // resolve, connect, tls, ehlo or auth
+	Name   string // resolve, connect, tls, ehlo, auth or imap
 	OK     bool
 	Detail string // what was found, or what went wrong, as it came
 	// Advice says what to do when the step failed: the catalogue key, and in
@@ -40,7 +40,8 @@ type Report struct {
 
 // Test goes through a sign-in step by step, as Dial would, and ends with QUIT.
 // A secret that cannot be had is told as the step auth, after the server was
-// tried as far as that goes without one. Trace is told as well.
+// tried as far as that goes without one. The mailbox, where the account has
+// one, comes last. Trace is told as well.
 func (d *Dialer) Test(ctx context.Context, a post.Account) Report {
 	s := d.begin(a)
 	s.secretFault = d.guard.check(s.key, d.now())
@@ -57,6 +58,13 @@ func (d *Dialer) Test(ctx context.Context, a post.Account) Report {
 	r.OK, r.Extensions, r.TLS = fault == nil, s.hello.ext, s.tls
 	if s.wire != nil {
 		s.wire.Quit(politeQuit)
+	}
+	if r.OK && a.IMAPHost != "" {
+		step := d.testMailbox(ctx, a)
+		r.OK, r.Steps = step.OK, append(r.Steps, step)
+		if d.Trace != nil {
+			d.Trace(step)
+		}
 	}
 	return r
 }

@@ -47,13 +47,9 @@ func (f *accountFlags) add(c *cobra.Command) {
 	s.IntVar(&f.limits.PerDay, "per-day", 0, "send at most so many in 24 hours (0: no limit)")
 	s.IntVar(&f.connections, "connections", 0, "connections at once (default: one, up to three as they go well)")
 	s.IntVar(&f.weight, "weight", 1, "its part of a mailing that several accounts share: 1 to 100")
-	s.StringVar(&f.imapHost, "imap-host", "", "the `server` of its mailbox")
-	s.IntVar(&f.imapPort, "imap-port", 0, "the mailbox server's port")
-	s.StringVar(&f.imapTLS, "imap-tls", "", "tls, starttls or none")
-	for _, later := range []string{"imap-host", "imap-port", "imap-tls"} {
-		// Kept for when mailboxes are read; not shown before.
-		_ = s.MarkHidden(later) // fails only for flags that do not exist
-	}
+	s.StringVar(&f.imapHost, "imap-host", "", "the `server` of its mailbox, where reports and replies come to; it signs in there as for sending")
+	s.IntVar(&f.imapPort, "imap-port", 0, "the mailbox server's port: 993 is usual with tls, 143 with starttls")
+	s.StringVar(&f.imapTLS, "imap-tls", "", "tls, starttls, or none (none only to this computer itself)")
 	f.changed = s.Changed
 }
 

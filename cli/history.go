@@ -19,7 +19,8 @@ func (a *app) historyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "history", Short: "What became of every message",
 		Long: `History lists all deliveries, the oldest first, or those that the flags choose.
-"Sent" means that your own provider took the message.`,
+"Sent" means that your own provider took the message; what came back since, such
+as "bounced" or "replied", stands beside it (see: postroom receipts fetch).`,
 		Example: `  postroom history --mailing 3 --state failed
   postroom history --search anna --json
   postroom history --csv > history.csv`,
@@ -123,8 +124,12 @@ func (a *app) tellDelivery(d *storage.HistoryRow) error {
 	if when.IsZero() {
 		when = d.ChangeAt
 	}
+	became := string(x.State)
+	if x.Receipt != post.ReceiptNone {
+		became += ", " + a.words.Receipt(x.Receipt)
+	}
 	said := strings.TrimSpace(strings.Join(strings.Fields(codeText(x.Code)+" "+x.Enhanced+" "+x.Text), " "))
-	a.say("%s  %d  %-32s %-10s %s", moment(when), x.Mailing, oneLine(x.Address), x.State, oneLine(said))
+	a.say("%s  %d  %-32s %-10s %s", moment(when), x.Mailing, oneLine(x.Address), became, oneLine(said))
 	return nil
 }
 

@@ -245,7 +245,10 @@ func (a *app) showMailing(ctx context.Context, l *storage.Ledger, id int64) erro
 	if err != nil {
 		return err
 	}
-	return a.tellMailing(a.describeMailing(&m, forecasts[id]), &m)
+	if err := a.tellMailing(a.describeMailing(&m, forecasts[id]), &m); err != nil || a.json {
+		return err
+	}
+	return a.tellFunnel(ctx, l, &m)
 }
 
 func (a *app) foresee(ctx context.Context, l *storage.Ledger) (map[int64]mailer.Forecast, error) {

@@ -38,6 +38,12 @@ func (l *Ledger) Check(ctx context.Context) ([]string, error) {
 			UNION ALL
 			SELECT * FROM (SELECT d.mailing_id, d.state, count(*) FROM deliveries d JOIN mailings m ON m.id = d.mailing_id AND m.ready = 1 GROUP BY 1, 2
 			EXCEPT SELECT mailing_id, state, n FROM mailing_counts))`},
+		{"counters of receipts that do not match their rows", `SELECT count(*) FROM (
+			SELECT mailing_id, receipt, n FROM receipt_counts WHERE n <> 0 EXCEPT
+			SELECT mailing_id, receipt, count(*) FROM deliveries WHERE receipt <> 'none' GROUP BY 1, 2
+			UNION ALL
+			SELECT * FROM (SELECT mailing_id, receipt, count(*) FROM deliveries WHERE receipt <> 'none' GROUP BY 1, 2
+			EXCEPT SELECT mailing_id, receipt, n FROM receipt_counts))`},
 		{"lists whose size does not match their people", `SELECT count(*) FROM lists l WHERE members <> (SELECT count(*) FROM list_members m WHERE m.list_id = l.id)`},
 		{"deliveries whose send log is not complete", `SELECT count(*) FROM deliveries d WHERE d.tries <> (SELECT count(*) FROM attempts a WHERE a.delivery_id = d.id)`},
 		{"sent deliveries without a send log", `SELECT count(*) FROM deliveries WHERE state = 'sent' AND tries = 0 AND reason = ''`},

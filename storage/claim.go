@@ -109,7 +109,7 @@ func (t *Tx) claimable(p ClaimParams) ([]claimable, error) {
 }
 
 const deliveryColumns = `id, mailing_id, row, contact_id, address, key, copy, name, fields, attachments, message_id, seed, state,
-	account_id, attempts, next_at, date, reason, held, resends, crashes, queued_at, first_at, sent_at, changed_at`
+	account_id, attempts, next_at, date, reason, held, resends, crashes, queued_at, first_at, sent_at, changed_at, receipt`
 
 func scanDelivery(row interface{ Scan(...any) error }, more ...any) (d post.Delivery, err error) {
 	var fields, attachments, reason string
@@ -117,6 +117,7 @@ func scanDelivery(row interface{ Scan(...any) error }, more ...any) (d post.Deli
 	dest := []any{
 		&d.ID, &d.Mailing, &d.Row, &d.Contact, &d.Address, &d.Key, &copyNo, &d.Name, &fields, &attachments, &d.MessageID, &seed, &d.State,
 		&d.Account, &d.Attempts, &next, &date, &reason, &d.Held, &d.Resends, &d.Crashes, &queued, &first, &sent, &changed,
+		&d.Receipt,
 	}
 	if err := row.Scan(append(dest, more...)...); err != nil {
 		return d, err
@@ -125,7 +126,6 @@ func scanDelivery(row interface{ Scan(...any) error }, more ...any) (d post.Deli
 	d.NextAt, d.Date, d.QueuedAt = post.FromMillis(next), post.FromMillis(date), post.FromMillis(queued)
 	d.FirstAt, d.SentAt, d.ChangeAt = post.FromMillis(first), post.FromMillis(sent), post.FromMillis(changed)
 	d.Reason = post.DecodeReason(reason)
-	d.Receipt = post.ReceiptNone
 	err = decodeMerge(&d, fields, attachments)
 	return d, err
 }

@@ -71,6 +71,7 @@ var libraries = []library{
 	{"github.com/wneessen/go-mail", []string{"compose", "mailer", "accounts", "bench"}, "they write, send and sign in, or measure it"},
 	{"github.com/knadh/smtppool", []string{"bench"}, "it is there to be measured against"},
 	{"github.com/zalando/go-keyring", []string{"accounts"}, "accounts is where secrets are kept"},
+	{"github.com/emersion/go-imap", []string{"accounts", "receipts"}, "accounts signs in to mailboxes, receipts reads them"},
 	{"fyne.io", []string{root, "ui", "assets/theme", "assets/icons"}, "all else works without a window"},
 	{"fyne.io/fyne/v2/app", []string{root}, "with it a package needs OpenGL, and its tests a display"},
 }

@@ -180,6 +180,17 @@ func TestHistoryTells(t *testing.T) {
 	if text := strings.Join(all, "\n"); !strings.Contains(text, "RCPT  550 5.1.1 user unknown") || !strings.Contains(text, "will not be mailed again") {
 		t.Errorf("%s", text)
 	}
+	came, err := history.LoadLife(t.Context(), s.env.Ledger, s.env.Words, s.env.Now(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var titles []string
+	for _, e := range came.Events[len(came.Events)-3:] {
+		titles = append(titles, e.Title)
+	}
+	if got := strings.Join(titles, ", "); got != "Delayed, Delivered, Replied" {
+		t.Errorf("the line of life ends with %s", got)
+	}
 	v := history.New(s.env)
 	s.show(v, screens.Route{})
 	s.settle()

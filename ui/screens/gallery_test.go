@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,11 +184,35 @@ func (s *stage) populate() {
 		_, err = l.Record(ctx, []storage.Result{r}, nil)
 		check(err)
 	}
+	check(s.comeBack(ds))
 	_, err = l.SaveDraft(ctx, post.Draft{Name: "Invoice", Accounts: []int64{hello.ID}, Lists: []int64{1}, Content: post.Content{
 		Subject: "{{first_name | default \"Dear guest\"}}, we open late this winter", Format: post.FormatMarkdown,
 		Body: "## New hours from 1 December\n\nDear {{first_name | default \"guest\"}},\n\nthe nights are long, so are we: **17:00 to 24:00**, Tuesday\nto Sunday.\n\n- one\n- two\n\n[Book a table](https://brauhaus.example/book)",
 	}})
 	check(err)
+}
+
+// comeBack lets reports and answers come back for some of the deliveries.
+func (s *stage) comeBack(ds []post.Delivery) error {
+	var all []storage.Incoming
+	for i, said := range map[int][]post.Receipt{
+		0: {
+			{Kind: post.ReceiptDelayed, Source: "mx.example.org", Reply: post.Reply{Enhanced: "4.4.1", Text: "connect to mail.example.org: Connection timed out"}},
+			{Kind: post.ReceiptDelivered, Source: "mx.example.org", Reply: post.NewReply(250, "2.0.0 Ok: queued as 7Bq")},
+			{Kind: post.ReceiptReplied, Source: "guest00@example.org", Address: "guest00@example.org", Reply: post.Reply{Text: "Re: we open late"}},
+		},
+		26: {{Kind: post.ReceiptBounced, Source: "mx.example.org", Reply: post.NewReply(550, "5.1.1 user unknown")}},
+		25: {{Kind: post.ReceiptUnsubscribed, Source: "guest25@example.org"}}, 29: {{Kind: post.ReceiptRead, Source: "guest29@example.org"}},
+		28: {{Kind: post.ReceiptDelivered, Source: "mx.example.org"}}, 27: {{Kind: post.ReceiptDelayed, Source: "mx.example.org"}},
+	} {
+		ref, _, _ := strings.Cut(strings.Trim(ds[i].MessageID, "<>"), "@")
+		for k, r := range said {
+			r.Account, r.At = ds[i].Account, time.Now().Add(time.Duration(k)*time.Minute)
+			all = append(all, storage.Incoming{Refs: []string{ref}, Digest: fmt.Append(nil, i, k), Says: []storage.Said{{Receipt: r}}})
+		}
+	}
+	_, err := s.env.Ledger.RecordReceipts(s.t.Context(), all, storage.Position{Account: ds[0].Account, Server: "imap", Validity: 1, UID: 1})
+	return err
 }
 
 func recipients(people []post.Contact) iter.Seq2[post.Recipient, error] {
@@ -226,6 +251,7 @@ func TestScreens(t *testing.T) {
 				{"contacts", contacts.New(s.env), screens.Route{}},
 				{"outbox", outbox.New(s.env), screens.Route{}},
 				{"history", history.New(s.env), screens.Route{}},
+				{"history-receipts", history.New(s.env), screens.Route{ID: 1, States: []post.State{post.StateSent}}},
 			} {
 				s.show(x.v, x.r)
 				s.settle()

@@ -20,6 +20,7 @@ import (
 type Row struct {
 	ID                                         int64
 	Recipient, Mailing, Outcome, When, Through string
+	Back                                       string // what came back, in a word; empty: nothing did
 	State                                      post.State
 	Receipt                                    post.ReceiptKind
 	Rehearsal                                  bool
@@ -52,6 +53,9 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 			ID: h.ID, Recipient: name(h), Mailing: h.MailingName, Outcome: Outcome(w, h), Through: h.AccountName,
 			State: h.State, Receipt: h.Receipt, Rehearsal: h.Kind == post.Rehearsal, When: w.Moment(h.ChangeAt.In(now.Location()), now),
 		}
+		if h.Receipt != post.ReceiptNone {
+			r.Back = w.Receipt(h.Receipt)
+		}
 		if r.Rehearsal {
 			r.Through = w.T("mailing.kind.rehearsal")
 		}
@@ -60,11 +64,10 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 	return m, nil
 }
 
-// Outcome is the strongest thing that is known about a delivery, as one word.
+// Outcome is what became of a delivery as far as its sending goes, as one word.
+// What came back stands beside it: the two are never mixed.
 func Outcome(w *words.Catalogue, h *storage.HistoryRow) string {
 	switch {
-	case h.Receipt != post.ReceiptNone && h.Receipt != "":
-		return w.Receipt(h.Receipt)
 	case h.State == post.StateSent && h.Kind == post.Rehearsal:
 		return w.T("state.caught")
 	case h.Held:
@@ -89,6 +92,8 @@ const (
 	Taken
 	Bad
 	Unsure
+	Arrived
+	Late
 )
 
 // Event is one step in a delivery's life.
@@ -108,7 +113,7 @@ type Life struct {
 	Rehearsal bool
 }
 
-// LoadLife reads a delivery and its send log.
+// LoadLife reads a delivery, its send log, and what came back.
 func LoadLife(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.Time, id int64) (*Life, error) {
 	h, err := l.Delivery(ctx, id)
 	if err != nil {
@@ -134,6 +139,13 @@ func LoadLife(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now ti
 		life.Events = append(life.Events, all...)
 	}
 	life.Events = append(life.Events, last(w, &h, log, at, now)...)
+	came, err := l.Receipts(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for i := range came {
+		life.Events = append(life.Events, receiptEvent(w, &h, &came[i], at))
+	}
 	return life, nil
 }
 
@@ -173,6 +185,29 @@ func attemptEvents(w *words.Catalogue, a *storage.AttemptRow, n int, rehearsal b
 		note = w.T("cause." + a.Error)
 	}
 	return []Event{{Title: title, Time: when, Code: code, Note: note}}
+}
+
+// receiptEvent tells one thing that came back. Only a bounce is bad news.
+func receiptEvent(w *words.Catalogue, h *storage.HistoryRow, r *post.Receipt, at func(time.Time) string) Event {
+	e := Event{Title: w.T("history.step." + string(r.Kind)), Time: at(r.At), Note: w.T("history.receipt.source", r.Source), Tone: Plain}
+	if r.Address != "" && !strings.EqualFold(r.Address, h.Address) && !strings.EqualFold(r.Address, r.Source) {
+		e.Note = w.T("history.receipt.other", r.Address, r.Source)
+	}
+	switch r.Kind {
+	case post.ReceiptDelivered, post.ReceiptRead, post.ReceiptReplied:
+		e.Tone = Arrived
+	case post.ReceiptBounced, post.ReceiptComplaint:
+		e.Tone = Bad
+	case post.ReceiptDelayed:
+		e.Tone = Late
+	case post.ReceiptUnknown:
+		e.Tone = Unsure
+	}
+	e.Code = r.Reply.String()
+	if e.Code != "" && r.Reply.Code == 0 && r.Reply.Enhanced != "" {
+		e.Code = r.Reply.Enhanced + " " + e.Code
+	}
+	return e
 }
 
 // replies writes the transcript of a try: a command and its reply a line.

@@ -54,9 +54,10 @@ func New(env *screens.Env) *View {
 		body: container.NewStack(), panel: container.NewStack(),
 	}
 	v.grid = widgets.NewDataGrid(env.Words,
-		widgets.Column{Key: "recipient", Title: env.T("history.column.recipient"), Width: 260, Grow: 4},
-		widgets.Column{Key: "mailing", Title: env.T("history.column.mailing"), Width: 120, Grow: 1},
+		widgets.Column{Key: "recipient", Title: env.T("history.column.recipient"), Width: 190, Grow: 4},
+		widgets.Column{Key: "mailing", Title: env.T("history.column.mailing"), Width: 100, Grow: 1},
 		widgets.Column{Key: "outcome", Title: env.T("history.column.outcome"), Width: 96},
+		widgets.Column{Key: "receipt", Title: env.T("history.column.receipt"), Width: 112},
 		widgets.Column{Key: "when", Title: env.T("history.column.when"), Width: 125},
 		widgets.Column{Key: "account", Title: env.T("history.column.account"), Width: 84},
 	)
@@ -146,12 +147,9 @@ func (v *View) fill(m *Model, err error) {
 	}
 	rows := make([]widgets.Row, len(m.Rows))
 	for i, r := range m.Rows {
-		tone := widgets.StateTone(r.State)
-		if r.Receipt != post.ReceiptNone && r.Receipt != "" {
-			tone = widgets.ReceiptTone(r.Receipt)
-		}
+		back := widgets.Cell{Text: r.Back, Tone: widgets.ReceiptTone(r.Receipt), Pill: r.Back != ""}
 		rows[i] = widgets.Row{ID: r.ID, Cells: []widgets.Cell{
-			{Text: r.Recipient}, {Text: r.Mailing}, {Text: r.Outcome, Tone: tone, Pill: true}, {Text: r.When, Tone: theme.Quiet}, {Text: r.Through, Tone: theme.Quiet},
+			{Text: r.Recipient}, {Text: r.Mailing}, {Text: r.Outcome, Tone: widgets.StateTone(r.State), Pill: true}, back, {Text: r.When, Tone: theme.Quiet}, {Text: r.Through, Tone: theme.Quiet},
 		}}
 	}
 	v.grid.SetLoading(false)
@@ -250,6 +248,10 @@ func (v *View) panelOf(l *Life) fyne.CanvasObject {
 			tone = theme.Bad
 		case Unsure:
 			tone = theme.Unsure
+		case Late:
+			tone = theme.Attention
+		case Arrived:
+			tone = theme.Good
 		}
 		events = append(events, widgets.Event{Title: e.Title, Time: e.Time, Code: e.Code, Note: e.Note, Tone: tone})
 	}

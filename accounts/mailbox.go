@@ -1,0 +1,304 @@
+package accounts
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-sasl"
+
+	"postroom/post"
+)
+
+// StepIMAP is the doctor's step about the account's mailbox, where it has one.
+const StepIMAP = "imap"
+
+// maxMailboxBytes bounds what one connection to a mailbox may send us, so that
+// a server that never ends cannot fill the memory or run on for ever.
+const maxMailboxBytes = 1 << 30
+
+// Mailbox is a signed-in IMAP connection (RFC 9051); nothing is selected yet.
+type Mailbox struct {
+	*imapclient.Client
+	conn    *cappedConn
+	release func() bool
+}
+
+// Close signs off and closes. It may be called at any time, and once more.
+func (m *Mailbox) Close() {
+	if m.release() { // else ctx ended and the connection is gone
+		if err := m.conn.SetDeadline(time.Now().Add(politeQuit)); err == nil {
+			_ = m.Logout().Wait() // politeness; the socket closes in any case
+		}
+	}
+	_ = m.Client.Close()
+}
+
+// Abort ends the connection at once; what waits for an answer gets an error.
+func (m *Mailbox) Abort() { _ = m.conn.Close() }
+
+// MailboxOf is the account with its mailbox's server in the place of the one
+// that takes its mail.
+func MailboxOf(a post.Account) post.Account {
+	a.Host, a.Port, a.TLS = a.IMAPHost, a.IMAPPort, a.IMAPTLS
+	return a
+}
+
+// DialMailbox connects to the account's mailbox and signs in, under the rules
+// of Dial: the secret first; STARTTLS never falls back; no password outside of
+// verified TLS, except on this computer itself. Ending ctx closes the Mailbox.
+// The error is always a *post.Fault, and then no connection is left open.
+func (d *Dialer) DialMailbox(ctx context.Context, a post.Account) (*Mailbox, error) {
+	s := d.begin(MailboxOf(a))
+	if fault := d.guard.check(s.key, d.now()); fault != nil {
+		return nil, fault
+	}
+	if fault := s.fetchSecret(ctx); fault != nil {
+		return nil, fault
+	}
+	m, fault := s.openMailbox(ctx)
+	s.secret = ""
+	if fault != nil {
+		return nil, fault
+	}
+	return m, nil
+}
+
+// testMailbox is the doctor's step for the mailbox. It uses a secret of its own
+// asking, as reading does.
+func (d *Dialer) testMailbox(ctx context.Context, a post.Account) Step {
+	began := d.now()
+	s := d.begin(MailboxOf(a))
+	fault := d.guard.check(s.key, began)
+	if fault == nil {
+		fault = s.fetchSecret(ctx)
+	}
+	detail := ""
+	if fault == nil {
+		var m *Mailbox
+		if m, fault = s.openMailbox(ctx); fault == nil {
+			m.Close()
+			detail = s.session.Address + ", " + s.session.TLS
+			if s.session.TLS == "" {
+				detail = s.session.Address + ", no encryption: the server is this computer itself"
+			}
+		}
+	}
+	s.secret, s.sent = "", nil
+	return s.step(StepIMAP, detail, fault, d.now().Sub(began))
+}
+
+func (s *signIn) openMailbox(ctx context.Context) (*Mailbox, *post.Fault) {
+	if _, fault := s.resolve(ctx); fault != nil {
+		return nil, fault
+	}
+	conn, fault := s.connectMailbox(ctx)
+	if fault != nil {
+		return nil, fault
+	}
+	// Nothing below is interrupted by ctx but through the socket.
+	capped := &cappedConn{Conn: conn}
+	capped.left.Store(maxMailboxBytes)
+	release := context.AfterFunc(ctx, func() { _ = capped.Close() })
+	client, fault := s.encryptMailbox(ctx, capped)
+	if fault == nil {
+		fault = s.signInMailbox(ctx, client)
+	}
+	if fault != nil {
+		release()
+		if client != nil {
+			_ = client.Close()
+		}
+		_ = capped.Close()
+		return nil, fault
+	}
+	return &Mailbox{client, capped, release}, nil
+}
+
+func (s *signIn) connectMailbox(ctx context.Context) (net.Conn, *post.Fault) {
+	if s.a.TLS == post.TLSNone {
+		s.addrs = slices.DeleteFunc(s.addrs, func(ip netip.Addr) bool { return !ip.IsLoopback() })
+		if len(s.addrs) == 0 || !post.IsLoopbackHost(s.a.Host) {
+			return nil, notLoopback()
+		}
+	}
+	var worst *post.Fault
+	for i, ip := range s.addrs {
+		timeout := connectTimeout
+		if i < len(s.addrs)-1 {
+			timeout = nextAddress
+		}
+		conn, err := s.dialOne(ctx, netip.AddrPortFrom(ip, uint16(s.a.Port)).String(), timeout) // 16 bits: checked when it was set
+		if err != nil {
+			fault := faultOf(ctx, post.PhaseConnect, err)
+			if fault.Cause == post.CauseCancelled {
+				return nil, fault
+			}
+			if worst == nil || worst.Cause == post.CauseUnreachable {
+				worst = fault
+			}
+			continue
+		}
+		if s.a.TLS == post.TLSNone {
+			if !isLoopbackPeer(conn) {
+				_ = conn.Close() // refused by us; nothing was written
+				return nil, notLoopback()
+			}
+			s.guarded = true
+		}
+		s.session.Address = conn.RemoteAddr().String()
+		return conn, nil
+	}
+	return nil, worst
+}
+
+// encryptMailbox brings the connection to where a password may be sent. A
+// client that it returns beside a fault is closed by the caller.
+func (s *signIn) encryptMailbox(ctx context.Context, conn *cappedConn) (*imapclient.Client, *post.Fault) {
+	roots, fault := authorities(s.a.CA)
+	if fault != nil {
+		return nil, fault
+	}
+	var state *tls.ConnectionState
+	config := &tls.Config{
+		ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"imap"},
+		VerifyConnection: func(c tls.ConnectionState) error { state = &c; return nil },
+	}
+	var client *imapclient.Client
+	switch s.a.TLS {
+	case post.TLSNone:
+		client = imapclient.New(conn, nil)
+	case post.TLSImplicit:
+		secure := tls.Client(conn, config)
+		limited, stop := context.WithTimeout(ctx, tlsTimeout)
+		defer stop()
+		if err := secure.HandshakeContext(limited); err != nil {
+			return nil, s.tlsFault(ctx, err)
+		}
+		client = imapclient.New(secure, nil)
+	default:
+		var err error
+		if client, err = imapclient.NewStartTLS(conn, &imapclient.Options{TLSConfig: config}); err != nil {
+			return nil, s.tlsFault(ctx, err)
+		}
+	}
+	if state != nil {
+		s.session.TLS = TLSInfo{Version: tls.VersionName(state.Version), Cipher: tls.CipherSuiteName(state.CipherSuite)}.String()
+		s.guarded = true
+	}
+	if err := client.WaitGreeting(); err != nil {
+		return client, mailboxFault(ctx, post.PhaseGreeting, err)
+	}
+	return client, nil
+}
+
+// tlsFault tells a server without STARTTLS from one whose certificate is wrong.
+func (s *signIn) tlsFault(ctx context.Context, err error) *post.Fault {
+	var refused *imap.Error
+	if errors.As(err, &refused) {
+		return &post.Fault{Phase: post.PhaseSTARTTLS, Cause: post.CauseNoTLS, Detail: "STARTTLS refused"}
+	}
+	fault := faultOf(ctx, post.PhaseTLS, err)
+	var header tls.RecordHeaderError
+	if errors.As(err, &header) {
+		fault.Detail = notTLS
+	}
+	return fault
+}
+
+func (s *signIn) signInMailbox(ctx context.Context, c *imapclient.Client) *post.Fault {
+	if !s.guarded {
+		return &post.Fault{Phase: post.PhaseAuth, Cause: post.CauseNoTLS, Detail: "no sign-in without encryption"}
+	}
+	if c.State() == imap.ConnStateAuthenticated { // PREAUTH: a server of one's own
+		return nil
+	}
+	if s.secret == "" {
+		return authFault("a mailbox needs a password")
+	}
+	if fault := s.d.guard.enter(ctx, s.key, s.d.now); fault != nil {
+		return fault
+	}
+	s.keep(s.secret)
+	err := s.loginMailbox(c)
+	var refused *imap.Error
+	s.d.guard.leave(s.key, errors.As(err, &refused), s.d.now())
+	if err == nil {
+		return nil
+	}
+	fault := mailboxFault(ctx, post.PhaseAuth, err)
+	s.scrub(fault)
+	return fault
+}
+
+func (s *signIn) loginMailbox(c *imapclient.Client) error {
+	caps := c.Caps()
+	switch {
+	case s.a.Auth == post.AuthXOAUTH2:
+		return c.Authenticate(bearer{s.a.Login(), s.secret})
+	case caps.Has(imap.AuthCap(sasl.Plain)):
+		return c.Authenticate(sasl.NewPlainClient("", s.a.Login(), s.secret))
+	default:
+		return c.Login(s.a.Login(), s.secret).Wait()
+	}
+}
+
+// mailboxFault makes the post.Fault of an error of the IMAP client.
+func mailboxFault(ctx context.Context, phase post.Phase, err error) *post.Fault {
+	fault := faultOf(ctx, phase, err)
+	var refused *imap.Error
+	if errors.As(err, &refused) && fault.Cause != post.CauseCancelled {
+		// As an SMTP server would word it, so that the same advice is given.
+		fault.Cause, fault.Detail = post.CauseNone, ""
+		fault.Reply = post.NewReply(535, post.CleanReply(string(refused.Type)+" "+refused.Text))
+		if refused.Code == imap.ResponseCodeUnavailable || phase != post.PhaseAuth {
+			fault.Reply.Code = 454
+		}
+		fault.Err = nil
+	}
+	return fault
+}
+
+// bearer is XOAUTH2 for IMAP: an access token in the place of a password.
+type bearer struct{ user, token string }
+
+var _ sasl.Client = bearer{}
+
+// Start returns the whole of it.
+func (b bearer) Start() (mech string, first []byte, err error) {
+	return "XOAUTH2", []byte("user=" + b.user + "\x01auth=Bearer " + b.token + "\x01\x01"), nil
+}
+
+// Next answers the server's explanation of a refusal, which ends it.
+func (bearer) Next([]byte) ([]byte, error) { return []byte{}, nil }
+
+// cappedConn reads no more than it may.
+type cappedConn struct {
+	net.Conn
+	left atomic.Int64
+}
+
+var errMailboxTooLong = errors.New("the mailbox server sends more than it should")
+
+func (c *cappedConn) Read(p []byte) (int, error) {
+	left := c.left.Load()
+	if left <= 0 {
+		return 0, errMailboxTooLong
+	}
+	n, err := c.Conn.Read(p[:min(int64(len(p)), left)])
+	c.left.Add(-int64(n))
+	return n, err
+}
+
+// MailboxName tells one mailbox from another: its server and login.
+func MailboxName(a post.Account) string {
+	return strings.ToLower(hostName(a.IMAPHost)) + " " + a.Login()
+}

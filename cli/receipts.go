@@ -1,0 +1,232 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"postroom/accounts"
+	"postroom/mailer"
+	"postroom/post"
+	"postroom/receipts"
+	"postroom/storage"
+)
+
+func (a *app) receiptsCommand() *cobra.Command {
+	var name string
+	fetch := &cobra.Command{
+		Use: "fetch", Short: "Read the mailboxes back once",
+		Long: `Fetch reads what is new in the mailboxes of the accounts that have one: delivery
+reports, read receipts, replies, complaints, and requests to be left out. Nothing
+in a mailbox is changed. A message counts only when it is tied to one of yours
+by an id that nobody can guess; the others are shown by receipts list.`,
+		Example: "  postroom receipts fetch --account shop",
+		Args:    takes(0, "nothing"),
+	}
+	fetch.Flags().StringVar(&name, "account", "", "only this account, by `name`")
+	fetch.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, _ []string) error { return a.fetchReceipts(ctx, l, name) })
+	return group("receipts", "Read back what became of the messages",
+		`A provider that took a message may still return it later, and people answer. All
+that comes to the sender's mailbox; these commands read it from there. Give an
+account its mailbox with: postroom account set NAME --imap-host HOST --imap-port 993 --imap-tls tls`,
+		fetch,
+		&cobra.Command{
+			Use: "list", Short: "List the reports that are tied to no message, the newest first",
+			Long: `List shows what looked like a report or a request but names no message of yours
+in a way that cannot be forged. It changed nothing.`,
+			Args: takes(0, "nothing"), RunE: a.onLedger(a.receiptsList),
+		},
+		&cobra.Command{
+			Use: "show ID", Short: "Print the beginning of a message that came back, as it came",
+			Long: `Show is the evidence behind a suppression whose source is "receipt ID"; contacts
+unsuppress undoes one.`,
+			Args: takes(1, "the number of the receipt"), RunE: a.onLedger(a.receiptsShow),
+		},
+	)
+}
+
+// fetchedJSON is one mailbox read, as scripts see it.
+type fetchedJSON struct {
+	Account   string                   `json:"account"`
+	Read      int                      `json:"read"`
+	Matched   int                      `json:"matched"`
+	Unmatched int                      `json:"unmatched"`
+	By        map[post.ReceiptKind]int `json:"by"`
+}
+
+func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string) error {
+	all, err := a.withMailbox(ctx, l, name)
+	if err != nil {
+		return err
+	}
+	d := accounts.Dialer{Secrets: a.Secrets, Clock: a.Clock, Log: a.log}
+	code := exitDone
+	for _, x := range all {
+		f := receipts.Fetcher{
+			Dial: d.DialMailbox, Ledger: l, Log: a.log,
+			Progress: func(done, total int) { a.status("%s: %d of %d messages", oneLine(x.Name), done, total) },
+		}
+		r, err := f.Fetch(ctx, x)
+		a.clearStatus()
+		if err == nil || r.Read > 0 {
+			if err := a.answer(fetchedJSON{x.Name, r.Read, r.Matched, r.Unmatched, r.By}, "%s: %s%s", oneLine(x.Name), plural(int64(r.Read), "message read", "messages read"), a.byKind(r)); err != nil {
+				return err
+			}
+		}
+		if err == nil {
+			continue
+		}
+		var fault *post.Fault
+		switch {
+		case errors.As(err, &fault):
+			a.complain(oneLine(x.Name+": "+fault.Error()), kindOfFault(fault), map[string]any{"account": x.Name})
+			code = max(code, codeOfFault(fault))
+		case post.KindOf(err) == post.KindNetwork, post.KindOf(err) == post.KindRejected:
+			a.complain(oneLine(x.Name+": "+err.Error()), post.KindOf(err), map[string]any{"account": x.Name})
+			code = max(code, exitFailed)
+		default:
+			return err
+		}
+	}
+	if code != exitDone {
+		return ended{code}
+	}
+	return nil
+}
+
+// codeOfFault is 3 for what would stop the account, because the user must act.
+func codeOfFault(f *post.Fault) int {
+	if mailer.Judge(mailer.Event{Phase: f.Phase, Reply: f.Reply, Cause: f.Cause}).Account == mailer.Stop {
+		return exitUser
+	}
+	return exitFailed
+}
+
+func kindOfFault(f *post.Fault) post.Kind {
+	switch {
+	case f.Phase == post.PhaseAuth, f.Phase == post.PhaseSecret:
+		return post.KindSignIn
+	case !f.Reply.IsZero():
+		return post.KindRejected
+	}
+	return post.KindNetwork
+}
+
+// withMailbox lists the accounts to read: the one named, else all that have a
+// mailbox.
+func (a *app) withMailbox(ctx context.Context, l *storage.Ledger, name string) ([]post.Account, error) {
+	if name != "" {
+		x, err := l.AccountByName(ctx, name)
+		return []post.Account{x}, err
+	}
+	all, err := l.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var some []post.Account
+	for _, x := range all {
+		if x.IMAPHost != "" {
+			some = append(some, x)
+		}
+	}
+	if len(some) == 0 {
+		return nil, post.Errorf(post.KindInvalid, "", "no account has a mailbox; give it one: postroom account set NAME --imap-host HOST --imap-port 993 --imap-tls tls")
+	}
+	return some, nil
+}
+
+// receiptKinds is the order in which kinds are told.
+var receiptKinds = []post.ReceiptKind{
+	post.ReceiptDelivered, post.ReceiptRelayed, post.ReceiptDelayed, post.ReceiptBounced, post.ReceiptRead, post.ReceiptReplied,
+	post.ReceiptAutoReply, post.ReceiptUnsubscribed, post.ReceiptComplaint, post.ReceiptUnknown,
+}
+
+func (a *app) byKind(r receipts.Result) string {
+	var words []string
+	for _, k := range receiptKinds {
+		if n := r.By[k]; n > 0 {
+			words = append(words, strconv.Itoa(n)+" "+a.words.Receipt(k))
+		}
+	}
+	if r.Unmatched > 0 {
+		words = append(words, strconv.Itoa(r.Unmatched)+" tied to none of yours")
+	}
+	if len(words) == 0 {
+		return ", nothing about your mailings"
+	}
+	return ": " + strings.Join(words, ", ")
+}
+
+// receiptJSON is a receipt as scripts see it.
+type receiptJSON struct {
+	ID       int64            `json:"id"`
+	Kind     post.ReceiptKind `json:"kind"`
+	At       stamp            `json:"at"`
+	Source   string           `json:"source"`
+	Address  string           `json:"address"`
+	Code     int              `json:"code"`
+	Enhanced string           `json:"enhanced"`
+	Text     string           `json:"text"`
+	Message  string           `json:"message,omitempty"`
+}
+
+func describeReceipt(r *post.Receipt) receiptJSON {
+	return receiptJSON{r.ID, r.Kind, stamp(r.At), r.Source, r.Address, r.Reply.Code, r.Reply.Enhanced, r.Reply.Text, string(r.Excerpt)}
+}
+
+func (a *app) receiptsList(ctx context.Context, l *storage.Ledger, _ []string) error {
+	all, err := l.Untied(ctx, maxUntied)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		r := &all[i]
+		if err := a.answer(describeReceipt(r), "%s  %d  %-12s %-32s from %s  %s", moment(r.At), r.ID, a.words.Receipt(r.Kind), oneLine(r.Address), oneLine(r.Source), oneLine(r.Reply.String())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxUntied is how many reports without a tie are listed.
+const maxUntied = 1000
+
+func (a *app) receiptsShow(ctx context.Context, l *storage.Ledger, args []string) error {
+	id, err := strconv.ParseInt(args[0], 10, 64)
+	if err != nil || id < 1 {
+		return usage("%q is not the number of a receipt", args[0])
+	}
+	r, err := l.Receipt(ctx, id)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.object(describeReceipt(&r))
+	}
+	for line := range strings.Lines(string(r.Excerpt)) {
+		a.say("%s", oneLine(strings.TrimRight(line, "\r\n")))
+	}
+	return nil
+}
+
+// tellFunnel says in one line how far the messages of a mailing are known to
+// have come. Of those that were taken, nothing was heard of the rest.
+func (a *app) tellFunnel(ctx context.Context, l *storage.Ledger, m *post.Mailing) error {
+	counts, err := l.ReceiptCounts(ctx, m.ID)
+	if err != nil || len(counts) == 0 {
+		return err
+	}
+	taken, rest := m.Counts[post.StateSent], m.Counts[post.StateSent]
+	words := []string{number(taken) + " taken by the provider"}
+	for _, k := range receiptKinds {
+		if n := counts[k]; n > 0 {
+			words = append(words, number(n)+" "+a.words.Receipt(k))
+			rest -= n
+		}
+	}
+	a.say("   %s, %s without news", strings.Join(words, ", "), number(max(rest, 0)))
+	return nil
+}

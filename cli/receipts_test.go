@@ -1,0 +1,280 @@
+//go:build linux
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"postroom/internal/testkit/mailserver"
+	"postroom/post"
+)
+
+// desk runs commands on one data folder, inside this process.
+type desk struct {
+	t    *testing.T
+	data string
+}
+
+func (d *desk) run(code int, args ...string) string {
+	d.t.Helper()
+	var out, said bytes.Buffer
+	got := Run(d.t.Context(), Deps{Version: "test"}, append([]string{"--data", d.data}, args...), strings.NewReader(""), &out, &said)
+	if got != code {
+		d.t.Fatalf("postroom %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out.String(), said.String())
+	}
+	return out.String()
+}
+
+// lines reads one JSON object a line.
+func lines[T any](t *testing.T, s string) (all []T) {
+	t.Helper()
+	for line := range strings.Lines(s) {
+		var x T
+		if err := json.Unmarshal([]byte(line), &x); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+// answers are sent by a real client: Python's.
+const answers = `
+import json, smtplib, ssl, sys
+from email.message import EmailMessage
+job = json.load(sys.stdin)
+host, port = job["addr"].rsplit(":", 1)
+with smtplib.SMTP_SSL(host, int(port), context=ssl.create_default_context(cafile=job["ca"])) as s:
+    s.login(job["user"], job["password"])
+    for a in job["answers"]:
+        m = EmailMessage()
+        m["From"], m["To"], m["Subject"] = job["user"], job["to"], a["subject"]
+        for k, v in (a["headers"] or {}).items():
+            m[k] = v
+        m.set_content(a["text"])
+        s.send_message(m)
+`
+
+type answer struct {
+	Subject string            `json:"subject"`
+	Headers map[string]string `json:"headers"`
+	Text    string            `json:"text"`
+}
+
+func sendAnswers(t *testing.T, server *mailserver.Server, user, password string, all []answer) {
+	t.Helper()
+	job, err := json.Marshal(map[string]any{"addr": server.SMTPSAddr, "ca": server.CAFile, "user": user, "password": password, "to": server.User, "answers": all})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "python3", "-c", answers)
+	cmd.Stdin = bytes.NewReader(job)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestReceiptsFromPostfix sends a mailing of 300 through a real Postfix, lets it
+// report and people answer, and reads all of it back from a real Dovecot.
+func TestReceiptsFromPostfix(t *testing.T) {
+	syscall.Umask(0o022) // commands run before in this process have made it private, and the server's users must read its files
+	server := mailserver.Start(t, mailserver.Options{
+		Domains: []string{"example.test", "gone.test", "full.test", "slow.test", "policy.test", "moved.test"},
+		Users:   map[string]string{"ann@example.test": "ann's own"},
+		MainCF: []string{
+			"transport_maps = inline:{ {gone.test = error:5.1.1 no such mailbox}, {full.test = error:5.2.2 mailbox full}, " +
+				"{slow.test = retry:4.4.1 try again later}, {policy.test = error:5.7.1 not from you} }",
+			"virtual_alias_maps = inline:{ {fwd1@moved.test = new1@example.test}, {fwd2@moved.test = new2@gone.test} }",
+			"delay_warning_time = 1s", "queue_run_delay = 1s", "minimal_backoff_time = 1s", "maximal_backoff_time = 1s",
+		},
+	})
+	t.Setenv("POSTROOM_WAIT_SCALE", "0.001")
+	d := &desk{t, filepath.Join(t.TempDir(), "data")}
+	want := map[string]post.ReceiptKind{}
+	var table strings.Builder
+	table.WriteString("email,first_name\n")
+	add := func(domain string, n int, kind post.ReceiptKind) {
+		for i := range n {
+			address := fmt.Sprintf("p%d@%s", i, domain)
+			want[address] = kind
+			fmt.Fprintf(&table, "%s,P\n", address)
+		}
+	}
+	add("example.test", 206, post.ReceiptDelivered)
+	add("gone.test", 40, post.ReceiptBounced)
+	add("full.test", 30, post.ReceiptBounced)
+	add("policy.test", 12, post.ReceiptBounced)
+	add("slow.test", 10, post.ReceiptDelayed)
+	// Of one that is forwarded well Postfix says "relayed": that is no proof.
+	for address, kind := range map[string]post.ReceiptKind{"fwd1@moved.test": post.ReceiptNone, "fwd2@moved.test": post.ReceiptBounced} {
+		want[address] = kind
+		fmt.Fprintf(&table, "%s,P\n", address)
+	}
+	file := func(name, text string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	host, port, err := net.SplitHostPort(server.SubmissionAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, imap, err := net.SplitHostPort(server.IMAPAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.run(exitDone, "account", "add", "shop", "--email", server.User, "--host", host, "--port", port, "--tls", "starttls", "--ca", server.CAFile,
+		"--password-command", "cat '"+file("password", server.Password+"\n")+"'", "--imap-host", host, "--imap-port", imap, "--imap-tls", "starttls", "--connections", "2")
+	if out := d.run(exitDone, "account", "test", "shop", "--json"); !strings.Contains(out, `{"step":"imap","ok":true`) {
+		t.Errorf("the test says nothing of the mailbox: %s", out)
+	}
+	d.run(exitDone, "contacts", "import", file("people.csv", table.String()), "--list", "People")
+	d.run(exitDone, "send", "--account", "shop", "--list", "People", "--subject", "Hello", "--body", file("letter.md", "Hello {{first_name}}"), "--dsn", "all")
+	d.run(exitDone, "run", "--until-empty")
+
+	// Every one is reported on, and the second forwarded one twice.
+	waitFor(t, "the reports", func() bool {
+		n := 0
+		all, err := server.Delivered()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range all {
+			if m.Recipient == server.User {
+				n++
+			}
+		}
+		return n > len(want)
+	})
+	first := lines[fetchedJSON](t, d.run(exitDone, "receipts", "fetch", "--json"))[0]
+	t.Logf("%+v", first)
+	if first.Read < len(want) || first.Matched < len(want) || first.Unmatched != 0 {
+		t.Errorf("read %d, matched %d, unmatched %d of %d reports", first.Read, first.Matched, first.Unmatched, len(want))
+	}
+	ids := d.wantHistory(want)
+
+	// People answer, and somebody forges.
+	re := func(address string) map[string]string { return map[string]string{"In-Reply-To": ids[address]} }
+	away := re("p3@example.test")
+	away["Auto-Submitted"] = "auto-replied"
+	sendAnswers(t, server, "ann@example.test", "ann's own", []answer{
+		{"Re: Hello", re("p0@example.test"), "Thank you, I will come.\n"},
+		{"Re: Hello", re("p1@example.test"), "退订\n"},
+		{"Unsubscribe", re("p2@example.test"), "Please.\n"},
+		{"Re: Hello", away, "I am away.\n"},
+		{"Unsubscribe", nil, "p4@example.test does not want it.\n"},
+		{"Re: Hello", map[string]string{"In-Reply-To": strings.Replace(ids["p5@example.test"], ".", ".1", 1)}, "unsubscribe\n"},
+		{"Lunch?", nil, "Today?\n"},
+	})
+	settle(t, server, 10)
+	second := lines[fetchedJSON](t, d.run(exitDone, "receipts", "fetch", "--account", "shop", "--json"))[0]
+	t.Logf("%+v", second)
+	if second.By[post.ReceiptReplied] != 1 || second.By[post.ReceiptUnsubscribed] != 2 || second.By[post.ReceiptAutoReply] != 1 || second.Unmatched != 2 {
+		t.Errorf("the answers: %+v", second)
+	}
+	want["p0@example.test"], want["p1@example.test"], want["p2@example.test"] = post.ReceiptReplied, post.ReceiptUnsubscribed, post.ReceiptUnsubscribed
+	d.wantHistory(want)
+	d.wantSuppressed(map[string]int{"the mailbox does not exist": 41, "asked not to be mailed": 2})
+	if out := d.run(exitDone, "receipts", "list"); strings.Count(out, "\n") != 2 {
+		t.Errorf("shown apart:\n%s", out)
+	}
+	third := lines[fetchedJSON](t, d.run(exitDone, "receipts", "fetch", "--json"))[0]
+	if third.Matched != 0 && third.By[post.ReceiptDelayed] != third.Matched || third.Unmatched != 0 {
+		t.Errorf("counted again: %+v", third)
+	}
+	if out := d.run(exitDone, "mailing", "show", "1"); !strings.Contains(out, "300 taken by the provider, 203 delivered, 10 delayed, 83 bounced, 1 replied, 2 unsubscribed, 1 without news") {
+		t.Errorf("the funnel:\n%s", out)
+	}
+	if out := d.run(exitDone, "check", "--json"); !strings.Contains(out, `"ok":true`) {
+		t.Error(out)
+	}
+}
+
+// waitFor looks at a condition until it holds, for two minutes at most.
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s did not come", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// settle waits until no more than so many messages are queued.
+func settle(t *testing.T, server *mailserver.Server, left int) {
+	t.Helper()
+	waitFor(t, "the last of the mail", func() bool {
+		n, err := server.Queued()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n <= left
+	})
+}
+
+// wantHistory looks at every row and returns the Message-IDs by address.
+func (d *desk) wantHistory(want map[string]post.ReceiptKind) map[string]string {
+	d.t.Helper()
+	got, ids := map[string]post.ReceiptKind{}, map[string]string{}
+	for _, x := range lines[struct {
+		Address   string           `json:"address"`
+		State     post.State       `json:"state"`
+		Receipt   post.ReceiptKind `json:"receipt"`
+		MessageID string           `json:"message_id"`
+	}](d.t, d.run(exitDone, "history", "--json")) {
+		if x.State != post.StateSent {
+			d.t.Errorf("%s is %s", x.Address, x.State)
+		}
+		got[x.Address], ids[x.Address] = x.Receipt, x.MessageID
+	}
+	if !maps.Equal(got, want) {
+		for address, kind := range want {
+			if got[address] != kind {
+				d.t.Errorf("%s is %q, want %q", address, got[address], kind)
+			}
+		}
+	}
+	return ids
+}
+
+func (d *desk) wantSuppressed(want map[string]int) {
+	d.t.Helper()
+	got := map[string]int{}
+	for _, x := range lines[struct {
+		Suppressed *struct {
+			Reason, Source string
+		} `json:"suppressed"`
+	}](d.t, d.run(exitDone, "contacts", "list", "--json")) {
+		if x.Suppressed == nil {
+			continue
+		}
+		got[x.Suppressed.Reason]++
+		id, ok := strings.CutPrefix(x.Suppressed.Source, "receipt ")
+		if out := d.run(exitDone, "receipts", "show", id); !ok || !strings.Contains(out, "Subject: ") {
+			d.t.Errorf("no evidence for %q", x.Suppressed.Source)
+		}
+	}
+	if !maps.Equal(got, want) {
+		d.t.Errorf("suppressed: %v, want %v", got, want)
+	}
+}
