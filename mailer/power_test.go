@@ -247,7 +247,7 @@ func TestSoakKillAtCommits(t *testing.T) {
 					n += rnd.IntN(map[faultdisk.Kind]int{faultdisk.Write: 40, faultdisk.Sync: 6}[kind])
 				}
 				x := newDoomed(t, people, connections, rnd)
-				if !x.die(kind, n, faultdisk.All) {
+				if !x.die(kind, n, faultdisk.All()) {
 					break
 				}
 				x.leave(x.mark)

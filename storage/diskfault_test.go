@@ -296,7 +296,7 @@ func TestSoakPowerCut(t *testing.T) {
 			t.Fatalf("the power was not cut at flush %d of %d", n, flushes)
 		}
 		_ = l.Close() // its disk is gone
-		for name, keep := range map[string]faultdisk.Keep{"nothing": faultdisk.None, "everything": faultdisk.All, "some": faultdisk.Some(rnd)} {
+		for name, keep := range map[string]faultdisk.Keep{"nothing": faultdisk.None(), "everything": faultdisk.All(), "some": faultdisk.Some(rnd)} {
 			image := filepath.Join(t.TempDir(), name)
 			d.Image(t, image, keep)
 			l, err := Open(t.Context(), image, Options{})
