@@ -184,6 +184,7 @@ func soaking() bool { return os.Getenv("POSTROOM_SOAK") != "" }
 // machine starts anew, so the progress mark is of another start, or it is missing
 // or torn: nobody is lost, nobody gets a second copy without the user's word, and
 // no more are in doubt than the windows of the connections hold.
+// A disk that only says that it flushed makes it report copies.
 func TestSoakPower(t *testing.T) {
 	t.Parallel()
 	rnd := seeded(t)
