@@ -296,7 +296,7 @@ func TestSoakPowerCut(t *testing.T) {
 			t.Fatalf("the power was not cut at flush %d of %d", n, flushes)
 		}
 		_ = l.Close() // its disk is gone
-		for name, keep := range map[string]faultdisk.Keep{"nothing": faultdisk.None, "everything": faultdisk.All, "some": faultdisk.Some(rnd)} {
+		for name, keep := range map[string]faultdisk.Keep{"nothing": faultdisk.None(), "everything": faultdisk.All(), "some": faultdisk.Some(rnd)} {
 			image := filepath.Join(t.TempDir(), name)
 			d.Image(t, image, keep)
 			l, err := Open(t.Context(), image, Options{})
@@ -316,4 +316,33 @@ func TestSoakPowerCut(t *testing.T) {
 		}
 	}
 	t.Logf("%d flushes, %d power cuts", flushes, cuts)
+}
+
+// TestBusyForEver refuses the lock for as long as anybody asks: the call ends by
+// itself, after the ten seconds of busy_timeout, and says what is wrong; once the
+// other program has gone the same ledger works.
+func TestBusyForEver(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := faultdisk.Watch(t, dir)
+	l := open(t, dir)
+	d.Fault(func(op faultdisk.Op) int32 {
+		if op.Kind == faultdisk.Lock {
+			return faultdisk.Busy
+		}
+		return 0
+	})
+	if err := l.SetSetting(t.Context(), "count", "1"); !errors.Is(err, ErrBusy) {
+		t.Errorf("a lock that is never given: %v, want %v", err, ErrBusy)
+	}
+	if d.Count(faultdisk.Lock) < 2 {
+		t.Error("it did not ask again")
+	}
+	d.Fault(nil)
+	if v, err := l.Setting(t.Context(), "count", "0"); err != nil || v != "0" {
+		t.Errorf("what was refused is there: %q (%v)", v, err)
+	}
+	if err := l.SetSetting(t.Context(), "count", "2"); err != nil {
+		t.Error(err)
+	}
 }

@@ -3,9 +3,11 @@
 package faultdisk
 
 import (
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -52,13 +54,17 @@ type Disk struct {
 	fault func(Op) int32
 	cut   bool
 	onCut func()
+	over  bool // the test has ended: nothing fails, and nothing is recorded
 	files map[string]*content
+	gone  map[string]*content // deleted, and the folder has not been flushed since
 }
 
 // content is a file as it was flushed last, and what came after.
 type content struct {
-	durable []byte
-	pending []change
+	durable  []byte
+	pending  []change
+	promoted int  // how many changes have become durable
+	created  bool // and not flushed since: its first flush is one of the folder, too
 }
 
 type change struct {
@@ -81,11 +87,23 @@ func Watch(t testing.TB, dir string) *Disk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Disk{dir: dir + string(filepath.Separator), files: map[string]*content{}}
+	d := &Disk{dir: dir + string(filepath.Separator), files: map[string]*content{}, gone: map[string]*content{}}
 	disks.Lock()
 	disks.all = append(disks.all, d)
 	disks.Unlock()
+	t.Cleanup(d.retire)
 	return d
+}
+
+// retire takes the disk out. What is open still goes over it, without faults.
+func (d *Disk) retire() {
+	disks.Lock()
+	disks.all = slices.DeleteFunc(disks.all, func(o *Disk) bool { return o == d })
+	disks.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.over, d.cut, d.fault, d.onCut = true, false, nil, nil
+	d.files, d.gone = nil, nil
 }
 
 func diskOf(path string) *Disk {
@@ -171,12 +189,12 @@ func (d *Disk) before(op Op) int32 {
 func (d *Disk) opened(path string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.files[path] != nil {
+	if d.over || d.files[path] != nil {
 		return
 	}
 	b, err := os.ReadFile(path)
 	if err == nil {
-		d.files[path] = &content{durable: b}
+		d.files[path] = &content{durable: b, created: len(b) == 0}
 	}
 }
 
@@ -184,7 +202,7 @@ func (d *Disk) opened(path string) {
 func (d *Disk) file(path string) *content {
 	c := d.files[path]
 	if c == nil {
-		c = &content{}
+		c = &content{created: true}
 		d.files[path] = c
 	}
 	return c
@@ -192,33 +210,61 @@ func (d *Disk) file(path string) *content {
 
 // wrote keeps data, which is the caller's to give.
 func (d *Disk) wrote(path string, offset int64, data []byte) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c := d.file(path)
-	c.pending = append(c.pending, change{at: offset, data: data})
+	d.changed(path, change{at: offset, data: data})
 }
 
-func (d *Disk) truncated(path string, size int64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c := d.file(path)
-	c.pending = append(c.pending, change{truncate: true, at: size})
-}
+func (d *Disk) truncated(path string, size int64) { d.changed(path, change{truncate: true, at: size}) }
 
-func (d *Disk) synced(path string) {
+func (d *Disk) changed(path string, x change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c := d.file(path)
-	for _, x := range c.pending {
-		c.durable = x.apply(c.durable)
+	if d.over {
+		return
 	}
-	c.pending = nil
+	c := d.file(path)
+	c.pending = append(c.pending, x)
 }
 
-func (d *Disk) remove(path string) {
+// syncing notes what a flush that begins now covers. What is written while it is
+// on its way may miss it.
+func (d *Disk) syncing(path string) (done func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.over {
+		return func() {}
+	}
+	c := d.file(path)
+	covers := c.promoted + len(c.pending)
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for c.promoted < covers {
+			c.durable = c.pending[0].apply(c.durable)
+			c.pending = c.pending[1:]
+			c.promoted++
+		}
+		if c.created { // SQLite flushes the folder with the first flush of a new file
+			c.created = false
+			clear(d.gone)
+		}
+	}
+}
+
+// removed takes in that a file was deleted. Until the folder is flushed it may
+// come back.
+func (d *Disk) removed(path string, folderFlushed bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over {
+		return
+	}
+	if c := d.files[path]; c != nil && d.gone[path] == nil {
+		d.gone[path] = c
+	}
 	delete(d.files, path)
+	if folderFlushed {
+		clear(d.gone)
+	}
 }
 
 func (x change) apply(b []byte) []byte {
@@ -235,47 +281,72 @@ func (x change) apply(b []byte) []byte {
 	return b
 }
 
-// Keep decides about a change that was not flushed when the power went.
-type Keep func() bool
+// Keep decides what is found of the changes that were not flushed when the power
+// went: All, None or Some.
+type Keep struct {
+	fate func() fate
+	part func() bool // whether a sector of a torn write is found
+}
+
+type fate int
+
+const (
+	drop fate = iota
+	whole
+	torn
+)
 
 // All keeps everything: a process died, and the kernel has what it wrote.
-func All() bool { return true }
+func All() Keep { return Keep{fate: func() fate { return whole }} }
 
 // None keeps nothing.
-func None() bool { return false }
+func None() Keep { return Keep{fate: func() fate { return drop }} }
 
-// Some keeps an arbitrary part.
-func Some(rnd *rand.Rand) Keep { return func() bool { return rnd.IntN(2) == 0 } }
+// Some keeps an arbitrary part: of each change all, nothing, or some sectors.
+func Some(rnd *rand.Rand) Keep {
+	return Keep{fate: func() fate { return fate(rnd.IntN(int(torn) + 1)) }, part: func() bool { return rnd.IntN(2) == 0 }}
+}
 
 const sector = 512
 
 // Image writes the files to another folder as they are found after the cut: what
-// was flushed, and each sector of what was not as keep says.
+// was flushed, and of what was not, deletions too, as much as keep says.
 func (d *Disk) Image(t testing.TB, dst string, keep Keep) {
 	t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for path, c := range d.files {
-		b := append([]byte(nil), c.durable...)
-		for _, x := range c.pending {
-			if x.truncate {
-				if keep() {
-					b = x.apply(b)
-				}
-				continue
-			}
-			for i := 0; i < len(x.data); i += sector {
-				if keep() {
-					b = change{at: x.at + int64(i), data: x.data[i:min(i+sector, len(x.data))]}.apply(b)
-				}
-			}
+	found := maps.Clone(d.files)
+	for _, path := range slices.Sorted(maps.Keys(d.gone)) {
+		if keep.fate() != whole {
+			found[path] = d.gone[path] // the deletion is not found, so the file is
 		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(found)) { // in order, so that a seed makes the same again
 		name := filepath.Join(dst, strings.TrimPrefix(path, d.dir))
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(name, b, 0o600); err != nil {
+		if err := os.WriteFile(name, found[path].after(keep), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// after returns the file as it is found after a cut.
+func (c *content) after(keep Keep) []byte {
+	b := slices.Clone(c.durable)
+	for _, x := range c.pending {
+		how := keep.fate()
+		switch {
+		case how == whole || how == torn && x.truncate && keep.part():
+			b = x.apply(b)
+		case how == torn:
+			for i := 0; i < len(x.data); i += sector {
+				if keep.part() {
+					b = change{at: x.at + int64(i), data: x.data[i:min(i+sector, len(x.data))]}.apply(b)
+				}
+			}
+		}
+	}
+	return b
 }

@@ -125,13 +125,18 @@ func fileAt(file uintptr) *openFile {
 
 func onDelete(tls *libc.TLS, vfs, name uintptr, sync int32) int32 {
 	path := libc.GoString(name)
-	if d := diskOf(path); d != nil {
-		if code := d.before(Op{Kind: Delete, Path: path}); code != 0 {
-			return code
-		}
-		d.remove(path)
+	d := diskOf(path)
+	if d == nil {
+		return shim.remove(tls, vfs, name, sync)
 	}
-	return shim.remove(tls, vfs, name, sync)
+	if code := d.before(Op{Kind: Delete, Path: path}); code != 0 {
+		return code
+	}
+	rc := shim.remove(tls, vfs, name, sync)
+	if rc == sqlite3.SQLITE_OK {
+		d.removed(path, sync != 0)
+	}
+	return rc
 }
 
 func onClose(tls *libc.TLS, file uintptr) int32 {
@@ -171,9 +176,10 @@ func onSync(tls *libc.TLS, file uintptr, flags int32) int32 {
 	if code := f.disk.before(Op{Kind: Sync, Path: f.path}); code != 0 {
 		return code
 	}
+	done := f.disk.syncing(f.path)
 	rc := f.sync(tls, file, flags)
 	if rc == sqlite3.SQLITE_OK {
-		f.disk.synced(f.path)
+		done()
 	}
 	return rc
 }
