@@ -194,6 +194,9 @@ func TestSoakPower(t *testing.T) {
 		for n := 1; ; n++ {
 			if !soaking() {
 				n += 2 + rnd.IntN(4)
+				if testing.Short() && all.cuts > 0 {
+					break
+				}
 			}
 			x := newDoomed(t, people, connections, rnd)
 			if !x.die(faultdisk.Sync, n, faultdisk.Some(rnd)) {
@@ -246,6 +249,9 @@ func TestSoakKillAtCommits(t *testing.T) {
 			for n := 1; ; n++ {
 				if !soaking() {
 					n += rnd.IntN(map[faultdisk.Kind]int{faultdisk.Write: 40, faultdisk.Sync: 6}[kind])
+					if testing.Short() && all.cuts > 0 {
+						break
+					}
 				}
 				x := newDoomed(t, people, connections, rnd)
 				if !x.die(kind, n, faultdisk.All()) {
@@ -285,6 +291,9 @@ func TestSoakDiskTrouble(t *testing.T) {
 		{"busy", faultdisk.Lock, faultdisk.Busy},
 	} {
 		runs, most := 2, 40
+		if testing.Short() {
+			runs = 1
+		}
 		if soaking() {
 			runs = 40
 		}
