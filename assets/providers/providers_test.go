@@ -114,7 +114,7 @@ func TestFile(t *testing.T) {
 		{`"per_day", "messages": 500, "grade": "B"`, `"per_day", "messages": 500`},
 		{`"per_day", "messages": 500`, `"per_week", "messages": 500`},
 		{`"id": "aol"`, `"id": "yahoo"`},
-		{`"googlemail.com"], "grade": "D"`, `"yahoo.com"], "grade": "D"`},
+		{`"googlemail.com"], "grade": "U"`, `"yahoo.com"], "grade": "U"`},
 		{`"smtp.gmail.com"`, `"smtp_gmail.com "`},
 		{`"smtp.gmail.com"`, `"192.0.2.1"`},
 		{`"tls": "tls"`, `"tls": "none"`},
