@@ -32,7 +32,7 @@ type Options struct {
 	Dial func(context.Context, post.Account) (*accounts.Conn, error)
 	// Trap opens the practice trap when the first rehearsal is due; nil: none
 	// are sent.
-	Trap     func(context.Context) (Trap, error)
+	Trap func(context.Context) (Trap, error)
 	// Beside is other work of the one process that has the lock, such as building
 	// an index; it runs until its context ends, which is when the run does. nil:
 	// there is none.
