@@ -89,6 +89,9 @@ func sendAnswers(t *testing.T, server *mailserver.Server, user, password string,
 // TestReceiptsFromPostfix sends a mailing of 300 through a real Postfix, lets it
 // report and people answer, and reads all of it back from a real Dovecot.
 func TestReceiptsFromPostfix(t *testing.T) {
+	if testing.Short() {
+		t.Skip("real mail servers beside the race detector are too slow to be timely; the plain run has this test")
+	}
 	syscall.Umask(0o022) // commands run before in this process have made it private, and the server's users must read its files
 	server := mailserver.Start(t, mailserver.Options{
 		Domains: []string{"example.test", "gone.test", "full.test", "slow.test", "policy.test", "moved.test"},

@@ -45,7 +45,7 @@ type step struct {
 }
 
 func main() {
-	timeout := flag.Duration("timeout", 15*time.Minute, "longest time for the tests of one package")
+	timeout := flag.Duration("timeout", 30*time.Minute, "longest time for the tests of one package")
 	race := flag.Bool("race", true, "run under the race detector first")
 	flag.Parse()
 	packages := flag.Args()
