@@ -186,7 +186,7 @@ func TestRoundTrips(t *testing.T) {
 // TestShort runs everything that the program does, shortly, and looks for its tables.
 func TestShort(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes most of a minute")
+		t.Skip("it takes most of a minute, minutes beside the race detector; the plain run of make test has it")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()

@@ -223,7 +223,7 @@ const (
 func TestImportChild(t *testing.T) {
 	dir := os.Getenv("POSTROOM_TEST_IMPORT")
 	if dir == "" {
-		t.Skip("run by TestKilledImports")
+		t.Skip("no test of its own: TestKilledImports runs it in a process and kills that")
 	}
 	l, err := Open(t.Context(), dir, Options{Clock: chattyClock{w: os.Stdout}})
 	if err != nil {
@@ -254,7 +254,7 @@ func TestImportChild(t *testing.T) {
 // was, or with everybody.
 func TestKilledImports(t *testing.T) {
 	if testing.Short() {
-		t.Skip("20 processes")
+		t.Skip("20 processes are too many beside the race detector; the plain run of make test has it")
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
