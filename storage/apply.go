@@ -38,8 +38,9 @@ type ready struct {
 }
 
 // applyImport takes the staged people into the book, step by step, from where
-// the last step ended, and removes the mark with the last one. While one step is
-// written the next one is read.
+// the last step ended, then puts those who are new into the order by name, and
+// removes the mark with the last step. While one step is written the next one is
+// read.
 func (l *Ledger) applyImport(ctx context.Context, s *stage) error {
 	var at, size int64
 	err := l.r.QueryRowContext(ctx, "SELECT applied, bytes FROM imports WHERE token = ?", s.token).Scan(&at, &size)
@@ -57,9 +58,21 @@ func (l *Ledger) applyImport(ctx context.Context, s *stage) error {
 			l.log.Warn("give back an import's memory", "err", rerr)
 		}
 	}()
+	fresh, err := l.applySteps(ctx, s, at, size)
+	if err == nil && at > 0 { // the steps before were another process's
+		fresh, err = l.unnamed(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return l.nameAll(ctx, s.token, fresh)
+}
+
+// applySteps takes the staged people in, and returns those who are new.
+func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fresh []named, err error) {
 	r := &stepReader{r: s.out.from(at), at: at, size: size}
 	now, err := r.read(applyFirst)
-	for n := applyFirst; err == nil; {
+	for n := applyFirst; err == nil && len(now.rows) > 0; {
 		done := now.next >= size
 		var ahead step
 		var rerr error
@@ -71,17 +84,22 @@ func (l *Ledger) applyImport(ctx context.Context, s *stage) error {
 			}
 		}()
 		asked := time.Now()
-		err = l.write(ctx, "import contacts", func(t *Tx) error { return t.applyStep(s.token, now, done) })
+		var come []named
+		err = l.write(ctx, "import contacts", func(t *Tx) (err error) {
+			come, err = t.applyStep(s.token, now)
+			return err
+		})
 		took := time.Since(asked) // with the commit, which is the larger part on a busy disk
 		<-read
-		if err = errors.Join(err, rerr); err != nil || done {
-			return err
+		if err = errors.Join(err, rerr); err != nil {
+			return nil, err
 		}
+		fresh = append(fresh, come...)
 		l.longestStep.Store(max(l.longestStep.Load(), int64(took)))
 		n = stepSize(max(len(now.rows), 1), took)
 		now = ahead
 	}
-	return err
+	return fresh, err
 }
 
 // roomForImport gives the writer more memory while an import goes on: names
@@ -135,40 +153,39 @@ func (r *stepReader) read(n int) (step, error) {
 	return s, nil
 }
 
-// applyStep takes some people in. Where it stands is part of the same commit, so
-// that nobody is applied twice.
-func (t *Tx) applyStep(token string, s step, done bool) error {
+// applyStep takes some people in and returns the new ones. Where it stands is part
+// of the same commit, so that nobody is applied twice.
+func (t *Tx) applyStep(token string, s step) ([]named, error) {
 	var applied, list int64
 	var merge string
 	err := t.scan("SELECT i.applied, coalesce(l.id, 0), i.merge FROM imports i LEFT JOIN lists l ON l.id = i.list_id WHERE i.token = ?", []any{token}, &applied, &list, &merge)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if applied != s.at {
-		return fmt.Errorf("the import stands at %d, not at %d", applied, s.at)
+		return nil, fmt.Errorf("the import stands at %d, not at %d", applied, s.at)
 	}
 	fresh, ids, err := t.meet(s.rows, merge)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	first, err := t.insertPeople(fresh)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for i := range fresh {
-		ids = append(ids, first+int64(i))
+	come := make([]named, 0, len(fresh))
+	for i, p := range fresh {
+		id := first + int64(i)
+		ids = append(ids, id)
+		come = append(come, newNamed(strings.Clone(p.name), id)) // the row itself can go
 	}
 	if list != 0 {
 		if err := t.addMembers(list, ids); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if done {
-		_, err = t.exec("DELETE FROM imports WHERE token = ?", token)
-	} else {
-		_, err = t.exec("UPDATE imports SET applied = ? WHERE token = ?", s.next, token)
-	}
-	return err
+	_, err = t.exec("UPDATE imports SET applied = ? WHERE token = ?", s.next, token)
+	return come, err
 }
 
 // meet merges rows with the people who are in the book, and returns the

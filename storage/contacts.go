@@ -66,7 +66,7 @@ func (l *Ledger) DeleteContacts(ctx context.Context, ids []int64) error {
 
 // Contact returns one person by id.
 func (l *Ledger) Contact(ctx context.Context, id int64) (ContactRow, error) {
-	rows, err := l.contactRows(ctx, "WHERE c.id = ?", []any{id})
+	rows, err := l.contactRows(ctx, "contacts c", "WHERE c.id = ?", []any{id})
 	if err == nil && len(rows) == 0 {
 		err = &post.Error{Kind: post.KindNotFound, Op: "look up the contact", Message: "the contact does not exist", Err: ErrNotFound}
 	}
@@ -78,27 +78,22 @@ func (l *Ledger) Contact(ctx context.Context, id int64) (ContactRow, error) {
 
 // Contacts returns one page of people.
 func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]ContactRow, Pages, error) {
-	o := order{"c.key", "ASC", ">"} // its index serves the order that people see as "by address"
-	if f.ByName {
-		o.column = "c.name"
+	o := orderOf(f, p)
+	where, args, err := l.listWhere(ctx, f.List, &o)
+	if err != nil {
+		return nil, Pages{}, classify("list contacts", err)
 	}
-	if f.Desc != p.Back {
-		o.dir, o.cmp = "DESC", "<"
-	}
-	search := f.Search
-	f.Search = ""
-	where, args := contactWhere(f)
 	if p.Cursor != "" {
 		m, err := decodeMark(p.Cursor)
 		if err != nil {
 			return nil, Pages{}, err
 		}
-		where = append(where, "("+o.column+", c.id) "+o.cmp+" (?, ?)")
+		where = append(where, "("+o.column+", "+o.id+") "+o.cmp+" (?, ?)")
 		args = append(args, m.Value, m.ID)
 	}
 	limit := p.Limit + 1
-	if search != "" {
-		ids, err := l.searchIDs(ctx, where, args, search, o, limit)
+	if f.Search != "" {
+		ids, err := l.searchIDs(ctx, where, args, f.Search, o, limit)
 		if err != nil {
 			return nil, Pages{}, classify("list contacts", err)
 		}
@@ -106,13 +101,11 @@ func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]Conta
 		if err != nil {
 			return nil, Pages{}, err
 		}
+		// By id, then sorted: they are a page.
 		where, args = []string{"c.id IN (SELECT value FROM json_each(?))"}, []any{string(list)}
+		o = o.loose()
 	}
-	tail := joinWhere(where) + " ORDER BY " + o.column + " " + o.dir + ", c.id " + o.dir + " LIMIT ?"
-	if search != "" { // by id, then sorted: they are a page
-		tail = joinWhere(where) + " ORDER BY +" + o.column + " " + o.dir + ", +c.id " + o.dir + " LIMIT ?"
-	}
-	rows, err := l.contactRows(ctx, tail, append(args, limit))
+	rows, err := l.contactRows(ctx, o.from, joinWhere(where)+o.tail(), append(args, limit))
 	if err != nil {
 		return nil, Pages{}, err
 	}
@@ -217,8 +210,57 @@ func (l *Ledger) members(ctx context.Context, query string, args []any) ([]post.
 	return page, classify(op, rows.Err())
 }
 
-// contactWhere asks per person whether they are on the list, so that pages come
-// in the order of an index whatever the list's size.
+// order is how a page of contacts is read, and from where.
+type order struct {
+	from, column, id string
+	named            bool
+	dir, cmp         string
+}
+
+// orderOf reads along an index, so that a page costs the same wherever it is.
+func orderOf(f ContactFilter, p Page) order {
+	o := order{from: "contacts c", column: "c.key", id: "c.id", dir: "ASC", cmp: ">"} // what people see as "by address"
+	if f.ByName {
+		o.from, o.column, o.id, o.named = "contact_names n CROSS JOIN contacts c ON c.id = n.id", "n.name", "n.id", true
+	}
+	if f.Desc != p.Back {
+		o.dir, o.cmp = "DESC", "<"
+	}
+	return o
+}
+
+// loose is the same order for a few people, who are found otherwise and sorted.
+func (o order) loose() order {
+	o.from, o.column, o.id = "contacts c", "+c.key", "+c.id"
+	if o.named {
+		o.column = "+c.name"
+	}
+	return o
+}
+
+func (o order) tail() string {
+	return " ORDER BY " + o.column + " " + o.dir + ", " + o.id + " " + o.dir + " LIMIT ?"
+}
+
+// listWhere chooses the people of a list, 0 being everybody. Those of a long list
+// are met soon on the way along the order; a short one is read and sorted.
+func (l *Ledger) listWhere(ctx context.Context, list int64, o *order) (where []string, args []any, err error) {
+	if list == 0 {
+		return nil, nil, nil
+	}
+	var short bool
+	if err := l.r.QueryRowContext(ctx, `SELECT coalesce((SELECT members * members <= 100 * (SELECT coalesce(max(id), 0) FROM contacts) FROM lists WHERE id = ?), 1)`, list).Scan(&short); err != nil {
+		return nil, nil, err
+	}
+	if !short {
+		return []string{"EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)"}, []any{list}, nil
+	}
+	*o = o.loose()
+	o.from = "list_members m CROSS JOIN contacts c ON c.id = m.contact_id"
+	return []string{"m.list_id = ?"}, []any{list}, nil
+}
+
+// contactWhere is for counting: it asks per person.
 func contactWhere(f ContactFilter) (where []string, args []any) {
 	if f.List != 0 {
 		where = append(where, "EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)")
@@ -231,12 +273,12 @@ func contactWhere(f ContactFilter) (where []string, args []any) {
 	return where, args
 }
 
-func (l *Ledger) contactRows(ctx context.Context, tail string, args []any) ([]ContactRow, error) {
+func (l *Ledger) contactRows(ctx context.Context, from, tail string, args []any) ([]ContactRow, error) {
 	const op = "list contacts"
 	rows, err := l.r.QueryContext(ctx, `SELECT c.id, c.address, c.key, c.name, c.fields, c.created_at, c.changed_at,
 		coalesce((SELECT json_group_array(l.name ORDER BY l.name) FROM list_members m JOIN lists l ON l.id = m.list_id WHERE m.contact_id = c.id), '[]'),
 		s.reason, s.source, s.at, s.address
-		FROM contacts c LEFT JOIN suppressions s ON s.key = c.key `+tail, args...)
+		FROM `+from+` LEFT JOIN suppressions s ON s.key = c.key `+tail, args...)
 	if err != nil {
 		return nil, classify(op, err)
 	}

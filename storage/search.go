@@ -125,16 +125,11 @@ func (l *Ledger) indexStands(ctx context.Context) (bool, error) {
 	return stands, err
 }
 
-// order is how a page of contacts is sorted.
-type order struct {
-	column, dir, cmp string
-}
-
 // searchIDs returns the ids of one page of a search, in order. Most searches
 // find a page among the first people of the list; the others ask the index.
 func (l *Ledger) searchIDs(ctx context.Context, where []string, args []any, text string, o order, limit int) ([]int64, error) {
 	folded := post.FoldText(text)
-	tail := " ORDER BY " + o.column + " " + o.dir + ", c.id " + o.dir + " LIMIT ?"
+	tail := o.tail()
 	cond := joinWhere(where)
 	match := gramQuery(folded)
 	stands, err := l.indexStands(ctx)
@@ -142,12 +137,12 @@ func (l *Ledger) searchIDs(ctx context.Context, where []string, args []any, text
 		return nil, err
 	}
 	if match == "" || !stands {
-		return l.ids(ctx, "SELECT json_group_array(id) FROM (SELECT c.id FROM contacts c"+joinWhere(append(where, "instr(c.search, ?) > 0"))+tail+")", append(args, folded, limit))
+		return l.ids(ctx, "SELECT json_group_array(id) FROM (SELECT c.id FROM "+o.from+joinWhere(append(where, "instr(c.search, ?) > 0"))+tail+")", append(args, folded, limit))
 	}
 	var walked int
 	var found string
 	walk := append([]any{folded}, args...)
-	if err := l.r.QueryRowContext(ctx, `WITH w AS MATERIALIZED (SELECT c.id AS id, instr(c.search, ?) > 0 AS hit FROM contacts c`+cond+tail+`)
+	if err := l.r.QueryRowContext(ctx, `WITH w AS MATERIALIZED (SELECT c.id AS id, instr(c.search, ?) > 0 AS hit FROM `+o.from+cond+tail+`)
 		SELECT count(*), json_group_array(id) FILTER (WHERE hit) FROM w`, append(walk, searchWalk)...).Scan(&walked, &found); err != nil {
 		return nil, err
 	}
@@ -170,7 +165,7 @@ func (l *Ledger) searchIDs(ctx context.Context, where []string, args []any, text
 			append(append([]any{match}, args...), folded, limit))
 	}
 	where = append(where, "+c.id IN ("+hits+")", "instr(c.search, ?) > 0")
-	return l.ids(ctx, "SELECT json_group_array(id) FROM (SELECT c.id FROM contacts c"+joinWhere(where)+tail+")", append(append(args, match), folded, limit))
+	return l.ids(ctx, "SELECT json_group_array(id) FROM (SELECT c.id FROM "+o.from+joinWhere(where)+tail+")", append(append(args, match), folded, limit))
 }
 
 func (l *Ledger) ids(ctx context.Context, query string, args []any) ([]int64, error) {
