@@ -69,7 +69,8 @@ func (l *Ledger) applyImport(ctx context.Context, s *stage) error {
 }
 
 // applySteps takes the staged people in, and returns those who are new.
-func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fresh []named, err error) {
+func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fresh *names, err error) {
+	fresh = &names{}
 	r := &stepReader{r: s.out.from(at), at: at, size: size}
 	now, err := r.read(applyFirst)
 	for n := applyFirst; err == nil && len(now.rows) > 0; {
@@ -84,9 +85,10 @@ func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fres
 			}
 		}()
 		asked := time.Now()
-		var come []named
+		var come []ready
+		var first int64
 		err = l.write(ctx, "import contacts", func(t *Tx) (err error) {
-			come, err = t.applyStep(s.token, now)
+			come, first, err = t.applyStep(s.token, now)
 			return err
 		})
 		took := time.Since(asked) // with the commit, which is the larger part on a busy disk
@@ -94,7 +96,9 @@ func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fres
 		if err = errors.Join(err, rerr); err != nil {
 			return nil, err
 		}
-		fresh = append(fresh, come...)
+		for i := range come {
+			fresh.add(come[i].name, first+int64(i))
+		}
 		l.longestStep.Store(max(l.longestStep.Load(), int64(took)))
 		n = stepSize(max(len(now.rows), 1), took)
 		now = ahead
@@ -102,9 +106,9 @@ func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fres
 	return fresh, err
 }
 
-// roomForImport gives the writer more memory while an import goes on: names
-// come in no order, so that each step touches pages all over their index, which
-// would be read again and again.
+// roomForImport gives the writer more memory while an import goes on: into a book
+// that has people already the new ones go all over its index, whose pages would
+// be read again and again.
 func (l *Ledger) roomForImport(ctx context.Context, more bool) error {
 	pragma := "PRAGMA cache_size = -16384" // as in dsn
 	if more {
@@ -153,39 +157,35 @@ func (r *stepReader) read(n int) (step, error) {
 	return s, nil
 }
 
-// applyStep takes some people in and returns the new ones. Where it stands is part
-// of the same commit, so that nobody is applied twice.
-func (t *Tx) applyStep(token string, s step) ([]named, error) {
+// applyStep takes some people in and returns the new ones, with the first one's id.
+// Where it stands is part of the same commit, so that nobody is applied twice.
+func (t *Tx) applyStep(token string, s step) (fresh []ready, first int64, err error) {
 	var applied, list int64
 	var merge string
-	err := t.scan("SELECT i.applied, coalesce(l.id, 0), i.merge FROM imports i LEFT JOIN lists l ON l.id = i.list_id WHERE i.token = ?", []any{token}, &applied, &list, &merge)
+	err = t.scan("SELECT i.applied, coalesce(l.id, 0), i.merge FROM imports i LEFT JOIN lists l ON l.id = i.list_id WHERE i.token = ?", []any{token}, &applied, &list, &merge)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if applied != s.at {
-		return nil, fmt.Errorf("the import stands at %d, not at %d", applied, s.at)
+		return nil, 0, fmt.Errorf("the import stands at %d, not at %d", applied, s.at)
 	}
 	fresh, ids, err := t.meet(s.rows, merge)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	first, err := t.insertPeople(fresh)
-	if err != nil {
-		return nil, err
+	if first, err = t.insertPeople(fresh); err != nil {
+		return nil, 0, err
 	}
-	come := make([]named, 0, len(fresh))
-	for i, p := range fresh {
-		id := first + int64(i)
-		ids = append(ids, id)
-		come = append(come, newNamed(strings.Clone(p.name), id)) // the row itself can go
+	for i := range fresh {
+		ids = append(ids, first+int64(i))
 	}
 	if list != 0 {
 		if err := t.addMembers(list, ids); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	_, err = t.exec("UPDATE imports SET applied = ? WHERE token = ?", s.next, token)
-	return come, err
+	return fresh, first, err
 }
 
 // meet merges rows with the people who are in the book, and returns the

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -9,44 +10,53 @@ import (
 	"time"
 )
 
-// named is somebody new, to be put into the order by name.
+// names are people who are to be put into the order by name. A million of them
+// lie in two pieces of memory without pointers.
+type names struct {
+	text []byte
+	all  []named
+}
+
 type named struct {
 	front uint64 // the first letters of the name
-	name  string
 	id    int64
+	at, n uint32 // where the name stands in text
 }
 
-func newNamed(name string, id int64) named {
+func (s *names) add(name string, id int64) {
 	var front [8]byte
 	copy(front[:], name)
-	return named{binary.BigEndian.Uint64(front[:]), name, id}
+	s.all = append(s.all, named{binary.BigEndian.Uint64(front[:]), id, uint32(len(s.text)), uint32(len(name))}) // a file of 200 MB has no 4 GB of names
+	s.text = append(s.text, name...)
 }
 
-func sortNames(all []named) {
-	slices.SortFunc(all, func(a, b named) int {
+func (s *names) of(x named) []byte { return s.text[x.at : x.at+x.n] }
+
+func (s *names) sort() {
+	slices.SortFunc(s.all, func(a, b named) int {
 		if a.front != b.front {
 			return cmp.Compare(a.front, b.front)
 		}
-		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
+		return cmp.Or(bytes.Compare(s.of(a), s.of(b)), cmp.Compare(a.id, b.id))
 	})
 }
 
 // unnamed returns the people who are in no order by name yet: what an import
 // that was interrupted had taken in.
-func (l *Ledger) unnamed(ctx context.Context) ([]named, error) {
+func (l *Ledger) unnamed(ctx context.Context) (*names, error) {
 	rows, err := l.r.QueryContext(ctx, "SELECT c.name, c.id FROM contacts c WHERE NOT EXISTS (SELECT 1 FROM contact_names n WHERE n.name = c.name AND n.id = c.id)")
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var all []named
+	all := &names{}
 	for rows.Next() {
 		var name string
 		var id int64
 		if err := rows.Scan(&name, &id); err != nil {
 			return nil, err
 		}
-		all = append(all, newNamed(name, id))
+		all.add(name, id)
 	}
 	return all, rows.Err()
 }
@@ -60,15 +70,15 @@ var namesMany = namesHead + nameRow + strings.Repeat(","+nameRow, manyRows-1)
 
 // nameAll puts people into the order by name, in steps, and takes the import's
 // mark away with the last one.
-func (l *Ledger) nameAll(ctx context.Context, token string, all []named) error {
-	sortNames(all)
+func (l *Ledger) nameAll(ctx context.Context, token string, s *names) error {
+	s.sort()
 	n := applyFirst
-	for {
-		part := all[:min(n, len(all))]
-		all = all[len(part):]
+	for rest := s.all; ; {
+		part := rest[:min(n, len(rest))]
+		rest = rest[len(part):]
 		asked := time.Now()
 		if err := l.write(ctx, "import contacts", func(t *Tx) error {
-			if err := t.name(part); err != nil || len(all) > 0 {
+			if err := t.name(s, part); err != nil || len(rest) > 0 {
 				return err
 			}
 			return t.endImport(token)
@@ -77,14 +87,14 @@ func (l *Ledger) nameAll(ctx context.Context, token string, all []named) error {
 		}
 		took := time.Since(asked)
 		l.longestStep.Store(max(l.longestStep.Load(), int64(took)))
-		if len(all) == 0 {
+		if len(rest) == 0 {
 			return nil
 		}
-		n = stepSize(max(n, 1), took)
+		n = stepSize(n, took)
 	}
 }
 
-func (t *Tx) name(part []named) error {
+func (t *Tx) name(s *names, part []named) error {
 	args := make([]any, 0, 2*manyRows)
 	for len(part) > 0 {
 		n, query := 1, namesHead+nameRow
@@ -93,7 +103,7 @@ func (t *Tx) name(part []named) error {
 		}
 		args = args[:0]
 		for _, x := range part[:n] {
-			args = append(args, x.name, x.id)
+			args = append(args, string(s.of(x)), x.id)
 		}
 		if _, err := t.exec(query, args...); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"iter"
 
 	"postroom/post"
@@ -92,15 +93,35 @@ func (t *tally) add(batches <-chan []post.Contact) error {
 }
 
 // countAll counts the staged rows, in order, and stages the people that come of
-// them where those are wanted.
+// them where those are wanted. Some rows are read while the ones before are
+// counted.
 func (t *tally) countAll(ctx context.Context) error {
-	batch := make([]staged, 0, tallyRows)
-	for all := t.stage.rows; len(all) > 0; {
-		if err := ctx.Err(); err != nil {
-			return err
+	ctx, stop := context.WithCancel(ctx)
+	batches := make(chan []staged, 4)
+	var rerr error
+	go func() {
+		defer close(batches)
+		rerr = t.readBack(ctx, batches)
+	}()
+	var err error
+	for batch := range batches {
+		if err = t.count(ctx, batch); err != nil {
+			break
 		}
-		batch = batch[:0]
+	}
+	stop()
+	for range batches { // until the reading has ended, too
+	}
+	if err = errors.Join(err, rerr); err != nil {
+		return err
+	}
+	return t.next(nil)
+}
+
+func (t *tally) readBack(ctx context.Context, batches chan<- []staged) error {
+	for all := t.stage.rows; len(all) > 0; {
 		n := min(len(all), tallyRows)
+		batch := make([]staged, 0, n)
 		for _, r := range all[:n] {
 			s, err := t.stage.read.at(r.at)
 			if err != nil {
@@ -109,11 +130,13 @@ func (t *tally) countAll(ctx context.Context) error {
 			batch = append(batch, s)
 		}
 		all = all[n:]
-		if err := t.count(ctx, batch); err != nil {
-			return err
+		select {
+		case batches <- batch:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	return t.next(nil)
+	return nil
 }
 
 func (t *tally) count(ctx context.Context, batch []staged) error {
