@@ -50,14 +50,6 @@ func (l *Ledger) applyImport(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	if err := l.roomForImport(ctx, true); err != nil {
-		return err
-	}
-	defer func() {
-		if rerr := l.roomForImport(ctx, false); rerr != nil {
-			l.log.Warn("give back an import's memory", "err", rerr)
-		}
-	}()
 	fresh, err := l.applySteps(ctx, s, at, size)
 	if err == nil && at > 0 { // the steps before were another process's
 		fresh, err = l.unnamed(ctx)
@@ -104,20 +96,6 @@ func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fres
 		now = ahead
 	}
 	return fresh, err
-}
-
-// roomForImport gives the writer more memory while an import goes on: into a book
-// that has people already the new ones go all over its index, whose pages would
-// be read again and again.
-func (l *Ledger) roomForImport(ctx context.Context, more bool) error {
-	pragma := "PRAGMA cache_size = -16384" // as in dsn
-	if more {
-		pragma = "PRAGMA cache_size = -65536"
-	}
-	return l.write(ctx, "import contacts", func(t *Tx) error {
-		_, err := t.w.conn.ExecContext(t.ctx, pragma)
-		return err
-	})
 }
 
 // stepSize aims the next step at applyAim.

@@ -78,34 +78,36 @@ func (l *Ledger) Contact(ctx context.Context, id int64) (ContactRow, error) {
 
 // Contacts returns one page of people.
 func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]ContactRow, Pages, error) {
+	const op = "list contacts"
 	o := orderOf(f, p)
-	where, args, err := l.listWhere(ctx, f.List, &o)
+	list, err := l.listed(ctx, f.List, &o)
 	if err != nil {
-		return nil, Pages{}, classify("list contacts", err)
+		return nil, Pages{}, classify(op, err)
 	}
+	var from *mark
 	if p.Cursor != "" {
 		m, err := decodeMark(p.Cursor)
 		if err != nil {
 			return nil, Pages{}, err
 		}
-		where = append(where, "("+o.column+", "+o.id+") "+o.cmp+" (?, ?)")
-		args = append(args, m.Value, m.ID)
+		from = &m
 	}
 	limit := p.Limit + 1
+	chosen := list.past(o, from)
 	if f.Search != "" {
-		ids, err := l.searchIDs(ctx, where, args, f.Search, o, limit)
+		ids, err := l.searchIDs(ctx, list, o, from, f.Search, limit)
 		if err != nil {
-			return nil, Pages{}, classify("list contacts", err)
+			return nil, Pages{}, classify(op, err)
 		}
-		list, err := json.Marshal(ids)
+		page, err := json.Marshal(ids)
 		if err != nil {
 			return nil, Pages{}, err
 		}
 		// By id, then sorted: they are a page.
-		where, args = []string{"c.id IN (SELECT value FROM json_each(?))"}, []any{string(list)}
+		chosen.where, chosen.args = []string{"c.id IN (SELECT value FROM json_each(?))"}, []any{string(page)}
 		o = o.loose()
 	}
-	rows, err := l.contactRows(ctx, o.from, joinWhere(where)+o.tail(), append(args, limit))
+	rows, err := l.contactRows(ctx, o.from, joinWhere(chosen.where)+o.tail(), append(chosen.args, limit))
 	if err != nil {
 		return nil, Pages{}, err
 	}
@@ -214,6 +216,7 @@ func (l *Ledger) members(ctx context.Context, query string, args []any) ([]post.
 type order struct {
 	from, column, id string
 	named            bool
+	short            bool // few people, who are all read
 	dir, cmp         string
 }
 
@@ -242,22 +245,40 @@ func (o order) tail() string {
 	return " ORDER BY " + o.column + " " + o.dir + ", " + o.id + " " + o.dir + " LIMIT ?"
 }
 
-// listWhere chooses the people of a list, 0 being everybody. Those of a long list
-// are met soon on the way along the order; a short one is read and sorted.
-func (l *Ledger) listWhere(ctx context.Context, list int64, o *order) (where []string, args []any, err error) {
+// chosen says which people are looked at.
+type chosen struct {
+	where []string
+	args  []any
+}
+
+// past adds the place in the order behind which a page begins.
+func (c chosen) past(o order, from *mark) chosen {
+	if from == nil {
+		return chosen{slices.Clone(c.where), slices.Clone(c.args)}
+	}
+	return chosen{
+		append(slices.Clone(c.where), "("+o.column+", "+o.id+") "+o.cmp+" (?, ?)"),
+		append(slices.Clone(c.args), from.Value, from.ID),
+	}
+}
+
+// listed chooses the people of a list, 0 being everybody. Those of a long list are
+// met soon on the way along the order; a short one is read and sorted.
+func (l *Ledger) listed(ctx context.Context, list int64, o *order) (chosen, error) {
 	if list == 0 {
-		return nil, nil, nil
+		return chosen{}, nil
 	}
 	var short bool
 	if err := l.r.QueryRowContext(ctx, `SELECT coalesce((SELECT members * members <= 100 * (SELECT coalesce(max(id), 0) FROM contacts) FROM lists WHERE id = ?), 1)`, list).Scan(&short); err != nil {
-		return nil, nil, err
+		return chosen{}, err
 	}
 	if !short {
-		return []string{"EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)"}, []any{list}, nil
+		return chosen{[]string{"EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)"}, []any{list}}, nil
 	}
 	*o = o.loose()
+	o.short = true
 	o.from = "list_members m CROSS JOIN contacts c ON c.id = m.contact_id"
-	return []string{"m.list_id = ?"}, []any{list}, nil
+	return chosen{[]string{"m.list_id = ?"}, []any{list}}, nil
 }
 
 // contactWhere is for counting: it asks per person.

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"slices"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -86,23 +85,39 @@ func gramText(text string) string {
 	return string(b)
 }
 
-// gramQuery is what to ask the index for text that holds the folded words;
-// empty where the index cannot help.
-func gramQuery(text string) string {
-	var parts []string
+// gram is one thing to ask the index for.
+type gram struct {
+	match  string
+	begins bool // the beginning of a gram
+}
+
+// gramQuery is what to ask the index, all of it, for text that holds the folded
+// words; nothing where the index cannot help.
+func gramQuery(text string) (all []gram) {
 	gramRuns(text, func(run []rune, size int) {
 		if len(run) < size {
 			if size == 2 || len(run) == 2 { // one letter begins too many
-				parts = append(parts, `"`+string(run)+`" *`)
+				all = append(all, gram{`"` + string(run) + `" *`, true})
 			}
 			return
 		}
 		for i := 0; i+size <= len(run); i += size {
-			parts = append(parts, `"`+string(run[i:i+size])+`"`)
+			all = append(all, gram{`"` + string(run[i:i+size]) + `"`, false})
 		}
 		if len(run)%size != 0 {
-			parts = append(parts, `"`+string(run[len(run)-size:])+`"`)
+			all = append(all, gram{`"` + string(run[len(run)-size:]) + `"`, false})
 		}
 	})
-	return strings.Join(parts, " AND ")
+	return all
+}
+
+// gramsWithin returns the whole grams of folded text, all that overlap, at most
+// so many.
+func gramsWithin(text string, most int) (all []string) {
+	gramRuns(text, func(run []rune, size int) {
+		for i := 0; i+size <= len(run) && len(all) < most; i++ {
+			all = append(all, `"`+string(run[i:i+size])+`"`)
+		}
+	})
+	return all
 }
