@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"strings"
 
 	"postroom/post"
 )
@@ -49,7 +50,7 @@ func (l *Ledger) ImportContactsBy(ctx context.Context, list, merge string, dry b
 			l.log.Warn("remove a staged import", "err", derr)
 		}
 	}()
-	t := &tally{ledger: l, stage: s, merge: merge}
+	t := &tally{ledger: l, stage: s, merge: merge, list: strings.TrimSpace(list)}
 	if !dry {
 		err = s.makePeople()
 	}

@@ -17,6 +17,7 @@ type tally struct {
 	ledger *Ledger
 	stage  *stage
 	merge  string
+	list   string // its name; may be missing yet
 
 	now *counted // whose rows are being counted
 
@@ -148,7 +149,7 @@ func (t *tally) count(ctx context.Context, batch []staged) error {
 	if err != nil {
 		return err
 	}
-	unwanted, err := t.ledger.suppressedKeys(ctx, keys)
+	unwanted, err := t.ledger.suppressedKeys(ctx, t.list, keys)
 	if err != nil {
 		return err
 	}
@@ -284,29 +285,6 @@ func scanKnown(rows *sql.Rows) (map[string]post.Contact, error) {
 			return nil, err
 		}
 		all[c.Key] = c
-	}
-	return all, rows.Err()
-}
-
-func (l *Ledger) suppressedKeys(ctx context.Context, keys []string) (map[string]bool, error) {
-	list, err := json.Marshal(keys)
-	if err != nil {
-		return nil, err
-	}
-	from, to := span(keys)
-	rows, err := l.r.QueryContext(ctx, `SELECT s.key FROM json_each(CASE WHEN EXISTS (SELECT 1 FROM suppressions WHERE key >= ?1 AND key <= ?2) THEN ?3 ELSE '[]' END) j
-		CROSS JOIN suppressions s ON s.key = j.value`, from, to, string(list))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	all := map[string]bool{}
-	for rows.Next() {
-		var k string
-		if err := rows.Scan(&k); err != nil {
-			return nil, err
-		}
-		all[k] = true
 	}
 	return all, rows.Err()
 }

@@ -46,6 +46,8 @@ CREATE TABLE list_suppressions (
     PRIMARY KEY (list_id, key)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX list_suppressions_key ON list_suppressions (key);
+
 -- The lists whose people a mailing goes to.
 CREATE TABLE mailing_lists (
     mailing_id INTEGER NOT NULL REFERENCES mailings (id) ON DELETE CASCADE,
