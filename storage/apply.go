@@ -28,7 +28,8 @@ const (
 // step is some staged people, read and made ready before anybody waits for them.
 type step struct {
 	rows     []ready
-	at, next int64 // bytes of the stage
+	fields   map[string]bool // the names of their fields
+	at, next int64           // bytes of the stage
 }
 
 // ready is a staged person with the text they are found by.
@@ -115,7 +116,7 @@ type stepReader struct {
 }
 
 func (r *stepReader) read(n int) (step, error) {
-	s := step{rows: make([]ready, 0, n), at: r.at}
+	s := step{rows: make([]ready, 0, n), fields: map[string]bool{}, at: r.at}
 	for len(s.rows) < n && r.at < r.size {
 		row, took, err := nextStaged(r.r, &r.buf)
 		if errors.Is(err, io.EOF) {
@@ -127,6 +128,9 @@ func (r *stepReader) read(n int) (step, error) {
 		c, err := row.contact()
 		if err != nil {
 			return step{}, fmt.Errorf("read the staged import: %w", err)
+		}
+		for name := range c.Fields {
+			s.fields[name] = true
 		}
 		s.rows = append(s.rows, ready{row, searchText(c)})
 		r.at += took
@@ -146,6 +150,11 @@ func (t *Tx) applyStep(token string, s step) (fresh []ready, first int64, err er
 	}
 	if applied != s.at {
 		return nil, 0, fmt.Errorf("the import stands at %d, not at %d", applied, s.at)
+	}
+	for name := range s.fields {
+		if err := t.noteField(name); err != nil {
+			return nil, 0, err
+		}
 	}
 	fresh, ids, err := t.meet(s.rows, merge)
 	if err != nil {

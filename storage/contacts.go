@@ -32,11 +32,21 @@ func (t *Tx) updateContact(c post.Contact) error {
 	if err != nil {
 		return err
 	}
+	for name := range c.Fields {
+		if err := t.noteField(name); err != nil {
+			return err
+		}
+	}
 	if _, err := t.exec("UPDATE contacts SET name=?, fields=?, search=?, changed_at=? WHERE id=?",
 		c.Name, fields, searchText(c), post.Millis(t.now), c.ID); err != nil {
 		return err
 	}
 	_, err = t.exec("INSERT INTO search_waiting (id) VALUES (?) ON CONFLICT DO NOTHING", c.ID)
+	return err
+}
+
+func (t *Tx) noteField(name string) error {
+	_, err := t.exec("INSERT OR IGNORE INTO contact_fields (name) VALUES (?)", name)
 	return err
 }
 
@@ -120,16 +130,31 @@ func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]Conta
 	return rows, pages, nil
 }
 
-// CountContacts returns how many people a filter chooses.
+// CountContacts returns how many people a filter chooses. A search for what many
+// have looks at everybody.
 func (l *Ledger) CountContacts(ctx context.Context, f ContactFilter) (int64, error) {
-	where, args := contactWhere(f)
-	q := "SELECT count(*) FROM contacts c"
-	if len(where) > 0 {
-		q += " WHERE " + strings.Join(where, " AND ")
-	}
+	const op = "count contacts"
 	var n int64
-	err := l.r.QueryRowContext(ctx, q, args...).Scan(&n)
-	return n, classify("count contacts", err)
+	if f.Search == "" {
+		query, args := "SELECT count(*) FROM contacts", []any(nil)
+		if f.List != 0 {
+			query, args = "SELECT coalesce((SELECT members FROM lists WHERE id = ?), 0)", []any{f.List}
+		}
+		err := l.r.QueryRowContext(ctx, query, args...).Scan(&n)
+		return n, classify(op, err)
+	}
+	from, args, err := l.countFrom(ctx, f)
+	if err != nil {
+		return 0, classify(op, err)
+	}
+	where := []string{hit}
+	args = append(args, post.FoldText(f.Search))
+	if f.List != 0 {
+		where = append(where, "EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)")
+		args = append(args, f.List)
+	}
+	err = l.r.QueryRowContext(ctx, "SELECT count(*) FROM "+from+joinWhere(where), args...).Scan(&n)
+	return n, classify(op, err)
 }
 
 // EachContact walks all people a filter chooses, page by page, by address.
@@ -263,35 +288,23 @@ func (c chosen) past(o order, from *mark) chosen {
 }
 
 // listed chooses the people of a list, 0 being everybody. Those of a long list are
-// met soon on the way along the order; a short one is read and sorted.
+// met soon on the way along the order, without a look at the others; a short one
+// is read and sorted. Where both are possible they take about as long.
 func (l *Ledger) listed(ctx context.Context, list int64, o *order) (chosen, error) {
 	if list == 0 {
 		return chosen{}, nil
 	}
 	var short bool
-	if err := l.r.QueryRowContext(ctx, `SELECT coalesce((SELECT members * members <= 100 * (SELECT coalesce(max(id), 0) FROM contacts) FROM lists WHERE id = ?), 1)`, list).Scan(&short); err != nil {
+	if err := l.r.QueryRowContext(ctx, `SELECT coalesce((SELECT members * members <= 30 * (SELECT coalesce(max(id), 0) FROM contacts) FROM lists WHERE id = ?), 1)`, list).Scan(&short); err != nil {
 		return chosen{}, err
 	}
 	if !short {
-		return chosen{[]string{"EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)"}, []any{list}}, nil
+		return chosen{[]string{"EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = " + o.id + ")"}, []any{list}}, nil
 	}
 	*o = o.loose()
 	o.short = true
 	o.from = "list_members m CROSS JOIN contacts c ON c.id = m.contact_id"
 	return chosen{[]string{"m.list_id = ?"}, []any{list}}, nil
-}
-
-// contactWhere is for counting: it asks per person.
-func contactWhere(f ContactFilter) (where []string, args []any) {
-	if f.List != 0 {
-		where = append(where, "EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)")
-		args = append(args, f.List)
-	}
-	if f.Search != "" {
-		where = append(where, "instr(c.search, ?) > 0")
-		args = append(args, post.FoldText(f.Search))
-	}
-	return where, args
 }
 
 func (l *Ledger) contactRows(ctx context.Context, from, tail string, args []any) ([]ContactRow, error) {
@@ -329,10 +342,10 @@ func (l *Ledger) contactRows(ctx context.Context, from, tail string, args []any)
 	return all, classify(op, rows.Err())
 }
 
-// FieldNames returns the names of all custom fields in use, sorted.
+// FieldNames returns the names of all custom fields that somebody has or had, sorted.
 func (l *Ledger) FieldNames(ctx context.Context) ([]string, error) {
 	const op = "list the fields"
-	rows, err := l.r.QueryContext(ctx, "SELECT DISTINCT j.key FROM contacts c, json_each(c.fields) j ORDER BY j.key")
+	rows, err := l.r.QueryContext(ctx, "SELECT name FROM contact_fields ORDER BY name")
 	if err != nil {
 		return nil, classify(op, err)
 	}

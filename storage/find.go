@@ -173,6 +173,21 @@ func (r *rare) take(f gramCount) {
 	}
 }
 
+// countFrom says who may be found by a search: those whom the index finds, where
+// they are few, else everybody.
+func (l *Ledger) countFrom(ctx context.Context, f ContactFilter) (from string, args []any, err error) {
+	s := searching{ledger: l, folded: post.FoldText(f.Search)}
+	stands, err := l.indexStands(ctx)
+	if err != nil || !stands || len(gramsWithin(s.folded, 1)) == 0 {
+		return "contacts c", nil, err
+	}
+	rare, err := s.rarest(ctx)
+	if err != nil || rare.n > searchFew {
+		return "contacts c", nil, err
+	}
+	return "(SELECT DISTINCT rowid FROM (" + hits + ")) h CROSS JOIN contacts c ON c.id = h.rowid", []any{rare.match}, nil
+}
+
 // people says which people are looked at, in which order; more is what else they
 // must be, asked last.
 func (s *searching) people(o order, more ...string) (where string, args []any) {

@@ -123,6 +123,9 @@ func TestSearchFindsWhatIsThere(t *testing.T) {
 				}
 				return strings.Compare(a, b)
 			}
+			if n, err := l.CountContacts(t.Context(), f); err != nil || n != int64(len(want)) {
+				rt.Fatalf("counted %d of %d, %v", n, len(want), err)
+			}
 			if !slices.IsSortedFunc(got, inOrder) {
 				rt.Fatalf("%+v came as %v", f, got)
 			}

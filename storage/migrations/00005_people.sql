@@ -35,6 +35,11 @@ BEGIN
 END;
 -- +goose StatementEnd
 
+-- The names of fields that somebody has or had: nobody reads a million people
+-- for them.
+CREATE TABLE contact_fields (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+INSERT INTO contact_fields (name) SELECT DISTINCT j.key FROM contacts c, json_each(c.fields) j;
+
 -- Who is not to be mailed as one of a list; other mail may go to them.
 CREATE TABLE list_suppressions (
     list_id INTEGER NOT NULL REFERENCES lists (id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
