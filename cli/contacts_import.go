@@ -36,7 +36,7 @@ type importJSON struct {
 type importFlags struct {
 	list, encoding, sheet, merge, skipped string
 	maps                                  []string
-	dry                                   bool
+	dry, domains                          bool
 }
 
 func (a *app) contactsImport() *cobra.Command {
@@ -63,6 +63,7 @@ the file itself cannot be read nothing is changed.`,
 	c.Flags().StringVar(&f.sheet, "sheet", "", "the sheet of a workbook, by `name` or by number from 1; else the first that is visible")
 	c.Flags().StringVar(&f.merge, "merge", storage.MergeReplace, "what becomes of known people: fill, keep or replace: `rule`")
 	c.Flags().StringVar(&f.skipped, "skipped", "", "write the rows that were skipped to this `file`, with the reasons, to mend and import again")
+	c.Flags().BoolVar(&f.domains, "check-mx", false, "ask DNS whether the domains of the addresses take mail, and name those that do not")
 	c.Flags().BoolVar(&f.dry, "dry-run", false, "say what would happen and change nothing")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
 		return a.importFile(ctx, l, args[0], f)
@@ -90,6 +91,10 @@ func (a *app) importFile(ctx context.Context, l *storage.Ledger, path string, f 
 	o := contacts.Options{
 		List: f.list, Map: columns, DryRun: f.dry, Encoding: f.encoding, Sheet: f.sheet, Merge: f.merge, Temp: temp, Memory: l,
 		Progress: func(rows, _, _ int64) { a.status("%s read", plural(rows, "row", "rows")) },
+	}
+	if f.domains {
+		o.Domains = &contacts.DomainCheck{}
+		o.OnDomains = func(done, total int64) { a.status("%d of %s asked for", done, plural(total, "domain", "domains")) }
 	}
 	var rows bytes.Buffer
 	if f.skipped != "" {

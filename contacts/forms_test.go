@@ -143,6 +143,10 @@ func plainFiles() []awkward {
 		{name: "pasted, commas in names", file: "\"Köhler, Anna\" <a@x.de>; Vos, Jan <v@x.nl>;\n", counts: "2/2/0/0/0", people: []string{"a@x.de|Köhler, Anna|", "v@x.nl|Vos, Jan|"}},
 		{name: "pasted, one is bad", file: strings.Repeat("a@x.de; ", 20) + "b@@x.de; c@x.de\r\nd@x.de", counts: "23/3/0/19/1", people: []string{"a@x.de||", "c@x.de||", "d@x.de||"}, problems: []string{"-1 1 contacts.address_local"}},
 		{name: "one mailbox a line", file: "Anna <a@x.de>\nBob <b@x.de>\n", counts: "2/2/0/0/0", people: []string{"a@x.de|Anna|", "b@x.de|Bob|"}},
+		{
+			name: "departments, and nobody", file: "email\ninfo@x.de\nSales@x.de\nanna@x.de\nnoreply@x.de\n", counts: "4/4/0/0/0", people: []string{"Sales@x.de||", "anna@x.de||", "info@x.de||", "noreply@x.de||"},
+			problems: []string{"2 email contacts.hint_roles", "5 email contacts.hint_deaf"},
+		},
 		{name: "a slip in a domain", file: "email\na@gmial.com\nb@gmail.com\n", counts: "2/2/0/0/0", people: []string{"a@gmial.com||", "b@gmail.com||"}, problems: []string{"2 email contacts.hint_typo"}},
 		{name: "pasted twice", file: "a@x.de, A@X.DE", counts: "2/1/0/1/0", people: []string{"a@x.de||"}},
 	}

@@ -1,6 +1,11 @@
 package contacts
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+
+	"postroom/post"
+)
 
 // Domains of many people, long enough that one wrong letter means a slip.
 var bigDomains = []string{"gmail.com", "googlemail.com", "hotmail.com", "outlook.com", "yahoo.com", "icloud.com", "t-online.de", "foxmail.com"}
@@ -46,9 +51,48 @@ func oneSlip(a, b string) bool {
 	return a[i+1:] == b[i+1:] || i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
 }
 
-// hint tells what is probably wrong with an address that can be mailed.
-func (p *pass) hint(rec record, domain string) {
-	if meant := typoOf(strings.ToLower(domain)); meant != "" {
+// Names of functions, before the @: somebody reads them, but nobody in person.
+var roleNames = words("info office sales contact kontakt support service help hello mail admin administrator webmaster hr jobs " +
+	"billing accounting buchhaltung rechnung vertrieb verkauf bestellung order orders shop team marketing press presse kefu contacto ventas")
+
+// deafNames are those that nobody reads.
+var deafNames = words("noreply no-reply no_reply donotreply do-not-reply mailer-daemon postmaster abuse bounce bounces nobody")
+
+// hint tells what is probably wrong with an address that can be mailed. Addresses
+// of functions are counted, and told of once.
+func (p *pass) hint(rec record, a post.Address) {
+	switch local := strings.ToLower(a.Local); {
+	case deafNames[local]:
+		p.note(rec, p.mapping.Address, p.cell(rec, p.mapping.Address), "contacts.hint_deaf")
+	case roleNames[local]:
+		p.roles.meet(rec.row, a.String())
+	}
+	if meant := typoOf(a.ASCII); meant != "" {
 		p.note(rec, p.mapping.Address, p.cell(rec, p.mapping.Address), "contacts.hint_typo", meant)
+	}
+	if p.domains != nil {
+		p.domains.meet(a.ASCII, rec.row)
+	}
+}
+
+// counted is a hint that many rows may deserve.
+type counted struct {
+	n, row int64 // the first row
+	value  string
+}
+
+func (c *counted) meet(row int64, value string) {
+	if c.n++; c.n == 1 {
+		c.row, c.value = row, value
+	}
+}
+
+// hints tells what was counted.
+func (p *pass) hints() {
+	if r := p.roles; r.n > 0 {
+		p.report(Problem{
+			Row: r.row, Column: p.label(p.mapping.Address), Value: show(r.value),
+			Reason: post.Reason{Key: "contacts.hint_roles", Args: []string{strconv.FormatInt(r.n, 10)}},
+		})
 	}
 }

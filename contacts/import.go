@@ -2,6 +2,7 @@ package contacts
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"iter"
 	"slices"
@@ -49,6 +50,12 @@ type Options struct {
 	// Merge is the rule for known people, see MergingBook; empty: that of Book.
 	Merge  string
 	DryRun bool
+	// Domains, where set, is asked about the domain of each address that was taken,
+	// when all rows were read; what takes no mail is a problem, and no row is
+	// skipped for it.
+	Domains *DomainCheck
+	// OnDomains, where set, is told how many domains of how many were asked.
+	OnDomains func(done, total int64)
 	// Skipped, where set, gets the rows that were not taken.
 	Skipped *SkippedRows
 	// Progress, where set, is told now and then how many rows and bytes of how
@@ -82,6 +89,9 @@ func Import(ctx context.Context, book Book, path string, o Options) (Report, err
 		report = func(p Problem) { rep.Problems = append(rep.Problems, p) }
 	}
 	p := &pass{sheet: s, report: report, progress: o.Progress, keep: o.Skipped}
+	if o.Domains != nil {
+		p.domains = &domains{map[string]*counted{}}
+	}
 	seen := newSeen()
 	var failed error
 	rows := func(yield func(post.Contact, error) bool) {
@@ -122,6 +132,16 @@ func Import(ctx context.Context, book Book, path string, o Options) (Report, err
 	for _, pr := range seen.find(suppressed) {
 		pr.Column = s.label(s.mapping.Address)
 		report(pr)
+	}
+	if p.domains != nil {
+		found, err := p.domains.check(ctx, o.Domains, o.OnDomains)
+		for _, pr := range found {
+			pr.Column = s.label(s.mapping.Address)
+			report(pr)
+		}
+		if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			return rep, err // one who stops the asking has the people all the same
+		}
 	}
 	if o.Memory != nil && len(o.Map) > 0 && !o.DryRun {
 		if err := keepMapping(ctx, o.Memory, s.header, o.Map); err != nil {

@@ -38,6 +38,9 @@ type pass struct {
 	// empties keeps fields without a value in Contact.Fields.
 	empties bool
 
+	roles   counted  // addresses of functions
+	domains *domains // nil: nobody asks for them
+
 	read, skipped int64 // data rows
 	complete      bool  // the end was reached and the file is still the same
 }
@@ -49,7 +52,7 @@ const checkEvery = 1024
 // Reading again starts from the front.
 func (p *pass) rows(ctx context.Context) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
-		p.read, p.skipped, p.complete = 0, 0, false
+		p.read, p.skipped, p.complete, p.roles = 0, 0, false, counted{}
 		if err := p.each(ctx, yield); err != nil {
 			yield(row{}, asRefusal(p.path, err))
 		}
@@ -96,6 +99,7 @@ func (p *pass) each(ctx context.Context, yield func(row, error) bool) error {
 		return err
 	}
 	p.complete = true
+	p.hints()
 	p.tell(r)
 	return nil
 }
@@ -150,7 +154,7 @@ func (p *pass) contact(rec record) (post.Contact, bool) {
 	if rec.flaw == flawOdd {
 		p.note(rec, -1, strings.Join(rec.cells, string(rune(p.delim))), "contacts.quote_odd")
 	}
-	p.hint(rec, a.ASCII)
+	p.hint(rec, a)
 	c.Name = p.name(rec, beside, c.Key)
 	c.Fields = p.fields(rec)
 	p.extra(rec)
