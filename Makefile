@@ -51,6 +51,7 @@ cross:
 soak: setup-test
 	POSTROOM_SOAK=1 $(GO) test -count=1 -v -timeout 150m -run Soak ./...
 	$(GO) test -run '^$$' -fuzz '^FuzzReadReply$$' -fuzztime 3m ./accounts
+	for f in FuzzScanner FuzzImport FuzzCards FuzzPlain FuzzAddress; do $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 2m ./contacts || exit 1; done
 	$(GO) test -run '^$$' -fuzz '^FuzzJudge$$' -fuzztime 3m ./mailer
 	$(GO) test -run '^$$' -fuzz '^FuzzServerBytes$$' -fuzztime 5m -parallel 2 ./mailer
 
