@@ -219,8 +219,7 @@ func (s *searching) walk(ctx context.Context, whole bool) (ids []int64, done boo
 	for most := min(walkFirst, vain); ; {
 		var walked int
 		var found string
-		if err := s.ledger.r.QueryRowContext(ctx, "WITH w AS MATERIALIZED (SELECT c.id AS id, "+hit+" AS hit FROM "+s.order.from+where+`)
-			SELECT count(*), json_group_array(id) FILTER (WHERE hit) FROM w`, append(slices.Clip(args), most)...).Scan(&walked, &found); err != nil {
+		if err := s.ledger.r.QueryRowContext(ctx, "SELECT count(*), json_group_array(c.id) FILTER (WHERE "+hit+") FROM (SELECT c.id, c.search FROM "+s.order.from+where+") c", append(slices.Clip(args), most)...).Scan(&walked, &found); err != nil {
 			return nil, false, err
 		}
 		ids = ids[:0]
