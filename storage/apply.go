@@ -20,7 +20,7 @@ import (
 const (
 	// applyAim is how long a step keeps the ledger's write lock, about, with its
 	// commit. Nobody may wait for it longer than 250 ms.
-	applyAim   = 100 * time.Millisecond
+	applyAim   = 75 * time.Millisecond
 	applyFirst = 500 // rows of the first step
 	applyMost  = 20_000
 )
