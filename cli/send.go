@@ -286,10 +286,11 @@ func (a *app) recipients(ctx context.Context, l *storage.Ledger, f *sendFlags, j
 		job.KnownFields = []string{} // known: there are none
 	}
 	if f.list != "" {
-		li, err := l.ListByName(ctx, f.list)
+		li, err := l.FreshList(ctx, f.list)
 		if err != nil {
 			return nil, err
 		}
+		job.Lists = []int64{li.ID}
 		job.Total = li.Members
 		job.Recipients = func() iter.Seq2[post.Recipient, error] { return members(ctx, l, li.ID) }
 		return skipped, nil
