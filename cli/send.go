@@ -12,6 +12,7 @@ import (
 
 	"postroom/compose"
 	"postroom/contacts"
+	"postroom/mailer"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -26,7 +27,7 @@ type sendFlags struct {
 	replyTo, dsn, at, zone, name       string
 	hours, uncertain                   string
 	release                            int64
-	rehearse                           bool
+	rehearse, checkLinks               bool
 }
 
 func (a *app) sendCommand() *cobra.Command {
@@ -78,6 +79,7 @@ be contacts.`,
 	s.Int64Var(&f.release, "release", 0, "let this `number` go first, then wait for: postroom mailing release")
 	s.StringVar(&f.uncertain, "uncertain", "", "what to do about a message that may or may not have arrived: ask, resend (once) or sent (default: the setting)")
 	s.BoolVar(&f.rehearse, "rehearse", false, "send it to the practice trap: nothing leaves this computer")
+	s.BoolVar(&f.checkLinks, "check-links", false, "try the links in the message; their servers will notice")
 	s.StringVar(&f.name, "name", "", "what the mailing is called in lists (default: the subject)")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
 		f.to = append(f.to, args...) // "--to a b c" means three
@@ -114,6 +116,7 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if err != nil {
 		return err
 	}
+	a.facts(l, f, job)
 	q, err := compose.Queue(ctx, l, l, job, func(done, _ int64) { a.status("%s looked at", plural(done, "recipient", "recipients")) })
 	a.clearStatus()
 	out := queued{Skipped: *skipped}
@@ -129,8 +132,18 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if out.Queued = q.Queued; q.Mailing != 0 {
 		out.Mailing = &q.Mailing
 	}
-	a.tellWarnings(q.Findings)
+	out.Warnings = warnings(q.Findings)
+	a.tellWarnings(out.Warnings)
 	return a.tellQueued(f, out)
+}
+
+// facts gives the check what it looks at beyond the words and rows.
+func (a *app) facts(l *storage.Ledger, f *sendFlags, job *compose.Job) {
+	job.Lookup, job.Now = l, a.Clock.Now()
+	job.Foresee = mailer.JobOutlook(l, job, time.Local)
+	if f.checkLinks {
+		job.TryLink = compose.LinkTrier(nil)
+	}
 }
 
 // pacing reads when the mailing may go, how much of it goes first, and what is

@@ -32,6 +32,7 @@ type Mailing struct {
 	text    *part
 	html    *part // nil for a plain text mailing
 	replyTo []byte
+	looks   looks // for Check
 	files   []file
 	// fileNames are those of the files for everybody, where they hold tags.
 	fileNames []*program
@@ -112,6 +113,7 @@ func (m *Mailing) words(c post.Content) error {
 	}
 	switch c.Format {
 	case post.FormatText:
+		m.looks.words = src
 		m.text, err = textPart("body", src, m.names)
 		return err
 	case post.FormatHTML:
@@ -175,6 +177,7 @@ func (m *Mailing) compileMarkdown(src, preview string) error {
 	if err != nil {
 		return &post.Error{Kind: post.KindInternal, Op: "compile the body", Err: err}
 	}
+	m.looks = inspect(inner, s, src, m.names)
 	if m.html, err = htmlPart("body", pageHead+preview+s.restore(inner)+pageFoot, m.names, false); err != nil {
 		return err
 	}
@@ -190,7 +193,9 @@ func (m *Mailing) compileHTML(src, preview string) error {
 	if m.html, err = htmlPart("body", page, m.names, true); err != nil {
 		return err
 	}
-	return m.alternative(protect(src))
+	protected, s := protect(src)
+	m.looks = inspect(protected, s, src, m.names)
+	return m.alternative(protected, s)
 }
 
 // bodyStart finds the tag that begins the body of a page.

@@ -321,7 +321,7 @@ func (ln *lane) connect(ctx context.Context) error {
 		return ctx.Err()
 	}
 	ln.conn, ln.sent, ln.opened, ln.used, ln.naps = conn, 0, now, now, ln.m.napCount()
-	ln.s.goodConnection(ctx, conn.Session.TLS != "")
+	ln.s.goodConnection(ctx, conn.Session.TLS != "", conn.Ext.Size)
 	ln.m.watch(ln, conn)
 	s := conn.Session
 	s.Account, s.OpenedAt = ln.s.id, now
