@@ -27,7 +27,7 @@ type sendFlags struct {
 	replyTo, dsn, at, zone, name       string
 	hours, uncertain                   string
 	release                            int64
-	rehearse, checkLinks               bool
+	rehearse, checkLinks, promotional  bool
 }
 
 func (a *app) sendCommand() *cobra.Command {
@@ -79,6 +79,7 @@ be contacts.`,
 	s.Int64Var(&f.release, "release", 0, "let this `number` go first, then wait for: postroom mailing release")
 	s.StringVar(&f.uncertain, "uncertain", "", "what to do about a message that may or may not have arrived: ask, resend (once) or sent (default: the setting)")
 	s.BoolVar(&f.rehearse, "rehearse", false, "send it to the practice trap: nothing leaves this computer")
+	s.BoolVar(&f.promotional, "promotional", false, "it advertises: add a way to unsubscribe, and the footer of: postroom account letterhead")
 	s.BoolVar(&f.checkLinks, "check-links", false, "try the links in the message; their servers will notice")
 	s.StringVar(&f.name, "name", "", "what the mailing is called in lists (default: the subject)")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
@@ -102,6 +103,11 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	}
 	if job.Content, err = content(f); err != nil {
 		return err
+	}
+	if f.promotional {
+		if err := promote(ctx, l, f, job); err != nil {
+			return err
+		}
 	}
 	if job.NotBefore, err = notBefore(f.at, f.zone); err != nil {
 		return err
@@ -135,6 +141,20 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	out.Warnings = warnings(q.Findings)
 	a.tellWarnings(out.Warnings)
 	return a.tellQueued(f, out)
+}
+
+// promote marks a mailing as promotional, under the letterhead of its first account.
+func promote(ctx context.Context, l *storage.Ledger, f *sendFlags, job *compose.Job) error {
+	h, err := l.Letterhead(ctx, job.Senders[0].Account)
+	if err != nil {
+		return err
+	}
+	list := f.list
+	if list == "" {
+		list = "mailings"
+	}
+	job.Content.Promotion = h.Promote(list)
+	return nil
 }
 
 // facts gives the check what it looks at beyond the words and rows.

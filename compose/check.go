@@ -315,7 +315,7 @@ func (c *checking) row(row int64, r *post.Recipient, files *rowFiles) {
 	if strings.ContainsRune(r.Name, '@') && !strings.EqualFold(strings.TrimSpace(r.Name), r.Address) {
 		add(SeverityWarning, "", "compose.name-is-address", "the name looks like another address", r.Name)
 	}
-	c.vals = c.mailing.values(c.vals, r)
+	c.vals = c.mailing.values(c.vals, r, "")
 	gaps := c.mailing.missing(c.vals)
 	for _, field := range gaps {
 		add(SeverityError, field, "compose.missing-value", fmt.Sprintf("there is no value for %q", field), field)

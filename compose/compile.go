@@ -28,10 +28,12 @@ type Mailing struct {
 	// sources are subject, preview text, body and file names as the user wrote
 	// them: they say which fields are needed.
 	sources [][]op
+	footer  footer
 	ownName *program // of the recipients' own files; nil: as they are called
 	text    *part
 	html    *part // nil for a plain text mailing
 	replyTo []byte
+	promo   *post.Promotion
 	looks   looks // for Check
 	files   []file
 	// fileNames are those of the files for everybody, where they hold tags.
@@ -52,7 +54,10 @@ type Field struct {
 // the part, the line and what to write instead; a file that cannot be read is
 // KindNotFound. An empty subject or body is no error here, see Check.
 func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Options) (*Mailing, error) {
-	m := &Mailing{names: newNames(opts.KnownFields), own: &ownFiles{blobs: blobs}}
+	m := &Mailing{names: newNames(opts.KnownFields), own: &ownFiles{blobs: blobs}, promo: content.Promotion}
+	if m.promo != nil {
+		m.names.link = &expr{field: -1}
+	}
 	if err := m.words(content); err != nil {
 		return nil, err
 	}
@@ -102,7 +107,8 @@ func (m *Mailing) words(c post.Content) error {
 			return err
 		}
 	}
-	src := cleanText(strings.TrimPrefix(c.Body, "\ufeff"))
+	src, placed := placeLink(cleanText(strings.TrimPrefix(c.Body, "\ufeff")), c.Promotion)
+	m.footer = footerOf(c.Promotion, src, placed)
 	tree, err := parseSource("body", src, m.names)
 	if err != nil {
 		return err
@@ -111,10 +117,15 @@ func (m *Mailing) words(c post.Content) error {
 	if err := m.namePrograms(&c); err != nil {
 		return err
 	}
+	defer func() {
+		if m.names.link != nil { // all fields are known now
+			m.names.link.field = len(m.names.fields)
+		}
+	}()
 	switch c.Format {
 	case post.FormatText:
 		m.looks.words = src
-		m.text, err = textPart("body", src, m.names)
+		m.text, err = textPart("body", endLine(src)+m.footer.text, m.names)
 		return err
 	case post.FormatHTML:
 		return m.compileHTML(src, previewLine(c.Preview))
@@ -178,16 +189,16 @@ func (m *Mailing) compileMarkdown(src, preview string) error {
 		return &post.Error{Kind: post.KindInternal, Op: "compile the body", Err: err}
 	}
 	m.looks = inspect(inner, s, src, m.names)
-	if m.html, err = htmlPart("body", pageHead+preview+s.restore(inner)+pageFoot, m.names, false); err != nil {
+	if m.html, err = htmlPart("body", pageHead+preview+s.restore(inner)+m.footer.html+pageFoot, m.names, false); err != nil {
 		return err
 	}
 	return m.alternative(inner, s)
 }
 
 func (m *Mailing) compileHTML(src, preview string) error {
-	page := pageHead + preview + src + pageFoot
+	page := pageHead + preview + src + m.footer.html + pageFoot
 	if lower := strings.ToLower(src); strings.Contains(lower, "<html") || strings.Contains(lower, "<body") {
-		page = insertAfterBody(src, preview)
+		page = insertBeforeEnd(insertAfterBody(src, preview), m.footer.html)
 	}
 	var err error
 	if m.html, err = htmlPart("body", page, m.names, true); err != nil {
@@ -217,7 +228,7 @@ func insertAfterBody(page, what string) string {
 // alternative compiles the text that goes with an HTML body.
 func (m *Mailing) alternative(protected string, s *shield) error {
 	var err error
-	if m.text, err = textPart("body", s.restore(plainText(protected, s)), m.names); err != nil {
+	if m.text, err = textPart("body", s.restore(plainText(protected, s))+m.footer.text, m.names); err != nil {
 		return errLayout()
 	}
 	return nil
@@ -236,7 +247,7 @@ func (m *Mailing) Fields() []Field {
 // leave a hole in r's message: a tag prints nothing, has no default, and no
 // condition leaves it out.
 func (m *Mailing) Missing(r post.Recipient) []string {
-	return m.missing(m.values(nil, &r))
+	return m.missing(m.values(nil, &r, ""))
 }
 
 func (m *Mailing) missing(vals []string) []string {
@@ -254,11 +265,15 @@ func (m *Mailing) missing(vals []string) []string {
 }
 
 // values looks up the recipient's values of all fields, cleaned, in the order
-// of names.fields.
-func (m *Mailing) values(vals []string, r *post.Recipient) []string {
+// of names.fields; behind them stands the recipient's way to unsubscribe, where
+// there is one. link may be empty where it is not shown.
+func (m *Mailing) values(vals []string, r *post.Recipient, link string) []string {
 	vals = vals[:0]
 	for i := range m.names.fields {
 		vals = append(vals, cleanValue(lookup(r, &m.names.fields[i])))
+	}
+	if m.promo != nil {
+		vals = append(vals, link)
 	}
 	return vals
 }

@@ -226,6 +226,18 @@ func drawContent(t *rapid.T) (post.Content, *strings.Replacer) {
 		body.text(t, 0, plainPieces)
 	}
 	c.Body = body.src.String()
+	if rapid.IntRange(0, 2).Draw(t, "promotional") == 0 {
+		c.Promotion = &post.Promotion{
+			List: drawValue(t, "list"), PostalAddress: drawValue(t, "address"), UnsubscribeWords: rapid.SampledFrom([]string{"", "leave & <go> {{x}}"}).Draw(t, "words"),
+			UnsubscribeURL: rapid.SampledFrom([]string{"", "https://shop.example/out?a=1", "https://shop.example/{token}/out"}).Draw(t, "page"),
+		}
+		if rapid.Bool().Draw(t, "placed") {
+			c.Body = map[post.BodyFormat]string{
+				post.FormatText: c.Body + "\nout: {{unsubscribe_link}}\n", post.FormatMarkdown: c.Body + "\n\n[out]({{ unsubscribe_link }})\n",
+				post.FormatHTML: strings.Replace(c.Body, "</body>", `<a href="{{unsubscribe_link}}">out</a></body>`, 1),
+			}[c.Format]
+		}
+	}
 	var preview, name sample
 	if rapid.Bool().Draw(t, "preview") {
 		preview.text(t, 0, []string{"Your order", " & more", "<b>", "你好", "."})

@@ -174,6 +174,9 @@ func shouting(subject string) bool {
 // salesWords are those that filters weigh, in the company of others.
 var salesWords = regexp.MustCompile(`(?i)100 ?% free|act now|buy now|click here|limited time|risk[- ]free|winner|no obligation|earn money|cash bonus|free gift|jetzt zugreifen|gratis|gewinner|免费领取|点击这里|点此领取|立即抢购|限时抢购|恭喜您中奖|稳赚|零风险|代开发票`)
 
+// promoSubject are the subjects of mail that advertises.
+var promoSubject = regexp.MustCompile(`(?i)\b(?:newsletter|special offers?|discount|% off|black friday|clearance|rabatt|sonderangebot|promo)\b|促销|优惠|特价|打折|折扣|双十一|新品上市`)
+
 // shorteners hide where a link leads; filters refuse them for what others did.
 var shorteners = regexp.MustCompile(`(?i)^https?://(?:www\.)?(?:bit\.ly|tinyurl\.com|t\.co|goo\.gl|ow\.ly|is\.gd|t\.cn|url\.cn|dwz\.cn|suo\.im)/`)
 

@@ -106,7 +106,7 @@ func wanted(t failer, m *Mailing, c *post.Content, p *Params) (subject string, l
 	}
 	for i, a := range append(append([]post.Attachment{}, c.Attachments...), p.Recipient.Attachments...) {
 		if i < len(c.Attachments) && m.fileNames[i] != nil {
-			called, err := m.fileNames[i].appendText(nil, m.values(nil, &p.Recipient))
+			called, err := m.fileNames[i].appendText(nil, m.values(nil, &p.Recipient, ""))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -216,6 +216,7 @@ func TestValuesCannotInject(t *testing.T) {
 		if c.Format == post.FormatHTML {
 			c.Body = `<p title="{{first_name}}">{{city}}</p><a href="{{city}}">{{name}}</a><a href='https://x.example/{{city}}'>x</a><textarea>{{city}}</textarea><p class={{city}}>x</p>`
 		}
+		c.Promotion = &post.Promotion{List: "Guests", PostalAddress: "1 Main St"}
 		file := testBlobs.add("{{city}} {{first_name}}.pdf", []byte("%PDF-1.7"))
 		c.Attachments = []post.Attachment{file}
 		m, err := Compile(context.Background(), c, testBlobs, Options{})

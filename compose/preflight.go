@@ -112,6 +112,16 @@ func (c *checking) style() {
 	if shouting(content.Subject) {
 		c.warn("compose.spam-subject", "the subject looks like advertising: capitals or exclamation marks")
 	}
+	if content.Promotion == nil && promoSubject.MatchString(content.Subject) {
+		c.warn("compose.promotional", "this reads like a promotional mailing, and offers no way to unsubscribe")
+	}
+	if content.Promotion != nil && content.Promotion.PostalAddress == "" {
+		sender := ""
+		if len(c.job.Senders) > 0 {
+			sender = c.job.Senders[0].Email
+		}
+		c.warn("compose.no-postal-address", "there is no postal address for the footer, which the law asks for in promotional mail in many countries", sender)
+	}
 	if n := len(salesWords.FindAllString(content.Subject+" "+m.looks.words, 4)); n >= 3 {
 		c.warn("compose.spam-words", "the words are those of advertising mail, so that filters may hold it back")
 	}
@@ -146,7 +156,7 @@ func atLine(line int, what string) string {
 func (c *checking) addresses() {
 	seen := map[string]bool{}
 	for _, l := range c.mailing.looks.links {
-		if l.merged != nil || seen[l.address] {
+		if l.merged != nil || seen[l.address] || l.address == unsubscribeMark {
 			continue
 		}
 		seen[l.address] = true
@@ -182,7 +192,7 @@ func (c *checking) ask(ctx context.Context) error {
 	}
 	seen := map[string]bool{}
 	for _, l := range c.mailing.looks.links {
-		if l.merged != nil || seen[l.address] || !strings.HasPrefix(strings.ToLower(l.address), "http") || badAddress(l.address, l.image) != "" {
+		if l.merged != nil || seen[l.address] || l.address == unsubscribeMark || !strings.HasPrefix(strings.ToLower(l.address), "http") || badAddress(l.address, l.image) != "" {
 			continue
 		}
 		if seen[l.address] = true; len(seen) > maxLinks {

@@ -140,7 +140,9 @@ func TestPreflight(t *testing.T) {
 		{"attachment forgotten", func(j *Job, _ *knowing) { j.Content.Body = "Please find attached our menu." }, "warning compose.attach-forgotten 0"},
 		{"附件", func(j *Job, _ *knowing) { j.Content.Format, j.Content.Body = post.FormatText, "请查收附件。" }, "warning compose.attach-forgotten 0"},
 		{"Anhang", func(j *Job, _ *knowing) { j.Content.Body = "Die Rechnung ist im Anhang." }, "warning compose.attach-forgotten 0"},
-		{"no attachment meant", func(j *Job, _ *knowing) { j.Content.Body = "There are no attachments in our mail; I am attached to you." }, ""},
+		{"no attachment meant", func(j *Job, _ *knowing) {
+			j.Content.Body = "There are no attachments in our mail; I am attached to you."
+		}, ""},
 		{"attached", func(j *Job, _ *knowing) {
 			j.Content.Body = "Please find attached our menu."
 			j.Content.Attachments = []post.Attachment{testBlobs.add("menu.pdf", []byte("%PDF"))}
@@ -158,6 +160,13 @@ func TestPreflight(t *testing.T) {
 		{"shouting", func(j *Job, _ *knowing) { j.Content.Subject = "BUY NOW or NEVER" }, "warning compose.spam-subject 0"},
 		{"marks", func(j *Job, _ *knowing) { j.Content.Subject = "今天最后一天！！！" }, "warning compose.spam-subject 0"},
 		{"sales", func(j *Job, _ *knowing) { j.Content.Body = "Act now: 100% free! Click here." }, "warning compose.spam-words 0"},
+		{"promotional, not marked", func(j *Job, _ *knowing) { j.Content.Subject = "Our newsletter" }, "warning compose.promotional 0"},
+		{"促销", func(j *Job, _ *knowing) { j.Content.Subject = "春季促销" }, "warning compose.promotional 0"},
+		{"promotional, marked", func(j *Job, _ *knowing) {
+			j.Content.Subject, j.Content.Promotion = "Our newsletter", &post.Promotion{List: "Guests", PostalAddress: "Shop, 1 Main St"}
+			j.Content.Body += " [leave]({{unsubscribe_link}})"
+		}, ""},
+		{"no address", func(j *Job, _ *knowing) { j.Content.Promotion = &post.Promotion{List: "Guests"} }, "warning compose.no-postal-address 0"},
 		{"long subject", func(j *Job, _ *knowing) { j.Content.Subject = strings.Repeat("long ", 30) }, "warning compose.subject-long 0"},
 		{"huge value", func(j *Job, _ *knowing) {
 			j.Content.Body = strings.Repeat("{{big}}", 6)

@@ -42,7 +42,7 @@ func MakePreview(m *Mailing, p *Params) (Preview, error) {
 
 // Subject returns the subject of r's message.
 func (m *Mailing) Subject(r *post.Recipient) (string, error) {
-	b, err := m.subject.appendText(nil, m.values(nil, r))
+	b, err := m.subject.appendText(nil, m.values(nil, r, ""))
 	if err != nil {
 		return "", tooLong(err)
 	}
