@@ -290,10 +290,16 @@ func (ln *lane) done(j *job) {
 	}
 }
 
-// ledgerTrouble reports that the ledger could not be read, which must not fail
-// a recipient.
+// How soon the ledger is asked again after it failed.
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// ledgerTrouble reports that the ledger could not be read or written, which must
+// not fail a recipient and may pass.
 func ledgerTrouble(err error) bool {
-	for _, e := range []error{storage.ErrBusy, storage.ErrFull, storage.ErrCorrupt, storage.ErrReadOnly} {
+	for _, e := range []error{storage.ErrBusy, storage.ErrFull, storage.ErrCorrupt, storage.ErrReadOnly, storage.ErrDisk} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -318,7 +324,7 @@ func (ln *lane) connect(ctx context.Context) error {
 			ln.drop() // the server has forgotten it
 		case ln.sent >= ln.s.perConnection() || now.Sub(ln.opened) >= maxConnectionAge:
 			ln.hangUp()
-		case ln.conn.Unread() || now.Sub(ln.used) > probeAfter && !ln.reset():
+		case ln.conn.Unasked() != post.CauseNone || now.Sub(ln.used) > probeAfter && !ln.reset():
 			// It died while it was idle, which is no fault of anybody's.
 			ln.drop()
 		}
@@ -436,7 +442,7 @@ func (ln *lane) commitArm(intents []storage.Intent) ([]storage.Refusal, error) {
 
 // commit makes the results that wait durable (commit C), however long it takes.
 func (ln *lane) commit(cause error) error {
-	for wait := 50 * time.Millisecond; len(ln.results) > 0; wait = min(2*wait, 30*time.Second) {
+	for wait := firstRetry; len(ln.results) > 0; wait = min(2*wait, lastRetry) {
 		if cause != nil && !ln.m.pause(wait) {
 			return errStopped // forced to quit: the rows stay sending and become uncertain
 		}
