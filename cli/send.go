@@ -28,6 +28,7 @@ type sendFlags struct {
 	hours, uncertain                   string
 	release                            int64
 	rehearse, checkLinks, promotional  bool
+	removed                            []string // from an HTML body
 }
 
 func (a *app) sendCommand() *cobra.Command {
@@ -159,7 +160,7 @@ func promote(ctx context.Context, l *storage.Ledger, f *sendFlags, job *compose.
 
 // facts gives the check what it looks at beyond the words and rows.
 func (a *app) facts(l *storage.Ledger, f *sendFlags, job *compose.Job) {
-	job.Lookup, job.Now = l, a.Clock.Now()
+	job.Lookup, job.Now, job.Removed = l, a.Clock.Now(), f.removed
 	job.Foresee = mailer.JobOutlook(l, job, time.Local)
 	if f.checkLinks {
 		job.TryLink = compose.LinkTrier(nil)
@@ -253,6 +254,14 @@ func content(f *sendFlags) (post.Content, error) {
 	}
 	if c.Body = strings.TrimPrefix(string(b), "\ufeff"); !utf8.ValidString(c.Body) {
 		return c, usage("%s is not in UTF-8; save it as UTF-8 and try again", f.body)
+	}
+	if c.Format == post.FormatHTML {
+		if c.Body, f.removed, err = compose.CleanHTML(c.Body); err != nil {
+			return c, err
+		}
+	}
+	if c.Body, c.Attachments, err = compose.TakePictures(c.Body, c.Format, filepath.Dir(f.body)); err != nil {
+		return c, err
 	}
 	if len(f.attachAs) > len(f.attach) {
 		return c, usage("--attach-as names the file of an --attach, the first the first; there are more names than files")

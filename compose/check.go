@@ -35,8 +35,9 @@ type Job struct {
 	KnownFields []string
 
 	// What follows is looked at where it is given.
-	Lookup Lookup    // the ledger
-	Now    time.Time // zero: the clock's
+	Removed []string  // what CleanHTML took out of the body
+	Lookup  Lookup    // the ledger
+	Now     time.Time // zero: the clock's
 	// Foresee says how so many messages would go.
 	Foresee func(ctx context.Context, n int64) (Outlook, error)
 	// TryLink says what is wrong with a link; nil: links are not tried, because
@@ -157,6 +158,10 @@ func Check(ctx context.Context, job *Job, progress Progress) (Findings, error) {
 
 // mailingFacts checks what is the same for all rows, beyond that it can be sent.
 func (c *checking) mailingFacts(ctx context.Context) error {
+	if len(c.job.Removed) > 0 {
+		what := strings.Join(c.job.Removed, ", ")
+		c.warn("compose.removed", "taken out of the HTML: "+what, what)
+	}
 	c.style()
 	c.addresses()
 	c.bodySize = int64(len(c.job.Content.Body)) * 4

@@ -36,6 +36,7 @@ type Mailing struct {
 	promo   *post.Promotion
 	looks   looks // for Check
 	files   []file
+	inline  []file // pictures that the HTML shows
 	// fileNames are those of the files for everybody, where they hold tags.
 	fileNames []*program
 	own       *ownFiles
@@ -85,6 +86,10 @@ func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Option
 		}
 		if total += len(f.body); total > MaxMessage {
 			return nil, tooLarge(a.Name)
+		}
+		if a.CID != "" && m.html != nil {
+			m.inline = append(m.inline, f)
+			continue
 		}
 		m.files = append(m.files, f)
 	}
@@ -157,6 +162,12 @@ func (m *Mailing) namePrograms(c *post.Content) (err error) {
 	m.fileNames = make([]*program, len(c.Attachments))
 	for i := range c.Attachments {
 		name := nameSource(&c.Attachments[i])
+		if a := &c.Attachments[i]; a.CID != "" {
+			if !cidForm.MatchString(a.CID) || len(a.CID) > 200 {
+				return post.Errorf(post.KindInvalid, "check the pictures", "the name of a picture is not valid")
+			}
+			continue
+		}
 		if !strings.Contains(name, "{{") {
 			continue
 		}

@@ -253,5 +253,10 @@ func drawContent(t *rapid.T) (post.Content, *strings.Replacer) {
 		}
 		c.Attachments = []post.Attachment{testBlobs.add(called, rapid.SliceOfN(rapid.Byte(), 0, 500).Draw(t, "data"))}
 	}
+	if rapid.IntRange(0, 3).Draw(t, "picture") == 0 {
+		a := testBlobs.add(strings.ReplaceAll(drawValue(t, "picture's name"), "{{", ""), append([]byte("\x89PNG\r\n\x1a\n"), rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "picture's data")...))
+		a.CID = "p1.abc@postroom"
+		c.Attachments = append(c.Attachments, a)
+	}
 	return c, body.replacer()
 }

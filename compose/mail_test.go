@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -81,6 +82,9 @@ func readPart(t failer, h map[string][]string, body io.Reader) []leaf {
 		t.Fatalf("%v", err)
 	}
 	l := leaf{Type: mediaType}
+	if id := get("Content-Id"); id != "" && id != "<p1.abc@postroom>" {
+		t.Fatalf("Content-ID %q", id)
+	}
 	if d := get("Content-Disposition"); d != "" {
 		_, params, err := mime.ParseMediaType(d)
 		if err != nil {
@@ -104,8 +108,20 @@ func wanted(t failer, m *Mailing, c *post.Content, p *Params) (subject string, l
 	if m.html != nil {
 		leaves = append(leaves, leaf{Type: "text/html", Data: strings.TrimRight(pv.HTML, "\n")})
 	}
-	for i, a := range append(append([]post.Attachment{}, c.Attachments...), p.Recipient.Attachments...) {
-		if i < len(c.Attachments) && m.fileNames[i] != nil {
+	// Pictures follow the HTML that shows them, files come last.
+	order := append([]post.Attachment{}, c.Attachments...)
+	slices.SortStableFunc(order, func(a, b post.Attachment) int {
+		if m.html == nil || (a.CID != "") == (b.CID != "") {
+			return 0
+		}
+		if a.CID != "" {
+			return -1
+		}
+		return 1
+	})
+	for _, a := range append(order, p.Recipient.Attachments...) {
+		i := slices.IndexFunc(c.Attachments, func(x post.Attachment) bool { return x == a })
+		if i >= 0 && i < len(c.Attachments) && m.fileNames[i] != nil {
 			called, err := m.fileNames[i].appendText(nil, m.values(nil, &p.Recipient, ""))
 			if err != nil {
 				t.Fatal(err)

@@ -125,7 +125,7 @@ func (c *checking) style() {
 	if n := len(salesWords.FindAllString(content.Subject+" "+m.looks.words, 4)); n >= 3 {
 		c.warn("compose.spam-words", "the words are those of advertising mail, so that filters may hold it back")
 	}
-	if word := mentionsAttachment(content.Subject + " " + m.looks.words); word != "" && len(content.Attachments) == 0 && content.AttachColumn == "" {
+	if word := mentionsAttachment(content.Subject + " " + m.looks.words); word != "" && !slices.ContainsFunc(content.Attachments, func(a post.Attachment) bool { return a.CID == "" }) && content.AttachColumn == "" {
 		c.warn("compose.attach-forgotten", fmt.Sprintf("the text speaks of an attachment (%q), and nothing is attached", word), word)
 	}
 	if m.html != nil && strings.TrimSpace(m.looks.words) == "" && strings.TrimSpace(content.Body) != "" {
@@ -161,7 +161,11 @@ func (c *checking) addresses() {
 		}
 		seen[l.address] = true
 		line := strconv.Itoa(l.line)
-		switch bad := badAddress(l.address, l.image); {
+		bad := badAddress(l.address, l.image)
+		if cid, ok := strings.CutPrefix(l.address, "cid:"); ok && bad == "" && !hasPicture(c.job.Content.Attachments, cid) {
+			bad = "compose.link-broken"
+		}
+		switch {
 		case bad == "compose.link-scheme" || bad == "compose.link-broken":
 			c.fail(bad, atLine(l.line, linkWords(bad, l.address)), l.address, line)
 		case bad != "":
@@ -170,6 +174,10 @@ func (c *checking) addresses() {
 			c.warn("compose.link-short", atLine(l.line, fmt.Sprintf("the link %s hides where it leads; filters do not like that", l.address)), l.address, line)
 		}
 	}
+}
+
+func hasPicture(all []post.Attachment, cid string) bool {
+	return slices.ContainsFunc(all, func(a post.Attachment) bool { return a.CID == cid })
 }
 
 func linkWords(key, address string) string {

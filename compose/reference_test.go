@@ -119,6 +119,18 @@ func reference(t failer, c post.Content, p *Params, goTags *strings.Replacer, m 
 		return s + "\r\n--" + string(b[:]) + "--\r\n"
 	}
 
+	related := func(page string) string {
+		parts := []string{page}
+		for _, a := range c.Attachments {
+			if data := testBlobs[a.SHA256]; a.CID != "" {
+				parts = append(parts, string(attachmentHead(a, data[:min(512, len(data))]))+refBase64(data))
+			}
+		}
+		if len(parts) == 1 {
+			return page
+		}
+		return multi("related; type=\"text/html\"", boundary('r', p.Seed), parts...)
+	}
 	body, placed := placeLink(cleanText(c.Body), c.Promotion)
 	foot := footerOf(c.Promotion, body, placed)
 	from, err := post.ParseAddress(p.From.Email)
@@ -152,7 +164,7 @@ func reference(t failer, c post.Content, p *Params, goTags *strings.Replacer, m 
 		}
 		texts = multi("alternative", boundary('a', p.Seed),
 			part("text/plain", plainly(s.restore(plainText(inner, s))+foot.text), m.text.base64),
-			part("text/html", asHTML(endLine(src)), m.html.base64))
+			related(part("text/html", asHTML(endLine(src)), m.html.base64)))
 	}
 
 	to, err := post.ParseAddress(p.Recipient.Address)
@@ -171,6 +183,9 @@ func reference(t failer, c post.Content, p *Params, goTags *strings.Replacer, m 
 
 	var files []post.Attachment
 	for _, a := range c.Attachments {
+		if a.CID != "" && c.Format != post.FormatText {
+			continue
+		}
 		if strings.Contains(a.Name, "{{") {
 			a.Name = text(a.Name)
 		}

@@ -214,8 +214,27 @@ func (m *Mailing) texts(dst *Message, p *Params) error {
 		return err
 	}
 	dst.next(b)
+	if err := m.related(dst, p); err != nil {
+		return err
+	}
+	dst.close(b)
+	return nil
+}
+
+// related writes the HTML, with the pictures that it shows (RFC 2387).
+func (m *Mailing) related(dst *Message, p *Params) error {
+	if len(m.inline) == 0 {
+		return dst.part(m, m.html)
+	}
+	b := boundary('r', p.Seed)
+	dst.open("multipart/related; type=\"text/html\"", b)
 	if err := dst.part(m, m.html); err != nil {
 		return err
+	}
+	for _, f := range m.inline {
+		if err := dst.file(f, b); err != nil {
+			return err
+		}
 	}
 	dst.close(b)
 	return nil

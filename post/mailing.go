@@ -56,6 +56,8 @@ type Attachment struct {
 	SHA256 string `json:"sha256,omitempty"` // hex, once frozen
 	Size   int64  `json:"size,omitempty"`   // bytes
 	Type   string `json:"type,omitempty"`   // media type, found by content
+	// CID names a picture that the HTML shows (RFC 2392); empty: an attachment.
+	CID string `json:"cid,omitempty"`
 }
 
 // Draft is a message being written: its content and whom it is meant for.
