@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -81,6 +82,9 @@ func readPart(t failer, h map[string][]string, body io.Reader) []leaf {
 		t.Fatalf("%v", err)
 	}
 	l := leaf{Type: mediaType}
+	if id := get("Content-Id"); id != "" && id != "<p1.abc@postroom>" {
+		t.Fatalf("Content-ID %q", id)
+	}
 	if d := get("Content-Disposition"); d != "" {
 		_, params, err := mime.ParseMediaType(d)
 		if err != nil {
@@ -104,7 +108,26 @@ func wanted(t failer, m *Mailing, c *post.Content, p *Params) (subject string, l
 	if m.html != nil {
 		leaves = append(leaves, leaf{Type: "text/html", Data: strings.TrimRight(pv.HTML, "\n")})
 	}
-	for _, a := range append(append([]post.Attachment{}, c.Attachments...), p.Recipient.Attachments...) {
+	// Pictures follow the HTML that shows them, files come last.
+	order := append([]post.Attachment{}, c.Attachments...)
+	slices.SortStableFunc(order, func(a, b post.Attachment) int {
+		if m.html == nil || (a.CID != "") == (b.CID != "") {
+			return 0
+		}
+		if a.CID != "" {
+			return -1
+		}
+		return 1
+	})
+	for _, a := range append(order, p.Recipient.Attachments...) {
+		i := slices.IndexFunc(c.Attachments, func(x post.Attachment) bool { return x == a })
+		if i >= 0 && i < len(c.Attachments) && m.fileNames[i] != nil {
+			called, err := m.fileNames[i].appendText(nil, m.values(nil, &p.Recipient, ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Name = string(called)
+		}
 		data := testBlobs[a.SHA256]
 		mediaType, _, _ := strings.Cut(MediaType(a.Name, data[:min(512, len(data))]), ";")
 		leaves = append(leaves, leaf{Type: mediaType, Name: CleanFileName(a.Name), Data: fmt.Sprintf("%x", data)})
@@ -203,12 +226,15 @@ func TestValuesCannotInject(t *testing.T) {
 	shapes := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		c := post.Content{
-			Subject: "Hi {{first_name}}, {{city}}", Format: rapid.SampledFrom([]post.BodyFormat{post.FormatMarkdown, post.FormatHTML}).Draw(t, "format"),
+			Subject: "Hi {{first_name}}, {{city}}", Preview: "{{city}} for {{first_name}}", Format: rapid.SampledFrom([]post.BodyFormat{post.FormatMarkdown, post.FormatHTML}).Draw(t, "format"),
 			Body: "# Dear {{first_name}}\n\n[{{city}}](https://example.com/?q={{city}}) *{{first_name}}* ![{{city}}]({{first_name}})\n\n| {{city}} | b |\n|--|--|\n| {{name}} | x |\n",
 		}
 		if c.Format == post.FormatHTML {
 			c.Body = `<p title="{{first_name}}">{{city}}</p><a href="{{city}}">{{name}}</a><a href='https://x.example/{{city}}'>x</a><textarea>{{city}}</textarea><p class={{city}}>x</p>`
 		}
+		c.Promotion = &post.Promotion{List: "Guests", PostalAddress: "1 Main St"}
+		file := testBlobs.add("{{city}} {{first_name}}.pdf", []byte("%PDF-1.7"))
+		c.Attachments = []post.Attachment{file}
 		m, err := Compile(context.Background(), c, testBlobs, Options{})
 		if err != nil {
 			t.Fatal(err)
