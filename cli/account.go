@@ -177,6 +177,10 @@ func (a *app) accountShow(ctx context.Context, l *storage.Ledger, args []string)
 	line("Sends as", from)
 	line("Server", serverOf(x))
 	line("Signs in", signInOf(x))
+	line("Proxy", x.Proxy)
+	if x.Pin != "" {
+		line("Certificate", "only the one with the key "+x.Pin)
+	}
 	if len(x.CA) > 0 {
 		line("Authority", "a private one, kept with the account")
 	}
@@ -216,6 +220,12 @@ func signInOf(x post.Account) string {
 		return "as " + x.Login() + ", password from a command"
 	case x.Secret == post.SecretKeyring:
 		return "as " + x.Login() + ", password from the keyring"
+	case x.Secret == post.SecretVault:
+		return "as " + x.Login() + ", password from the vault"
+	case x.Secret == post.SecretAsk:
+		return "as " + x.Login() + ", password asked for each time"
+	case x.Secret == post.SecretOAuth:
+		return "as " + x.Login() + ", by a token of its provider"
 	}
 	return "as " + x.Login() + ", no password is kept"
 }
@@ -238,6 +248,9 @@ type testJSON struct {
 func (a *app) accountTest(ctx context.Context, l *storage.Ledger, args []string) error {
 	x, err := l.AccountByName(ctx, args[0])
 	if err != nil {
+		return err
+	}
+	if err := a.openSecrets(ctx, l, []post.Account{x}, false); err != nil {
 		return err
 	}
 	d := accounts.Dialer{Secrets: a.Secrets, Clock: a.Clock, Log: a.log}
@@ -305,12 +318,16 @@ func (a *app) accountRemove(ctx context.Context, l *storage.Ledger, args []strin
 
 // forget takes a password that is no longer needed out of the keyring.
 func (a *app) forget(ctx context.Context, x post.Account) {
-	if x.Secret != post.SecretKeyring {
+	if x.Secret != post.SecretKeyring && x.Secret != post.SecretVault && x.Secret != post.SecretOAuth {
 		return
 	}
 	if err := a.Secrets.Delete(ctx, x); err != nil {
 		a.log.Warn("delete a password", slog.Any("err", err))
-		a.note("Its old password could not be taken out of the keyring (%s); remove the entry %s there yourself.", oneLine(err.Error()), x.SecretRef)
+		where := "keyring"
+		if x.Secret == post.SecretVault {
+			where = "vault"
+		}
+		a.note("Its old password could not be taken out of the %s (%s); remove the entry %s there yourself.", where, oneLine(err.Error()), x.SecretRef)
 	}
 }
 
