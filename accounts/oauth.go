@@ -23,14 +23,20 @@ type authServer struct {
 	name   string
 	issuer string // answers that name another are refused (RFC 9207); empty: not known
 	named  bool   // it promises to name itself
+	path   string // that it leads back to; empty: any
 	extra  map[string]string
 	oauth2.Config
 }
 
+// FixedPath is where an issuer that is given by its address leads back to: its
+// client is registered with http://127.0.0.1 and this path; the port is free
+// (RFC 8252 7.3).
+const FixedPath = "/postroom"
+
 // server puts together what is known of an account's authorization server: the
 // data file or what was found at its issuer, under the settings.
 func (t *Tokens) server(ctx context.Context, o post.OAuth) (*authServer, error) {
-	s := &authServer{issuer: o.Issuer, name: o.Issuer}
+	s := &authServer{issuer: o.Issuer, name: o.Issuer, path: FixedPath}
 	s.ClientID, s.Scopes = o.ClientID, o.Scopes
 	if known, ok := providers.AuthServerByID(o.Provider); ok {
 		id, err := t.Shelf.Setting(ctx, known.ClientIDSetting(), known.ClientID)
@@ -40,7 +46,7 @@ func (t *Tokens) server(ctx context.Context, o post.OAuth) (*authServer, error) 
 		if s.ClientSecret, err = t.Shelf.Setting(ctx, known.ClientSecretSetting(), ""); err != nil {
 			return nil, err
 		}
-		s.name, s.issuer, s.extra = known.Name, known.Issuer, known.Extra
+		s.name, s.issuer, s.extra, s.path = known.Name, known.Issuer, known.Extra, known.Path
 		s.Endpoint = oauth2.Endpoint{AuthURL: known.AuthURL, TokenURL: known.TokenURL}
 		if s.ClientID == "" {
 			s.ClientID = id

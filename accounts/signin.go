@@ -98,6 +98,9 @@ func (t *Tokens) consent(ctx context.Context, s *authServer, a post.Account, p S
 		host: ln.Addr().String(), path: "/" + rand.Text(), state: rand.Text(), page: p.Page, server: s,
 		got: make(chan answer, 1),
 	}
+	if s.path != "" {
+		w.path = s.path // what keeps others out are state and PKCE
+	}
 	srv := &http.Server{
 		Handler: w, ReadHeaderTimeout: requestTime, ReadTimeout: requestTime, WriteTimeout: requestTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: nil,

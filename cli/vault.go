@@ -22,7 +22,7 @@ func (a *app) vaultCommand() *cobra.Command {
 	var all bool
 	move := &cobra.Command{
 		Args: cobra.ArbitraryArgs,
-		Use: "move NAME... [--to vault|keyring|ask]", Short: "Move accounts' passwords into the vault, or out of it",
+		Use:  "move NAME... [--to vault|keyring|ask]", Short: "Move accounts' passwords into the vault, or out of it",
 		Long: `Move takes passwords that Postroom keeps to another place. With --to ask a
 password is forgotten and asked for each time the program runs.`,
 		Example: `  postroom vault move shop office

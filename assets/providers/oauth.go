@@ -17,11 +17,14 @@ type AuthServer struct {
 	AuthURL  string            `json:"auth_url"`
 	TokenURL string            `json:"token_url"`
 	Scopes   []string          `json:"scopes"`
-	Extra    map[string]string `json:"extra"`     // further parameters of the page to sign in on
-	Hosts    []string          `json:"hosts"`     // the mail servers that take its tokens
-	ClientID string            `json:"client_id"` // what we are called there; empty: nobody registered us yet
-	Guide    string            `json:"guide"`     // words: how to get a client id
-	Grade    Grade             `json:"grade"`
+	Extra    map[string]string `json:"extra"` // further parameters of the page to sign in on
+	Hosts    []string          `json:"hosts"` // the mail servers that take its tokens
+	// Path of the address that it leads back to, where it must be registered;
+	// empty: it takes any, and a random one is used.
+	Path     string `json:"path"`
+	ClientID string `json:"client_id"` // what we are called there; empty: nobody registered us yet
+	Guide    string `json:"guide"`     // words: how to get a client id
+	Grade    Grade  `json:"grade"`
 }
 
 // ClientIDSetting and ClientSecretSetting are the settings that hold what a
