@@ -8,7 +8,7 @@ package authserver
 
 import (
 	"context"
-	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -73,12 +73,9 @@ func (s *Server) Close() { s.web.Close() }
 // Client returns a client that trusts the server.
 func (s *Server) Client() *http.Client { return s.web.Client() }
 
-// Roots returns the TLS settings of that client.
-func (s *Server) Roots() *tls.Config {
-	if t, ok := s.web.Client().Transport.(*http.Transport); ok {
-		return t.TLSClientConfig
-	}
-	return nil
+// CAPEM returns the certificate to trust.
+func (s *Server) CAPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.web.Certificate().Raw})
 }
 
 // Instead lets f answer requests in the server's place; it returns false for
@@ -127,11 +124,16 @@ func (s *Server) Good(ctx context.Context, token string) bool {
 // SignIn does what a user does in a browser, from the page to the address that
 // it leads back to, and returns what that showed.
 func (s *Server) SignIn(ctx context.Context, page string) (*http.Response, error) {
+	return Browse(ctx, s.Client().Transport, page)
+}
+
+// Browse is SignIn for a process that does not have the Server.
+func Browse(ctx context.Context, rt http.RoundTripper, page string) (*http.Response, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
-	c := &http.Client{Transport: s.Client().Transport, Jar: jar}
+	c := &http.Client{Transport: rt, Jar: jar}
 	resp, err := get(ctx, c, page)
 	if err != nil {
 		return nil, err
@@ -147,7 +149,9 @@ func (s *Server) SignIn(ctx context.Context, page string) (*http.Response, error
 		return nil, fmt.Errorf("no page to sign in on, but %s", resp.Status)
 	}
 	form := url.Values{"id": {id}, "username": {User}, "password": {Password}}
-	return post(ctx, c, s.URL+"/login/username", form)
+	at := *resp.Request.URL
+	at.Path, at.RawQuery = "/login/username", ""
+	return post(ctx, c, at.String(), form)
 }
 
 func get(ctx context.Context, c *http.Client, page string) (*http.Response, error) {

@@ -66,8 +66,8 @@ type Config struct {
 	User, Password string
 	Mechanisms     []string // offered; PLAIN and LOGIN when nil; known: PLAIN LOGIN CRAM-MD5 XOAUTH2 OAUTHBEARER
 	// Token, where set, decides about access tokens in the place of Password.
-	Token func(token string) bool
-	AuthInClear    bool     // STARTTLS mode: offer and take AUTH before TLS too
+	Token       func(token string) bool
+	AuthInClear bool // STARTTLS mode: offer and take AUTH before TLS too
 
 	Without []string // EHLO keywords neither offered nor obeyed, e.g. "STARTTLS", "PIPELINING"
 	With    []string // further EHLO lines, offered only
