@@ -277,6 +277,11 @@ func (a *app) accountTest(ctx context.Context, l *storage.Ledger, args []string)
 		}
 		return nil
 	}
+	if f := lastFault(r); !a.json && r.TLS != nil && f != nil && f.Phase == post.PhaseTLS && f.Cause == post.CauseCertificate {
+		a.say("The certificate is of %s, issued by %s, until %s.", oneLine(r.TLS.Server), oneLine(r.TLS.Issuer), moment(r.TLS.NotAfter))
+		a.say("The fingerprint (SHA-256) of its key is %s.", r.TLS.Key)
+		a.say("If the server's owner tells you the same, trust it alone: postroom account set %s --pin %s", oneLine(x.Name), r.TLS.Key)
+	}
 	// What would stop the account needs the user; what it would wait out does not.
 	if f := lastFault(r); f != nil && mailer.Judge(mailer.Event{Phase: f.Phase, Reply: f.Reply, Cause: f.Cause}).Account == mailer.Stop {
 		return ended{exitUser}

@@ -211,7 +211,7 @@ func (a *Account) checkMore(op string) error {
 		}
 	}
 	if a.Proxy != "" {
-		if err := checkProxy(a.Proxy); err != nil {
+		if err := CheckProxy(a.Proxy, a.TLS); err != nil {
 			return err
 		}
 	}
@@ -236,12 +236,14 @@ var Colours = []string{"blue", "green", "orange", "red", "violet", "grey"}
 // MaxFooter is how long a signature or a footer may be, in bytes.
 const MaxFooter = 4000
 
-// checkProxy takes the two kinds of proxies that carry mail. A password has no
-// place in an address that is shown and logged.
-func checkProxy(proxy string) error {
+// CheckProxy takes the two kinds of proxies that carry mail. A password has no
+// place in an address that is shown and logged, and plain text none in a proxy.
+func CheckProxy(proxy string, mode TLS) error {
 	const op = "account"
 	u, err := url.Parse(proxy)
 	switch {
+	case mode == TLSNone:
+		return Errorf(KindInvalid, op, "without encryption nothing goes through a proxy")
 	case err != nil || u.Hostname() == "" || u.Port() == "" || u.Scheme != "socks5" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "":
 		return Errorf(KindInvalid, op, "a proxy is socks5://HOST:PORT or http://HOST:PORT")
 	case u.User != nil:
