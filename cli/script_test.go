@@ -80,6 +80,17 @@ func withdraw(ts *testscript.TestScript, _ bool, args []string) {
 	s.(*authserver.Server).Withdraw("http://127.0.0.1" + accounts.FixedPath)
 }
 
+// pin ACCOUNT NAME puts the fingerprint that a failed test shows into a variable.
+func pin(ts *testscript.TestScript, _ bool, args []string) {
+	_ = ts.Exec("postroom", "account", "test", args[0]) // it fails
+	out := ts.ReadFile("stdout")
+	_, key, ok := strings.Cut(out, "--pin ")
+	if !ok {
+		ts.Fatalf("no fingerprint is shown")
+	}
+	ts.Setenv(args[1], strings.TrimSpace(key))
+}
+
 // authServers by address.
 var authServers sync.Map
 
@@ -135,7 +146,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("no condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "keys": keys, "value": value, "server": server, "authserver": authServer, "withdraw": withdraw, "taken": taken, "connected": connected,
+			"code": code, "keys": keys, "value": value, "server": server, "authserver": authServer, "withdraw": withdraw, "pin": pin, "taken": taken, "connected": connected,
 			"ledger": ledger, "crowd": crowd, "lock": lock, "term": term, "logged": logged, "closedport": closedPort,
 		},
 	})
