@@ -73,8 +73,9 @@ const (
 // Rows are selected with the mouse (also with Shift and Ctrl), by their check
 // boxes, or from the keyboard: arrows, Home, End, Page Up and Down, each also
 // with Shift, Space, Ctrl+A, Escape. Enter and a double click open a row,
-// Delete and the menu key call back, Ctrl+Page Up and Down turn the page.
-// The selection is a set of row IDs and outlives a turn of the page.
+// Delete and the menu key call back, Ctrl+Page Up and Down turn the page, Ctrl+C
+// copies. The selection is a set of row IDs and outlives a turn of the page. With
+// Everything set, a page that is selected whole offers the rest of the list too.
 //
 // Callbacks run on the window's goroutine and must return at once; the owner
 // shows SetLoading while it fetches.
@@ -90,6 +91,12 @@ type DataGrid struct {
 	OnDelete  func(ids []int64)
 	OnMenu    func(ids []int64, at fyne.Position) // at: on the canvas
 	OnWidths  func(widths map[string]float32)     // after a divider was dragged
+	// OnCopy is asked for what Ctrl+C copies; nil: the selected rows of the page,
+	// a line each, with tabs between the cells.
+	OnCopy func(ids []int64)
+	// Everything lets the user select all rows of the list, also those of pages
+	// that the grid never saw; see AllSelected.
+	Everything bool
 
 	words   *words.Catalogue
 	columns []Column
@@ -104,8 +111,9 @@ type DataGrid struct {
 	descending bool
 
 	selected map[int64]bool
-	cursor   int // index into rows; -1: none
-	anchor   int // where a range begins
+	inverse  bool // selected are those left out of the whole list
+	cursor   int  // index into rows; -1: none
+	anchor   int  // where a range begins
 	focused  bool
 	shift    bool
 
@@ -153,6 +161,14 @@ func (g *DataGrid) SetPage(rows []Row, from, total int64) {
 	g.Refresh()
 }
 
+// SetTotal says how many rows there are, once that is known.
+func (g *DataGrid) SetTotal(total int64) {
+	if g.total != total {
+		g.total = total
+		g.foot.Refresh()
+	}
+}
+
 // SetLoading shows "…" in place of the page until SetPage is called.
 func (g *DataGrid) SetLoading(loading bool) {
 	if g.loading != loading {
@@ -181,19 +197,48 @@ func (g *DataGrid) SetWidths(widths map[string]float32) {
 // Rows returns the page as it was given.
 func (g *DataGrid) Rows() []Row { return g.rows }
 
-// Selected returns the IDs of all selected rows, sorted, also of other pages.
+// Selected returns the IDs of all selected rows, sorted, also of other pages; of
+// AllSelected those of the page.
 func (g *DataGrid) Selected() []int64 {
 	ids := make([]int64, 0, len(g.selected))
-	for id := range g.selected {
-		ids = append(ids, id)
+	if g.inverse {
+		for _, r := range g.rows {
+			if !g.selected[r.ID] {
+				ids = append(ids, r.ID)
+			}
+		}
+	} else {
+		for id := range g.selected {
+			ids = append(ids, id)
+		}
 	}
 	slices.Sort(ids)
 	return ids
 }
 
+// AllSelected reports whether the whole list is selected, but for those ids.
+func (g *DataGrid) AllSelected() (all bool, but []int64) {
+	if !g.inverse {
+		return false, nil
+	}
+	for id := range g.selected {
+		but = append(but, id)
+	}
+	slices.Sort(but)
+	return true, but
+}
+
+// Count returns how many rows are selected.
+func (g *DataGrid) Count() int64 {
+	if g.inverse {
+		return max(0, g.total-int64(len(g.selected)))
+	}
+	return int64(len(g.selected))
+}
+
 // SetSelected replaces the selection without calling back.
 func (g *DataGrid) SetSelected(ids ...int64) {
-	clear(g.selected)
+	g.clearSelection()
 	for _, id := range ids {
 		g.selected[id] = true
 	}

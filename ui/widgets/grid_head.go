@@ -246,6 +246,7 @@ type gridFoot struct {
 	grid     *DataGrid
 	said     *Text
 	selected *Text
+	all      *Button // offers the whole list
 	turns    [4]*Button
 }
 
@@ -260,6 +261,9 @@ func newGridFoot(g *DataGrid) *gridFoot {
 		f.turns[i] = NewIconButton(t.icon, g.words.T(t.key), func() { g.turn(Turn(i)) })
 		f.turns[i].Small = true
 	}
+	f.all = NewButton(Link, "", g.selectEverything)
+	f.all.Small = true
+	f.all.Hide()
 	f.ExtendBaseWidget(f)
 	return f
 }
@@ -283,16 +287,19 @@ func (f *gridFoot) text() string {
 
 func (f *gridFoot) CreateRenderer() fyne.WidgetRenderer {
 	row := HStack(0, Inset(0, 8, 0, gridCellPadding, f.said), f.turns[0], f.turns[1], f.turns[2], f.turns[3], Space(),
-		Inset(0, gridCellPadding, 0, 0, f.selected))
+		f.all, Inset(0, gridCellPadding, 0, 6, f.selected))
 	r := &parts{objects: []fyne.CanvasObject{row}}
 	r.min = row.MinSize
 	r.layout = row.Resize
 	update := func() {
 		f.said.SetText(f.text())
-		n := int64(len(f.grid.selected))
+		n := f.grid.Count()
 		f.selected.SetText("")
 		if n > 1 {
 			f.selected.SetText(f.grid.words.N("grid.selected", n))
+		}
+		if f.all.Hidden = !f.grid.offersEverything(); !f.all.Hidden {
+			f.all.SetText(f.grid.words.N("grid.select_everything", f.grid.total))
 		}
 		for i, b := range f.turns {
 			if can := f.grid.canTurn(Turn(i)); can == b.Disabled() {

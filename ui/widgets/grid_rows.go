@@ -165,7 +165,7 @@ func (r *gridRow) TappedSecondary(ev *fyne.PointEvent) {
 		return
 	}
 	r.grid.focus()
-	if !r.grid.selected[r.grid.rows[r.index].ID] {
+	if !r.grid.isSelected(r.grid.rows[r.index].ID) {
 		r.grid.pick(r.index)
 	}
 	if r.grid.OnMenu != nil {
@@ -224,7 +224,7 @@ func (d *rowRenderer) Refresh() {
 	d.line.FillColor = theme.Colour(theme.Line)
 	selected, current := false, false
 	if !g.loading {
-		selected = g.selected[g.rows[i].ID]
+		selected = g.isSelected(g.rows[i].ID)
 		current = g.focused && g.cursor == i
 	}
 	d.ground.FillColor = color.Transparent
