@@ -97,6 +97,8 @@ type DataGrid struct {
 	// Everything lets the user select all rows of the list, also those of pages
 	// that the grid never saw; see AllSelected.
 	Everything bool
+	// Plain leaves the check boxes out, where nothing is done with a selection.
+	Plain bool
 
 	words   *words.Catalogue
 	columns []Column
@@ -259,6 +261,14 @@ func (g *DataGrid) indexOf(id int64) int {
 	return slices.IndexFunc(g.rows, func(r Row) bool { return r.ID == id })
 }
 
+// checkWidth is the room for the check boxes.
+func (g *DataGrid) checkWidth() float32 {
+	if g.Plain {
+		return 0
+	}
+	return gridCheckWidth
+}
+
 // usable reports whether rows can be picked now.
 func (g *DataGrid) usable() bool { return !g.loading && !g.Disabled() && len(g.rows) > 0 }
 
@@ -266,7 +276,7 @@ func (g *DataGrid) usable() bool { return !g.loading && !g.Disabled() && len(g.r
 // goes to the growing columns, what lacks is taken from these and then from all,
 // down to their least.
 func (g *DataGrid) measure(width float32) {
-	room := width - gridCheckWidth
+	room := width - g.checkWidth()
 	w := make([]float32, len(g.columns))
 	var sum, shares float32
 	for i, c := range g.columns {
@@ -289,7 +299,7 @@ func (g *DataGrid) measure(width float32) {
 		shrink(w, g.columns, lack, func(Column) bool { return true })
 	}
 	g.spans = g.spans[:0]
-	x := gridCheckWidth
+	x := g.checkWidth()
 	for i := range w {
 		g.spans = append(g.spans, span{snap(x), snap(x+w[i]) - snap(x)})
 		x += w[i]

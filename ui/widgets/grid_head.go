@@ -49,6 +49,7 @@ func (h *gridHead) CreateRenderer() fyne.WidgetRenderer {
 	r.layout = func(size fyne.Size) {
 		line.Move(fyne.NewPos(0, size.Height-theme.Hairline))
 		line.Resize(fyne.NewSize(size.Width, theme.Hairline))
+		h.all.Hidden = h.grid.Plain
 		h.all.Resize(fyne.NewSize(gridCheckWidth, size.Height))
 		for i, at := range h.grid.spans {
 			h.titles[i].Move(fyne.NewPos(at.x, 0))

@@ -130,7 +130,7 @@ func (r *gridRow) MouseDown(ev *desktop.MouseEvent) {
 	switch {
 	case ev.Modifier&fyne.KeyModifierShift != 0:
 		r.grid.extend(r.index)
-	case ev.Modifier&(fyne.KeyModifierControl|fyne.KeyModifierSuper) != 0, ev.Position.X < gridCheckWidth:
+	case ev.Modifier&(fyne.KeyModifierControl|fyne.KeyModifierSuper) != 0, ev.Position.X < r.grid.checkWidth():
 		r.grid.toggle(r.index)
 	default:
 		r.grid.pick(r.index)
@@ -153,7 +153,7 @@ func (r *gridRow) Tapped(ev *fyne.PointEvent) {
 // DoubleTapped opens the row.
 func (r *gridRow) DoubleTapped(ev *fyne.PointEvent) {
 	r.pressed = false
-	if r.usable() && ev.Position.X >= gridCheckWidth && r.grid.OnOpen != nil {
+	if r.usable() && ev.Position.X >= r.grid.checkWidth() && r.grid.OnOpen != nil {
 		r.grid.OnOpen(r.grid.rows[r.index].ID)
 	}
 }
@@ -238,7 +238,7 @@ func (d *rowRenderer) Refresh() {
 	if current {
 		d.ground.StrokeColor, d.ground.StrokeWidth = theme.Colour(theme.Accent), theme.Hairline
 	}
-	d.check.paint(selected, false, g.loading, g.Disabled())
+	d.check.paint(selected, false, g.loading || g.Plain, g.Disabled())
 	for c := range d.cells {
 		d.paintCell(c, g.spans[c])
 	}

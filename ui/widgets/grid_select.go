@@ -247,7 +247,7 @@ func (g *DataGrid) keyMenu() {
 	}
 	at := fyne.CurrentApp().Driver().AbsolutePositionForObject(g.scroll)
 	y := float32(max(0, g.cursor)+1)*gridRowHeight - g.scroll.Offset.Y
-	g.OnMenu(ids, at.AddXY(gridCheckWidth, min(max(0, y), g.scroll.Size().Height)))
+	g.OnMenu(ids, at.AddXY(g.checkWidth(), min(max(0, y), g.scroll.Size().Height)))
 }
 
 // copyRows puts what is chosen on the clipboard.

@@ -337,10 +337,12 @@ func (e *sideEntry) CreateRenderer() fyne.WidgetRenderer {
 		if item.Badge != "" {
 			w := badge.MinSize().Width
 			badge.Move(fyne.NewPos(size.Width-sideIndent-w, top+(sideHeight-badge.MinSize().Height)/2))
+			badge.Resize(badge.MinSize())
 			room -= w + 8
 		}
 		label.Text = Fit(item.Label, room, label.TextSize, label.TextStyle)
 		label.Move(fyne.NewPos(x, top+(sideHeight-label.MinSize().Height)/2))
+		label.Resize(label.MinSize())
 	}
 	paint := func() {
 		item := e.item()

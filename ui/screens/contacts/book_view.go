@@ -56,6 +56,7 @@ type bookPage struct {
 	fresh   *widgets.Button   // makes a list
 	more    *widgets.Button   // the list's menu
 	stopped *stoppedPane
+	noHits  fyne.CanvasObject // a search found nobody
 	hollow  fyne.CanvasObject // instead of the table, where there is nobody
 	hollows int64             // the list that it is about
 }
@@ -87,10 +88,15 @@ func newBookPage(v *View) *bookPage {
 	p.rule = widgets.NewQuiet("").Wrapping()
 	refresh := widgets.NewButton(widgets.Link, env.T("lists.refresh"), p.refreshList)
 	change := widgets.NewButton(widgets.Link, env.T("lists.change_rule"), func() { p.editRule(p.filter.List) })
-	p.strip = widgets.Inset(10, 12, 0, 14, widgets.HStack(10, widgets.Grow(p.rule), refresh, change))
+	p.strip = widgets.Inset(10, 12, 0, 14, widgets.VStack(2, p.rule, widgets.HStack(16, refresh, change, widgets.Space())))
 	p.strip.Hide()
 	p.table = widgets.NewPlainCard(widgets.VStack(0, p.strip, widgets.Inset(8, 12, 6, 10, p.bar()), widgets.Grow(p.grid)))
 	p.frame = container.NewBorder(nil, nil, widgets.FixedWidth(sideWidth, lists), nil, widgets.Inset(0, 0, 0, theme.Gap-4, p.right))
+	clean := widgets.NewButton(widgets.Normal, env.T("contacts.search.clear"), func() {
+		p.search.SetText("")
+		env.Window.Canvas().Focus(p.search)
+	})
+	p.noHits = widgets.NewCard("", nil, widgets.NewEmptyState(icons.Search, env.T("contacts.search.nobody"), clean))
 	p.root = widgets.VStack(theme.Gap, p.header(), widgets.Grow(p.body))
 	for id, o := range map[string]fyne.CanvasObject{
 		"contacts.search": p.search, "contacts.lists": p.side, "contacts.grid": p.grid, "lists.new": fresh, "lists.more": more,
@@ -278,12 +284,14 @@ func (p *bookPage) setTotal(n int64) {
 
 func (p *bookPage) showRule() {
 	item := p.lists.find(p.filter.List)
-	if item == nil || item.rule == nil {
-		p.strip.Hide()
-		return
+	ruled := item != nil && item.rule != nil
+	if ruled {
+		p.rule.SetText(p.v.env.T("lists.rule.chosen", item.Rule, item.Chosen))
 	}
-	p.rule.SetText(p.v.env.T("lists.rule.chosen", item.Rule, item.Chosen))
-	p.strip.Show()
+	if p.strip.Hidden == ruled {
+		p.strip.Hidden = !ruled
+		p.table.Refresh() // what is below moves
+	}
 }
 
 // arrange shows the table, or what there is to say instead.
@@ -300,13 +308,21 @@ func (p *bookPage) arrange() {
 	switch {
 	case p.filter.List == notMailed:
 		inside = p.stopped.card
-	case len(p.rows) == 0 && !p.grid.Loading() && p.filter.Search == "" && p.filter.List > everybody:
+	case len(p.rows) > 0 || p.grid.Loading():
+	case p.filter.Search != "":
+		inside = p.noHits
+	case p.filter.List > everybody:
 		inside = p.instead(p.filter.List, p.emptyList)
 	}
 	if len(p.right.Objects) == 0 || p.right.Objects[0] != inside {
 		p.right.Objects = []fyne.CanvasObject{inside}
 		p.right.Refresh()
 	}
+}
+
+// showsTable reports whether the table of people is in the window.
+func (p *bookPage) showsTable() bool {
+	return len(p.body.Objects) == 1 && p.body.Objects[0] == p.frame && len(p.right.Objects) == 1 && p.right.Objects[0] == p.table
 }
 
 // instead makes what stands in the place of a table once a list.
@@ -347,7 +363,7 @@ func (p *bookPage) fillPage(m *Page, err error) {
 		dialogs.Error(env.Words, env.Window, err)
 		return
 	}
-	if p.filter.Search != "" && p.total < 0 && m.Pages.Next == "" && p.pager.From == 1 {
+	if p.filter.Search != "" && m.Pages.Next == "" && p.pager.From == 1 {
 		p.total = int64(len(m.Rows)) // all of them are here
 	}
 	p.pager.Loaded(m.Pages, p.total)

@@ -181,7 +181,7 @@ func (p *importPage) askField(i int, field string, undo func()) {
 			return env.T("contacts.import.field.none")
 		}
 		p.source.set(i, asField, entry.Text)
-		p.put(p.columnsPanel())
+		env.Post(func() { p.put(p.columnsPanel()) }) // once the dialog has given the focus back
 		return ""
 	})
 }
@@ -248,6 +248,7 @@ func (p *importPage) problemGrid(o *Outcome) fyne.CanvasObject {
 		widgets.Column{Key: "reason", Title: env.T("contacts.column.reason"), Width: 280, Grow: 3},
 		widgets.Column{Key: "column", Title: env.T("contacts.import.column"), Width: 120, Grow: 1},
 		widgets.Column{Key: "value", Title: env.T("contacts.import.problem.value"), Width: 200, Grow: 2})
+	g.Plain = true
 	from := 0
 	show := func() {
 		page := o.Problems[from:min(from+problemPage, len(o.Problems))]

@@ -259,7 +259,7 @@ func (p *importPage) onNext() {
 	case stepDone:
 		list := p.bringTo
 		p.leave()
-		if p.v.book.lists.find(list) != nil {
+		if list != everybody {
 			p.v.book.goTo(list)
 		}
 	}

@@ -33,6 +33,7 @@ type personPage struct {
 	address *widgets.Entry
 	name    *widgets.Entry
 	fields  []*fieldRow
+	who     *fyne.Container
 	rows    *fyne.Container
 	lists   *fyne.Container
 	stop    *fyne.Container
@@ -91,11 +92,11 @@ func newPersonPage(v *View, id, list int64) *personPage {
 	} {
 		env.IDs.Set(id, o)
 	}
-	who := widgets.VStack(10,
+	p.who = widgets.VStack(10,
 		widgets.HStack(10, label(env, personLabel, "contacts.column.address"), widgets.Grow(p.address)),
 		widgets.HStack(10, label(env, personLabel, "contacts.column.name"), widgets.Grow(p.name)),
 		p.rows, widgets.HStack(0, field, widgets.Space()), widgets.NewDivider(), p.stop, widgets.NewDivider(), p.lists, p.foot)
-	left := widgets.NewPlainCard(container.NewVScroll(widgets.Inset(theme.CardPadding, theme.CardPadding, theme.CardPadding, theme.CardPadding, who)))
+	left := widgets.NewPlainCard(container.NewVScroll(widgets.Inset(theme.CardPadding, theme.CardPadding, theme.CardPadding, theme.CardPadding, p.who)))
 	p.newGrid()
 	p.root = widgets.VStack(theme.Gap, p.head, widgets.Grow(widgets.Columns(theme.Gap, []float32{9, 11}, left, p.right)))
 	p.nothingSent()
@@ -118,6 +119,7 @@ func (p *personPage) newGrid() {
 		}
 	}
 	p.grid.OnOpen = func(id int64) { p.leave(func() { p.v.env.Go(screens.Route{Screen: screens.History, ID: id}) }) }
+	p.grid.Plain = true
 	screens.KeepWidths(env, "person", p.grid)
 	env.IDs.Set("person.messages", p.grid)
 }
@@ -179,6 +181,7 @@ func (p *personPage) fill(x *Person, err error) {
 	p.foot.SetText(env.T("contacts.added_on", x.Added))
 	p.fillStop()
 	p.fillLists()
+	p.who.Refresh() // its parts are higher or lower than before
 	p.enable()
 	p.loadMessages()
 }

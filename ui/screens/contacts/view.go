@@ -111,7 +111,9 @@ func (v *View) Close(done func()) {
 // back returns to the table.
 func (v *View) back() {
 	v.turn(v.book)
-	v.env.Window.Canvas().Focus(v.book.grid)
+	if v.book.showsTable() {
+		v.env.Window.Canvas().Focus(v.book.grid)
+	}
 }
 
 // run carries out a change that may take its time, with progress and Cancel, and
