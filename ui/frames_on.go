@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build e2e && linux
 
 package ui
 
@@ -6,17 +6,24 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"fyne.io/fyne/v2"
 )
 
-// Frames is how long the window's goroutine was busy at a time: with one frame,
-// an event, or what came back from other goroutines. Nothing that the user does
-// is seen sooner.
+// frames is how long the rounds of the window's goroutine took: in each it
+// takes events, runs what came back from other goroutines, and draws. Nothing
+// that the user does is seen sooner than at the end of one.
 type frames struct {
-	Looks  int     `json:"looks"`
-	Median float64 `json:"median"` // milliseconds
+	Rounds int    `json:"rounds"`
+	Wall   spread `json:"wall"` // with the wait for the next tick, of up to 17 ms
+	CPU    spread `json:"cpu"`  // of the window's own thread, whatever else the machine did
+}
+
+// spread is in milliseconds.
+type spread struct {
+	Median float64 `json:"median"`
 	P95    float64 `json:"p95"`
 	Most   float64 `json:"most"`
 	Over   int     `json:"over"` // of 100 ms
@@ -36,36 +43,53 @@ func stopFrames() {
 	}
 }
 
-// measureFrames asks for the window's goroutine again and again, and tells how
-// long it kept the question waiting, until it is stopped.
+// measureFrames measures until it is stopped. The toolkit lets animations tick
+// once a round.
 func measureFrames(ctx context.Context) frames {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	halt.Lock()
 	halt.cancel = cancel
 	halt.Unlock()
-	var took []float64
-	for ctx.Err() == nil {
-		asked := time.Now()
-		fyne.DoAndWait(func() {})
-		took = append(took, float64(time.Since(asked))/float64(time.Millisecond))
-		pause := time.NewTimer(2 * time.Millisecond)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
+	var wall, cpu []float64
+	var at time.Time
+	var used time.Duration
+	ticking := fyne.NewAnimation(time.Hour, func(float32) {
+		now, spent := time.Now(), threadTime()
+		if !at.IsZero() {
+			wall, cpu = append(wall, ms(now.Sub(at))), append(cpu, ms(spent-used))
 		}
+		at, used = now, spent
+	})
+	fyne.DoAndWait(ticking.Start)
+	<-ctx.Done()
+	fyne.DoAndWait(ticking.Stop)
+	return frames{Rounds: len(wall), Wall: spreadOf(wall), CPU: spreadOf(cpu)}
+}
+
+func spreadOf(took []float64) spread {
+	n := len(took)
+	if n == 0 {
+		return spread{}
 	}
 	slices.Sort(took)
-	f := frames{Looks: len(took)}
-	if f.Looks == 0 {
-		return f
-	}
-	f.Median, f.P95, f.Most = took[f.Looks/2], took[f.Looks*95/100], took[f.Looks-1]
-	for _, ms := range took {
-		if ms > 100 {
-			f.Over++
+	s := spread{Median: took[n/2], P95: took[n*95/100], Most: took[n-1]}
+	for _, t := range took {
+		if t > 100 {
+			s.Over++
 		}
 	}
-	return f
+	return s
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// threadTime is the CPU time of the calling thread; the window's goroutine has
+// one of its own.
+func threadTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_THREAD, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -137,7 +137,10 @@ func TestBook(t *testing.T) {
 	w.key("ctrl+3")
 	w.at("contacts")
 	w.says("1–12 of 12")
-	w.until("the columns as they were left", func(p *picture) bool { at, ok := p.find("text", "Lists"); return ok && w.title("Lists") == wide && at.Box[0] > 0 })
+	w.until("the columns as they were left", func(p *picture) bool {
+		at, ok := p.find("text", "Lists")
+		return ok && w.title("Lists") == wide && at.Box[0] > 0
+	})
 	w.terminate()
 }
 

@@ -10,19 +10,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// frames is how long the window was busy at a time, in milliseconds.
+// frames is how long the rounds of the window's goroutine took.
 type frames struct {
-	Looks  int
-	Median float64
-	P95    float64
-	Most   float64
-	Over   int // of 100 ms
+	Rounds    int
+	Wall, CPU spread
+}
+
+// spread is in milliseconds.
+type spread struct {
+	Median, P95, Most float64
+	Over              int // of 100 ms
+}
+
+func (s spread) String() string {
+	return fmt.Sprintf("median %.1f, p95 %.1f, most %.1f, %d over 100 ms", s.Median, s.P95, s.Most, s.Over)
 }
 
 // measure measures while do drives the window.
@@ -38,7 +46,7 @@ func (w *window) measure(what string, do func()) frames {
 			return
 		}
 		defer resp.Body.Close()
-		_ = json.NewDecoder(resp.Body).Decode(&f) // no looks: seen below
+		_ = json.NewDecoder(resp.Body).Decode(&f) // no rounds: seen below
 	}()
 	do()
 	resp, err := w.geo.Get("http://window/frames/stop")
@@ -47,11 +55,27 @@ func (w *window) measure(what string, do func()) frames {
 	}
 	_ = resp.Body.Close()
 	f := <-got
-	w.t.Logf("%-28s %6d looks, median %5.1f ms, p95 %5.1f ms, most %6.1f ms, over 100 ms: %d", what, f.Looks, f.Median, f.P95, f.Most, f.Over)
-	if f.Looks < 20 {
-		w.t.Errorf("%s: measured only %d times", what, f.Looks)
+	w.t.Logf("%s: %d rounds; CPU %s; wall %s", what, f.Rounds, f.CPU, f.Wall)
+	if f.Rounds < 20 {
+		w.t.Errorf("%s: measured only %d rounds", what, f.Rounds)
 	}
 	return f
+}
+
+// quiet reports whether the machine had little else to do: only then does the
+// time on the wall say something about this program.
+func quiet(t *testing.T) bool {
+	t.Helper()
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	load, err := strconv.ParseFloat(strings.Fields(string(b))[0], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("load %.1f on %d cores", load, runtime.NumCPU())
+	return load < float64(runtime.NumCPU())
 }
 
 // crowd writes a file of so many people.
@@ -81,7 +105,8 @@ func crowd(t *testing.T, path string, n int) {
 
 // TestSoakFrames scrolls, turns pages, sorts and types in the search with a book
 // of a million people (POSTROOM_BENCH_ROWS: another number), and wants no frame
-// over 100 ms. POSTROOM_BOOK names a folder with such a book, made by an earlier
+// over 100 ms: of CPU of the window's own thread (the pixels are the display
+// driver's), and where the machine has little else to do, of time. POSTROOM_BOOK names a folder with such a book, made by an earlier
 // run; without one it is made, which takes minutes.
 func TestSoakFrames(t *testing.T) {
 	if os.Getenv("POSTROOM_SOAK") == "" {
@@ -115,8 +140,8 @@ func TestSoakFrames(t *testing.T) {
 	w.picked("crowd")
 	var worst []string
 	within := func(what string, f frames) {
-		if f.Over > 0 {
-			worst = append(worst, fmt.Sprintf("%s: %d over 100 ms, most %.0f ms", what, f.Over, f.Most))
+		if f.CPU.Over > 0 || f.Wall.Over > 0 && quiet(t) {
+			worst = append(worst, what)
 		}
 	}
 	at := w.still("the grid", named("contacts.grid"))
@@ -138,19 +163,21 @@ func TestSoakFrames(t *testing.T) {
 		}
 	}))
 	within("pages", w.measure("turning pages", func() {
-		for range 20 {
+		for i := range 20 {
 			w.key("ctrl+Next")
+			w.says(fmt.Sprintf("%s–%s %s", grouped(100*i+101), grouped(100*i+200), all))
 		}
-		w.says("2,001–2,100 " + all)
 	}))
 	within("typing", w.measure("typing in the search", func() {
 		w.focus("contacts.search")
-		for _, word := range []string{"user123456", "koehler", "tulips", "example77", "nothing like this"} {
-			w.do("xdotool", "type", "--delay", "60", word)
-			w.until("an answer", func(p *picture) bool { return !p.says("Loading") && p.says("") })
+		for _, x := range []struct{ word, found string }{
+			{"user123456", "1–1 of 1"}, {"hler 77", "Anna Köhler 77"}, {"tulips", "1–100 " + all}, {"example77.c", "example77.com"}, {"nothing like this", "Nobody here fits"},
+		} {
+			w.do("xdotool", "type", "--delay", "60", x.word)
+			w.says(x.found)
 			w.key("ctrl+a", "BackSpace")
+			w.until("everybody again", func(p *picture) bool { return p.says("user0@example0.com") && p.says("1–100 "+all) })
 		}
-		w.says("1–100 " + all)
 	}))
 	within("selecting", w.measure("selecting everybody", func() {
 		w.clickText("user0@example0.com", 1)

@@ -112,6 +112,7 @@ type DataGrid struct {
 	sortKey    string
 	descending bool
 
+	edition  int // of what the rows show and how; see rowLook
 	selected map[int64]bool
 	inverse  bool // selected are those left out of the whole list
 	cursor   int  // index into rows; -1: none
@@ -138,7 +139,7 @@ var (
 // NewDataGrid returns an empty grid.
 func NewDataGrid(w *words.Catalogue, columns ...Column) *DataGrid {
 	g := &DataGrid{
-		words: w, columns: columns, widths: map[string]float32{}, selected: map[int64]bool{}, cursor: -1, anchor: -1,
+		words: w, columns: columns, widths: map[string]float32{}, selected: map[int64]bool{}, cursor: -1, anchor: -1, edition: 1,
 	}
 	g.head = newGridHead(g)
 	g.view = newGridView(g)
@@ -167,7 +168,7 @@ func (g *DataGrid) SetPage(rows []Row, from, total int64) {
 func (g *DataGrid) SetTotal(total int64) {
 	if g.total != total {
 		g.total = total
-		g.foot.Refresh()
+		g.foot.tell()
 	}
 }
 
@@ -437,6 +438,7 @@ func (g *DataGrid) CreateRenderer() fyne.WidgetRenderer {
 		g.view.refreshRows()
 	}
 	r.refresh = func() {
+		g.edition++
 		ring(frame, theme.Corner, g.focused)
 		g.measure(g.Size().Width - 2*gridEdge)
 		g.head.Refresh()

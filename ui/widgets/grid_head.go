@@ -230,8 +230,14 @@ func (a *gridAll) CreateRenderer() fyne.WidgetRenderer {
 	r.layout = func(size fyne.Size) {
 		d.place(fyne.NewPos((gridCheckWidth-checkSide)/2, (size.Height-checkSide)/2))
 	}
+	var drawn [4]int
 	r.refresh = func() {
 		all, some := a.grid.pageSelected()
+		look := [4]int{a.grid.edition, bit(all), bit(some), bit(a.grid.Disabled())}
+		if look == drawn {
+			return
+		}
+		drawn = look
 		d.paint(all, some, false, a.grid.Disabled())
 		for _, o := range r.objects {
 			o.Refresh()
@@ -239,6 +245,13 @@ func (a *gridAll) CreateRenderer() fyne.WidgetRenderer {
 	}
 	r.refresh()
 	return r
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // gridFoot says which rows are shown and turns the page.
@@ -249,6 +262,48 @@ type gridFoot struct {
 	selected *Text
 	all      *Button // offers the whole list
 	turns    [4]*Button
+	row      *fyne.Container
+}
+
+// tell says what has changed.
+func (f *gridFoot) tell() {
+	if f.row != nil && f.update() {
+		f.row.Layout.Layout(f.row.Objects, f.row.Size())
+	}
+}
+
+// update sets what is said and can be pressed, and reports whether something
+// takes more or less room than before.
+func (f *gridFoot) update() (changed bool) {
+	set := func(t *Text, s string) {
+		changed = changed || t.Text != s
+		t.SetText(s)
+	}
+	set(f.said, f.text())
+	n, selected := f.grid.Count(), ""
+	if n > 1 {
+		selected = f.grid.words.N("grid.selected", n)
+	}
+	set(f.selected, selected)
+	if offer := f.grid.offersEverything(); offer == f.all.Hidden {
+		changed = true
+		if offer {
+			f.all.SetText(f.grid.words.N("grid.select_everything", f.grid.total))
+			f.all.Show()
+		} else {
+			f.all.Hide()
+		}
+	}
+	for i, b := range f.turns {
+		if can := f.grid.canTurn(Turn(i)); can == b.Disabled() {
+			if can {
+				b.Enable()
+			} else {
+				b.Disable()
+			}
+		}
+	}
+	return changed
 }
 
 func newGridFoot(g *DataGrid) *gridFoot {
@@ -292,31 +347,12 @@ func (f *gridFoot) CreateRenderer() fyne.WidgetRenderer {
 	r := &parts{objects: []fyne.CanvasObject{row}}
 	r.min = row.MinSize
 	r.layout = row.Resize
-	update := func() {
-		f.said.SetText(f.text())
-		n := f.grid.Count()
-		f.selected.SetText("")
-		if n > 1 {
-			f.selected.SetText(f.grid.words.N("grid.selected", n))
-		}
-		if f.all.Hidden = !f.grid.offersEverything(); !f.all.Hidden {
-			f.all.SetText(f.grid.words.N("grid.select_everything", f.grid.total))
-		}
-		for i, b := range f.turns {
-			if can := f.grid.canTurn(Turn(i)); can == b.Disabled() {
-				if can {
-					b.Enable()
-				} else {
-					b.Disable()
-				}
-			}
-		}
-	}
 	r.refresh = func() {
-		update()
+		f.update()
 		row.Refresh()
 		row.Layout.Layout(row.Objects, row.Size())
 	}
-	update()
+	f.row = row
+	f.update()
 	return r
 }

@@ -96,9 +96,9 @@ func (g *DataGrid) pageSelected() (all, some bool) {
 
 // told redraws what a change of the selection touches, and calls back.
 func (g *DataGrid) told() {
-	g.view.refreshRows()
-	g.head.Refresh()
-	g.foot.Refresh()
+	g.view.refreshMarks()
+	g.head.all.Refresh()
+	g.foot.tell()
 	if g.OnSelect != nil {
 		g.OnSelect(g.Selected())
 	}

@@ -99,7 +99,7 @@ func (p *bookPage) onAddTo() {
 	}
 	p.pickList(env.T("contacts.add_to.title"), env.Words.N("contacts.add_to.sentence", n), env.T("action.add"), p.filter.List, func(t Target) {
 		p.v.run(env.T("contacts.adding"), func(ctx context.Context, tell report) error {
-			_, _, err := addTo(ctx, env.Ledger, c, t, tell)
+			_, err := addTo(ctx, env.Ledger, c, t, tell)
 			return err
 		}, nil)
 	})

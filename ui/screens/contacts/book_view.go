@@ -380,8 +380,11 @@ func (p *bookPage) fillPage(m *Page, err error) {
 			tone = theme.Quiet
 		}
 		rows[i] = widgets.Row{ID: r.ID, Cells: []widgets.Cell{
-			{Text: r.Address, Tone: tone}, {Text: r.Name, Tone: tone}, {Text: r.Lists, Tone: theme.Quiet},
-			{Text: r.Suppressed, Tone: theme.Attention}, {Text: r.Added, Tone: theme.Quiet},
+			{Text: r.Address, Tone: tone},
+			{Text: r.Name, Tone: tone},
+			{Text: r.Lists, Tone: theme.Quiet},
+			{Text: r.Suppressed, Tone: theme.Attention},
+			{Text: r.Added, Tone: theme.Quiet},
 		}}
 	}
 	p.grid.SetLoading(false)

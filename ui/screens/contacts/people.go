@@ -75,16 +75,14 @@ func (t Target) ensure(ctx context.Context, l *storage.Ledger) (int64, error) {
 	return li.ID, err
 }
 
-func addTo(ctx context.Context, l *storage.Ledger, c Chosen, t Target, tell report) (list, added int64, err error) {
+func addTo(ctx context.Context, l *storage.Ledger, c Chosen, t Target, tell report) (list int64, err error) {
 	if list, err = t.ensure(ctx, l); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	err = c.each(ctx, l, tell, func(ctx context.Context, ids []int64) error {
-		n, err := l.AddToList(ctx, list, ids)
-		added += n
+	return list, c.each(ctx, l, tell, func(ctx context.Context, ids []int64) error {
+		_, err := l.AddToList(ctx, list, ids)
 		return err
 	})
-	return list, added, err
 }
 
 func takeOff(ctx context.Context, l *storage.Ledger, c Chosen, list int64, tell report) error {
@@ -97,7 +95,7 @@ func takeOff(ctx context.Context, l *storage.Ledger, c Chosen, list int64, tell 
 // merge puts everybody of one list on another one, and removes the first where
 // that is wanted.
 func mergeLists(ctx context.Context, l *storage.Ledger, from, into int64, remove bool, tell report) error {
-	if _, _, err := addTo(ctx, l, Chosen{All: true, Filter: storage.ContactFilter{List: from}}, Target{ID: into}, tell); err != nil || !remove {
+	if _, err := addTo(ctx, l, Chosen{All: true, Filter: storage.ContactFilter{List: from}}, Target{ID: into}, tell); err != nil || !remove {
 		return err
 	}
 	return l.DeleteList(ctx, from)
@@ -218,7 +216,7 @@ func (r *Removal) lines(w *words.Catalogue) []string {
 
 // draftTo puts people on a new list and begins a mailing to it.
 func draftTo(ctx context.Context, l *storage.Ledger, c Chosen, name string, tell report) (draft int64, err error) {
-	list, _, err := addTo(ctx, l, c, Target{Name: name}, tell)
+	list, err := addTo(ctx, l, c, Target{Name: name}, tell)
 	if err != nil {
 		return 0, err
 	}

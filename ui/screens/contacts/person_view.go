@@ -290,7 +290,8 @@ func (p *personPage) fillLists() {
 		if li := p.v.book.lists.find(p.list); li != nil {
 			text = env.T("contacts.new.list", li.Name)
 		}
-		p.lists.Objects = append(rows, widgets.NewQuiet(text).Wrapping())
+		rows = append(rows, widgets.NewQuiet(text).Wrapping())
+		p.lists.Objects = rows
 		p.lists.Refresh()
 		return
 	}
@@ -301,7 +302,8 @@ func (p *personPage) fillLists() {
 	}
 	add := widgets.NewButton(widgets.Link, env.T("contacts.add_to"), p.onAddTo)
 	env.IDs.Set("person.add_to", add)
-	p.lists.Objects = append(rows, widgets.HStack(0, add, widgets.Space()))
+	rows = append(rows, widgets.HStack(0, add, widgets.Space()))
+	p.lists.Objects = rows
 	p.lists.Refresh()
 }
 
@@ -312,7 +314,7 @@ func (p *personPage) onAddTo() {
 	}
 	p.v.book.pickList(env.T("contacts.add_to.title"), env.Words.N("contacts.add_to.sentence", 1), env.T("action.add"), everybody, func(t Target) {
 		p.v.run(env.T("contacts.adding"), func(ctx context.Context, tell report) error {
-			_, _, err := addTo(ctx, env.Ledger, p.chosen(), t, tell)
+			_, err := addTo(ctx, env.Ledger, p.chosen(), t, tell)
 			return err
 		}, nil)
 	})
@@ -428,8 +430,10 @@ func (p *personPage) fillMessages(m *MessagePage, err error) {
 	rows := make([]widgets.Row, len(m.Rows))
 	for i, r := range m.Rows {
 		rows[i] = widgets.Row{ID: r.ID, Cells: []widgets.Cell{
-			{Text: r.Mailing}, {Text: r.Outcome, Tone: widgets.StateTone(r.State), Pill: true},
-			{Text: r.Back, Tone: widgets.ReceiptTone(r.Receipt), Pill: r.Back != ""}, {Text: r.When, Tone: theme.Quiet},
+			{Text: r.Mailing},
+			{Text: r.Outcome, Tone: widgets.StateTone(r.State), Pill: true},
+			{Text: r.Back, Tone: widgets.ReceiptTone(r.Receipt), Pill: r.Back != ""},
+			{Text: r.When, Tone: theme.Quiet},
 		}}
 	}
 	p.grid.SetLoading(false)

@@ -256,7 +256,8 @@ func carryOut(ctx context.Context, l *storage.Ledger, w *words.Catalogue, s *Sou
 		out.Problems = append(out.Problems, p)
 	}
 	out.Report, err = people.Import(ctx, l, s.Path, o)
-	if err = errors.Join(err, f.Close()); err != nil {
+	err = errors.Join(err, f.Close())
+	if err != nil {
 		return nil, err
 	}
 	if out.Rows = o.Skipped.Rows; out.Rows == 0 {

@@ -27,7 +27,6 @@ type stoppedPane struct {
 	ids    map[string]int64
 	grid   *widgets.DataGrid
 	again  *widgets.Button
-	body   *fyne.Container
 	card   fyne.CanvasObject
 }
 
