@@ -146,7 +146,7 @@ func (s *Source) set(i int, r role, field string) {
 // freeName makes a field's name of a text, which no other column has.
 func (s *Source) freeName(i int, text string) string {
 	return post.FieldName(text, func(name string) bool {
-		if name == "email" || name == "name" {
+		if name == "email" || name == "e_mail" || name == "name" { // they mean the address and the name
 			return true
 		}
 		for j, c := range s.Columns {
