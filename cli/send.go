@@ -20,7 +20,9 @@ import (
 type sendFlags struct {
 	account, list, rows, subject, body string
 	to, attach                         []string
+	attachAs                           []string
 	attachColumn, attachRoot           string
+	attachColumnAs, preview            string
 	replyTo, dsn, at, zone, name       string
 	hours, uncertain                   string
 	release                            int64
@@ -63,6 +65,9 @@ be contacts.`,
 	s.StringVar(&f.subject, "subject", "", "the subject")
 	s.StringVar(&f.body, "body", "", "the `file` with the message: .md, .html or .txt")
 	s.StringArrayVar(&f.attach, "attach", nil, "a `file` for everybody; can be repeated")
+	s.StringArrayVar(&f.attachAs, "attach-as", nil, "what the file is called in the message, such as 'Invoice {{number}}.pdf'; the first is for the first --attach")
+	s.StringVar(&f.attachColumnAs, "attach-column-as", "", "what each recipient's own file is called in the message, such as 'Invoice {{number}}'")
+	s.StringVar(&f.preview, "preview-text", "", "the `line` that readers show behind the subject")
 	s.StringVar(&f.attachColumn, "attach-column", "", "the `field` that names each recipient's own file")
 	s.StringVar(&f.attachRoot, "attach-root", "", "the `folder` that those files are in")
 	s.StringVar(&f.replyTo, "reply-to", "", "where answers go, when not to the sender")
@@ -190,7 +195,7 @@ const maxBody = 5 << 20
 
 // content reads the message.
 func content(f *sendFlags) (post.Content, error) {
-	c := post.Content{Subject: f.subject, ReplyTo: strings.TrimSpace(f.replyTo), DSN: post.DSN(strings.ToLower(f.dsn))}
+	c := post.Content{Subject: f.subject, Preview: f.preview, ReplyTo: strings.TrimSpace(f.replyTo), DSN: post.DSN(strings.ToLower(f.dsn))}
 	switch c.DSN {
 	case post.DSNNone, post.DSNFailure, post.DSNAll:
 	default:
@@ -216,18 +221,28 @@ func content(f *sendFlags) (post.Content, error) {
 	if c.Body = strings.TrimPrefix(string(b), "\ufeff"); !utf8.ValidString(c.Body) {
 		return c, usage("%s is not in UTF-8; save it as UTF-8 and try again", f.body)
 	}
-	for _, name := range f.attach {
+	if len(f.attachAs) > len(f.attach) {
+		return c, usage("--attach-as names the file of an --attach, the first the first; there are more names than files")
+	}
+	for i, name := range f.attach {
 		path, err := filepath.Abs(name)
 		if err != nil {
 			return c, &post.Error{Kind: post.KindInvalid, Message: "the file " + name + " cannot be found", Err: err}
 		}
-		c.Attachments = append(c.Attachments, post.Attachment{Name: filepath.Base(path), Path: path})
+		a := post.Attachment{Name: filepath.Base(path), Path: path}
+		if i < len(f.attachAs) && f.attachAs[i] != "" {
+			a.Name = f.attachAs[i]
+		}
+		c.Attachments = append(c.Attachments, a)
 	}
 	if (f.attachColumn == "") != (f.attachRoot == "") {
 		return c, usage("--attach-column and --attach-root go together: the field that names the file, and the folder it is in")
 	}
+	if f.attachColumnAs != "" && f.attachColumn == "" {
+		return c, usage("--attach-column-as goes with --attach-column")
+	}
 	if f.attachColumn != "" {
-		c.AttachColumn = f.attachColumn
+		c.AttachColumn, c.AttachAs = f.attachColumn, f.attachColumnAs
 		if c.AttachRoot, err = filepath.Abs(f.attachRoot); err != nil {
 			return c, &post.Error{Kind: post.KindInvalid, Message: "the folder " + f.attachRoot + " cannot be found", Err: err}
 		}

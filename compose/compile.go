@@ -2,6 +2,8 @@ package compose
 
 import (
 	"context"
+	"html"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -23,12 +25,17 @@ type Options struct {
 type Mailing struct {
 	names   *names
 	subject *program
-	body    *program // of the body as the user wrote it: says which fields it needs
+	// sources are subject, preview text, body and file names as the user wrote
+	// them: they say which fields are needed.
+	sources [][]op
+	ownName *program // of the recipients' own files; nil: as they are called
 	text    *part
 	html    *part // nil for a plain text mailing
 	replyTo []byte
 	files   []file
-	own     *ownFiles
+	// fileNames are those of the files for everybody, where they hold tags.
+	fileNames []*program
+	own       *ownFiles
 }
 
 // Field is a merge field that a mailing uses.
@@ -62,11 +69,11 @@ func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Option
 		return m, nil
 	}
 	total := 0
-	for _, a := range content.Attachments {
+	for i, a := range content.Attachments {
 		if err := ctx.Err(); err != nil {
 			return nil, &post.Error{Kind: post.KindCancelled, Op: "compile the mailing", Err: err}
 		}
-		f, err := loadFile(a, blobs)
+		f, err := loadFile(a, blobs, m.fileNames[i])
 		if err != nil {
 			return nil, err
 		}
@@ -80,68 +87,126 @@ func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Option
 
 // words compiles subject and body.
 func (m *Mailing) words(c post.Content) error {
-	for _, s := range []struct{ part, text string }{{"subject", c.Subject}, {"body", c.Body}} {
+	for _, s := range []struct{ part, text string }{{"subject", c.Subject}, {"preview text", c.Preview}, {"body", c.Body}} {
 		if !utf8.ValidString(s.text) {
 			return (&checker{part: s.part}).errorf(0, "it is not valid UTF-8 text")
 		}
 	}
 	var err error
-	if m.subject, err = m.subjectProgram(c.Subject); err != nil {
+	if m.subject, err = m.lineProgram("subject", c.Subject); err != nil {
 		return err
+	}
+	if c.Preview != "" {
+		if _, err = m.lineProgram("preview text", c.Preview); err != nil {
+			return err
+		}
 	}
 	src := cleanText(strings.TrimPrefix(c.Body, "\ufeff"))
 	tree, err := parseSource("body", src, m.names)
 	if err != nil {
 		return err
 	}
-	m.body, _ = build(tree, m.names.index)
-	for _, ops := range [][]op{m.subject.ops, m.body.ops} {
-		mayMiss(ops, nil, func(f int) { m.names.required[f] = true })
+	m.keepSource(build(tree, m.names.index))
+	if err := m.namePrograms(&c); err != nil {
+		return err
 	}
 	switch c.Format {
 	case post.FormatText:
 		m.text, err = textPart("body", src, m.names)
 		return err
 	case post.FormatHTML:
-		return m.compileHTML(src)
+		return m.compileHTML(src, previewLine(c.Preview))
 	case post.FormatMarkdown, "":
-		return m.compileMarkdown(src)
+		return m.compileMarkdown(src, previewLine(c.Preview))
 	default:
 		return post.Errorf(post.KindInvalid, "check the body", "the format must be markdown, html or text, not %q", c.Format)
 	}
 }
 
-func (m *Mailing) subjectProgram(src string) (*program, error) {
-	tree, err := parseSource("subject", cleanHeader(src), m.names)
+// keepSource notes what the user wrote for Fields and Missing.
+func (m *Mailing) keepSource(p *program, _ bool) *program {
+	m.sources = append(m.sources, p.ops)
+	mayMiss(p.ops, nil, func(f int) { m.names.required[f] = true })
+	return p
+}
+
+// lineProgram compiles a part that is one line.
+func (m *Mailing) lineProgram(part, src string) (*program, error) {
+	tree, err := parseSource(part, cleanHeader(src), m.names)
 	if err != nil {
 		return nil, err
 	}
-	prog, _ := build(tree, m.names.index)
-	return prog, nil
+	return m.keepSource(build(tree, m.names.index)), nil
 }
 
-func (m *Mailing) compileMarkdown(src string) error {
+// namePrograms compiles the file names that hold tags.
+func (m *Mailing) namePrograms(c *post.Content) (err error) {
+	m.fileNames = make([]*program, len(c.Attachments))
+	for i := range c.Attachments {
+		name := nameSource(&c.Attachments[i])
+		if !strings.Contains(name, "{{") {
+			continue
+		}
+		if m.fileNames[i], err = m.lineProgram("file name", name); err != nil {
+			return err
+		}
+	}
+	if c.AttachColumn != "" && c.AttachAs != "" {
+		m.ownName, err = m.lineProgram("file name", c.AttachAs)
+	}
+	return err
+}
+
+// previewLine is the HTML of a preview text: first in the page and not shown.
+func previewLine(text string) string {
+	if text = cleanHeader(text); text == "" {
+		return ""
+	}
+	protected, s := protect(text)
+	// The line goes on with spaces that do not show, or readers would fill it
+	// with the beginning of the message.
+	return `<div style="display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all">` +
+		s.restore(html.EscapeString(protected)) + strings.Repeat("&#847;&zwnj;&nbsp;", 40) + "</div>"
+}
+
+func (m *Mailing) compileMarkdown(src, preview string) error {
 	protected, s := protect(src)
 	inner, err := markdownHTML(protected, s)
 	if err != nil {
 		return &post.Error{Kind: post.KindInternal, Op: "compile the body", Err: err}
 	}
-	if m.html, err = htmlPart("body", pageHead+s.restore(inner)+pageFoot, m.names, false); err != nil {
+	if m.html, err = htmlPart("body", pageHead+preview+s.restore(inner)+pageFoot, m.names, false); err != nil {
 		return err
 	}
 	return m.alternative(inner, s)
 }
 
-func (m *Mailing) compileHTML(src string) error {
-	page := src
-	if lower := strings.ToLower(src); !strings.Contains(lower, "<html") && !strings.Contains(lower, "<body") {
-		page = pageHead + src + pageFoot
+func (m *Mailing) compileHTML(src, preview string) error {
+	page := pageHead + preview + src + pageFoot
+	if lower := strings.ToLower(src); strings.Contains(lower, "<html") || strings.Contains(lower, "<body") {
+		page = insertAfterBody(src, preview)
 	}
 	var err error
 	if m.html, err = htmlPart("body", page, m.names, true); err != nil {
 		return err
 	}
 	return m.alternative(protect(src))
+}
+
+// bodyStart finds the tag that begins the body of a page.
+var bodyStart = regexp.MustCompile(`(?i)<body(?:\s[^>]*)?>`)
+
+// insertAfterBody puts what into a page as the first thing that shows.
+func insertAfterBody(page, what string) string {
+	if what == "" {
+		return page
+	}
+	protected, s := protect(page)
+	if at := bodyStart.FindStringIndex(protected); at != nil {
+		head, body := protected[:at[1]], protected[at[1]:]
+		return s.restoreAs(head) + what + s.restoreAs(body)
+	}
+	return what + page
 }
 
 // alternative compiles the text that goes with an HTML body.
@@ -172,7 +237,7 @@ func (m *Mailing) Missing(r post.Recipient) []string {
 func (m *Mailing) missing(vals []string) []string {
 	var out []string
 	seen := make(map[int]bool, 4)
-	for _, ops := range [][]op{m.subject.ops, m.body.ops} {
+	for _, ops := range m.sources {
 		missing(ops, vals, func(f int) {
 			if !seen[f] {
 				seen[f] = true

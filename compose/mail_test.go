@@ -104,7 +104,14 @@ func wanted(t failer, m *Mailing, c *post.Content, p *Params) (subject string, l
 	if m.html != nil {
 		leaves = append(leaves, leaf{Type: "text/html", Data: strings.TrimRight(pv.HTML, "\n")})
 	}
-	for _, a := range append(append([]post.Attachment{}, c.Attachments...), p.Recipient.Attachments...) {
+	for i, a := range append(append([]post.Attachment{}, c.Attachments...), p.Recipient.Attachments...) {
+		if i < len(c.Attachments) && m.fileNames[i] != nil {
+			called, err := m.fileNames[i].appendText(nil, m.values(nil, &p.Recipient))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Name = string(called)
+		}
 		data := testBlobs[a.SHA256]
 		mediaType, _, _ := strings.Cut(MediaType(a.Name, data[:min(512, len(data))]), ";")
 		leaves = append(leaves, leaf{Type: mediaType, Name: CleanFileName(a.Name), Data: fmt.Sprintf("%x", data)})
@@ -203,12 +210,14 @@ func TestValuesCannotInject(t *testing.T) {
 	shapes := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		c := post.Content{
-			Subject: "Hi {{first_name}}, {{city}}", Format: rapid.SampledFrom([]post.BodyFormat{post.FormatMarkdown, post.FormatHTML}).Draw(t, "format"),
+			Subject: "Hi {{first_name}}, {{city}}", Preview: "{{city}} for {{first_name}}", Format: rapid.SampledFrom([]post.BodyFormat{post.FormatMarkdown, post.FormatHTML}).Draw(t, "format"),
 			Body: "# Dear {{first_name}}\n\n[{{city}}](https://example.com/?q={{city}}) *{{first_name}}* ![{{city}}]({{first_name}})\n\n| {{city}} | b |\n|--|--|\n| {{name}} | x |\n",
 		}
 		if c.Format == post.FormatHTML {
 			c.Body = `<p title="{{first_name}}">{{city}}</p><a href="{{city}}">{{name}}</a><a href='https://x.example/{{city}}'>x</a><textarea>{{city}}</textarea><p class={{city}}>x</p>`
 		}
+		file := testBlobs.add("{{city}} {{first_name}}.pdf", []byte("%PDF-1.7"))
+		c.Attachments = []post.Attachment{file}
 		m, err := Compile(context.Background(), c, testBlobs, Options{})
 		if err != nil {
 			t.Fatal(err)

@@ -106,8 +106,12 @@ func queueRows(ctx context.Context, job *Job, words *Mailing, files *rowFiles, p
 			}
 			if files != nil {
 				var ok bool
+				before := len(r.Attachments)
 				if r.Attachments, ok = files.attachments(r); !ok {
 					return errChanged
+				}
+				if err := words.callAs(r.Attachments[before:], vals); err != nil {
+					return err
 				}
 			}
 			if r.Key == "" {

@@ -67,6 +67,7 @@ var refFuncs = map[string]any{
 		return s
 	},
 	"upper": strings.ToUpper, "lower": strings.ToLower, "trim": strings.TrimSpace, "title": textFuncs["title"],
+	"date": func(_, s string) string { return dueDates[s] }, "number": func(_, s string) string { return amounts[s] },
 }
 
 // failer is what a testing.T and a rapid.T have in common.
@@ -131,7 +132,9 @@ func reference(t failer, c post.Content, p *Params, goTags *strings.Replacer, m 
 			if inner, err = markdownHTML(protected, s); err != nil {
 				t.Fatal(err)
 			}
-			src = pageHead + s.restore(inner) + pageFoot
+			src = pageHead + previewLine(c.Preview) + s.restore(inner) + pageFoot
+		} else {
+			src = strings.Replace(src, "<body>", "<body>"+previewLine(c.Preview), 1)
 		}
 		texts = multi("alternative", boundary('a', p.Seed),
 			part("text/plain", text(s.restore(plainText(inner, s))), m.text.base64),
@@ -152,7 +155,14 @@ func reference(t failer, c post.Content, p *Params, goTags *strings.Replacer, m 
 	head := string(h) + "Date: " + p.Date.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700") +
 		"\r\nMessage-ID: " + p.MessageID + "\r\nMIME-Version: 1.0\r\n"
 
-	files := append(append([]post.Attachment{}, c.Attachments...), p.Recipient.Attachments...)
+	var files []post.Attachment
+	for _, a := range c.Attachments {
+		if strings.Contains(a.Name, "{{") {
+			a.Name = text(a.Name)
+		}
+		files = append(files, a)
+	}
+	files = append(files, p.Recipient.Attachments...)
 	if len(files) == 0 {
 		return head + texts
 	}

@@ -90,6 +90,9 @@ func (m *Mailing) Render(dst *Message, p *Params) error {
 		return err
 	}
 	dst.vals = m.values(dst.vals, &p.Recipient)
+	if m.work(dst.vals) > maxWork {
+		return tooLong(errTooLong)
+	}
 	if err := m.header(dst, p); err != nil {
 		return err
 	}
@@ -97,6 +100,16 @@ func (m *Mailing) Render(dst *Message, p *Params) error {
 		return err
 	}
 	return dst.end()
+}
+
+// work is how many bytes of values the tags of one message read at most. It
+// bounds the time of a render: there are no loops.
+func (m *Mailing) work(vals []string) int {
+	n := 0
+	for i, v := range vals {
+		n += len(v) * m.names.uses[i]
+	}
+	return n
 }
 
 // begin checks the parameters and empties dst.
@@ -155,14 +168,18 @@ func (m *Mailing) mixed(dst *Message, p *Params) error {
 		return err
 	}
 	for _, f := range m.files {
-		dst.file(f, b)
+		if err := dst.file(f, b); err != nil {
+			return err
+		}
 	}
 	for _, a := range p.Recipient.Attachments {
 		f, err := m.own.get(a)
 		if err != nil {
 			return err
 		}
-		dst.file(f, b)
+		if err := dst.file(f, b); err != nil {
+			return err
+		}
 	}
 	dst.close(b)
 	return nil
@@ -231,12 +248,20 @@ func (m *Message) close(b boundaryText) {
 }
 
 // file writes an attachment as the next part, its content by reference.
-func (m *Message) file(f file, b boundaryText) {
+func (m *Message) file(f file, b boundaryText) error {
 	m.next(b)
 	m.buf = append(m.buf, f.head...)
+	if f.name != nil {
+		var err error
+		if m.text, err = f.name.appendText(m.text[:0], m.vals); err != nil {
+			return tooLong(err)
+		}
+		m.buf = append(appendFileName(m.buf, CleanFileName(string(m.text))), "\r\n\r\n"...)
+	}
 	if len(f.body) > 0 {
 		m.cuts = append(m.cuts, cut{at: len(m.buf), body: f.body})
 	}
+	return nil
 }
 
 // part writes one text with its header fields.
