@@ -233,6 +233,10 @@ func (ln *lane) render(ctx context.Context, d post.Delivery, armed bool) error {
 	w, err := ln.m.work(ctx, d.Mailing)
 	if err == nil {
 		from := w.sender(ln.s.id)
+		if serr := w.unsigned[from.Account]; serr != nil {
+			ln.jobs = append(ln.jobs, j)
+			return ln.dialFailed(ctx, signingFault(serr))
+		}
 		j.from, j.dsn = from.Email, w.dsn
 		j.msg = ln.message()
 		if err = w.render(j.msg, &d, from, j.date); err == nil {
@@ -258,6 +262,16 @@ func (ln *lane) render(ctx context.Context, d post.Delivery, armed bool) error {
 	return nil
 }
 
+// signingFault is a signing key that could not be had: as a missing password.
+func signingFault(err error) *post.Fault {
+	f := &post.Fault{Phase: post.PhaseSecret, Cause: post.CauseSecret, Detail: "the signing key could not be had", Err: err}
+	var e *post.Error
+	if errors.As(err, &e) {
+		f.Detail, f.Reason = e.Message, e.Reason
+	}
+	return f
+}
+
 // message returns one that nobody uses, with its old buffers.
 func (ln *lane) message() *compose.Message {
 	if n := len(ln.spare); n > 0 {
@@ -276,10 +290,16 @@ func (ln *lane) done(j *job) {
 	}
 }
 
-// ledgerTrouble reports that the ledger could not be read, which must not fail
-// a recipient.
+// How soon the ledger is asked again after it failed.
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// ledgerTrouble reports that the ledger could not be read or written, which must
+// not fail a recipient and may pass.
 func ledgerTrouble(err error) bool {
-	for _, e := range []error{storage.ErrBusy, storage.ErrFull, storage.ErrCorrupt, storage.ErrReadOnly} {
+	for _, e := range []error{storage.ErrBusy, storage.ErrFull, storage.ErrCorrupt, storage.ErrReadOnly, storage.ErrDisk} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -304,7 +324,7 @@ func (ln *lane) connect(ctx context.Context) error {
 			ln.drop() // the server has forgotten it
 		case ln.sent >= ln.s.perConnection() || now.Sub(ln.opened) >= maxConnectionAge:
 			ln.hangUp()
-		case ln.conn.Unread() || now.Sub(ln.used) > probeAfter && !ln.reset():
+		case ln.conn.Unasked() != post.CauseNone || now.Sub(ln.used) > probeAfter && !ln.reset():
 			// It died while it was idle, which is no fault of anybody's.
 			ln.drop()
 		}
@@ -321,7 +341,7 @@ func (ln *lane) connect(ctx context.Context) error {
 		return ctx.Err()
 	}
 	ln.conn, ln.sent, ln.opened, ln.used, ln.naps = conn, 0, now, now, ln.m.napCount()
-	ln.s.goodConnection(ctx, conn.Session.TLS != "")
+	ln.s.goodConnection(ctx, conn.Session.TLS != "", conn.Ext.Size)
 	ln.m.watch(ln, conn)
 	s := conn.Session
 	s.Account, s.OpenedAt = ln.s.id, now
@@ -422,7 +442,7 @@ func (ln *lane) commitArm(intents []storage.Intent) ([]storage.Refusal, error) {
 
 // commit makes the results that wait durable (commit C), however long it takes.
 func (ln *lane) commit(cause error) error {
-	for wait := 50 * time.Millisecond; len(ln.results) > 0; wait = min(2*wait, 30*time.Second) {
+	for wait := firstRetry; len(ln.results) > 0; wait = min(2*wait, lastRetry) {
 		if cause != nil && !ln.m.pause(wait) {
 			return errStopped // forced to quit: the rows stay sending and become uncertain
 		}

@@ -44,8 +44,12 @@ type doomed struct {
 	*talk
 	disk *faultdisk.Disk
 	dead atomic.Bool
-	mark []byte // the progress mark as it was then
-	rnd  *rand.Rand
+	// buried is the last connection of the dead process. What it had still put
+	// into the socket when it died is read by the server later, perhaps when the
+	// next process is at work already.
+	buried atomic.Int64
+	mark   []byte // the progress mark as it was then
+	rnd    *rand.Rand
 }
 
 // newDoomed queues a mailing on a ledger whose disk can be cut.
@@ -53,7 +57,7 @@ func newDoomed(t *testing.T, people, connections int, rnd *rand.Rand) *doomed {
 	t.Helper()
 	x := &doomed{rnd: rnd}
 	cfg := smtpscript.Config{Keep: smtpscript.KeepHash, Script: func(ev smtpscript.Event) smtpscript.Action {
-		if x.dead.Load() { // nobody is there any more
+		if x.dead.Load() || ev.Conn <= int(x.buried.Load()) { // nobody is there any more
 			return smtpscript.Action{Silent: true, End: smtpscript.EndReset, Take: smtpscript.LeaveIt}
 		}
 		return smtpscript.Action{}
@@ -99,6 +103,7 @@ func (x *doomed) die(kind faultdisk.Kind, n int, keep faultdisk.Keep) bool {
 	x.ledger = nil
 	x.dir = x.T.TempDir()
 	x.disk.Image(x.T, x.dir, keep)
+	x.buried.Store(int64(x.srv.Stats().Connections))
 	x.dead.Store(false)
 	return true
 }
@@ -243,14 +248,7 @@ func TestSoakKillAtCommits(t *testing.T) {
 	t.Parallel()
 	rnd := seeded(t)
 	const people = 60
-	lanes := []int{1}
-	if soaking() {
-		// Once in about sixty cuts, under load, a message of three connections was
-		// taken twice here, and it is not known yet whether by the mailer's fault
-		// or by the way in which this test copies the mark while it is written.
-		lanes = []int{1, 3}
-	}
-	for _, connections := range lanes {
+	for _, connections := range []int{1, 3} {
 		for name, kind := range map[string]faultdisk.Kind{"write": faultdisk.Write, "flush": faultdisk.Sync} {
 			all := tally{}
 			for n := 1; ; n++ {
@@ -297,18 +295,21 @@ func TestSoakDiskTrouble(t *testing.T) {
 		{"read-only", faultdisk.Write, faultdisk.ReadOnly},
 		{"busy", faultdisk.Lock, faultdisk.Busy},
 	} {
-		runs, most := 2, 40
+		runs, most := 3, 40
 		if testing.Short() {
-			runs = 1
+			runs = 2
 		}
 		if soaking() {
 			runs = 40
 		}
 		all := tally{}
-		for range runs {
+		for i := range runs {
 			x := newDoomed(t, people, 3, rnd)
 			x.disk.Reset()
-			n, healed, seen := 1+rnd.IntN(most), atomic.Bool{}, atomic.Bool{}
+			n, healed, seen := 1, atomic.Bool{}, atomic.Bool{} // at first before anything could begin
+			if i > 0 {
+				n += rnd.IntN(most)
+			}
 			x.disk.Fault(func(op faultdisk.Op) int32 {
 				if op.Kind != c.kind || op.N < n || healed.Load() {
 					return 0
