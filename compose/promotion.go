@@ -86,10 +86,13 @@ func footerOf(p *post.Promotion, body string, placed bool) footer {
 	return f
 }
 
+// markup is what a body holds besides its words.
+var markup = regexp.MustCompile(`(?s)\{\{.*?\}\}|<style.*?</style>|<[^>]*>|https?:\S+|\]\([^)]*\)`)
+
 // isChinese reports whether at least a fifth of a text's letters are Chinese.
 func isChinese(s string) bool {
 	letters, han := 0, 0
-	for _, r := range s {
+	for _, r := range markup.ReplaceAllString(s, "") {
 		if unicode.IsLetter(r) {
 			letters++
 			if unicode.Is(unicode.Han, r) {
