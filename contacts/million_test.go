@@ -168,9 +168,24 @@ func pagesOf(b *testing.B, l *storage.Ledger) (all []storage.ContactFilter) {
 }
 
 var searches = []storage.ContactFilter{
-	{Search: "王伟"}, {Search: "芳芳"}, {Search: "芳芳", ByName: true}, {Search: "示例"}, {Search: "王"}, {Search: "zz"}, {Search: "77"},
-	{Search: "user99"}, {Search: "ser123"}, {Search: "ser123", Desc: true}, {Search: "er9", ByName: true}, {Search: "example42.com"},
-	{Search: "köhler 77"}, {Search: "Anna"}, {Search: "tulips"}, {Search: "tulips", ByName: true}, {Search: "01234"}, {Search: "er4567@"},
+	{Search: "王伟"},
+	{Search: "芳芳"},
+	{Search: "芳芳", ByName: true},
+	{Search: "示例"},
+	{Search: "王"},
+	{Search: "zz"},
+	{Search: "77"},
+	{Search: "user99"},
+	{Search: "ser123"},
+	{Search: "ser123", Desc: true},
+	{Search: "er9", ByName: true},
+	{Search: "example42.com"},
+	{Search: "köhler 77"},
+	{Search: "Anna"},
+	{Search: "tulips"},
+	{Search: "tulips", ByName: true},
+	{Search: "01234"},
+	{Search: "er4567@"},
 }
 
 func readPages(b *testing.B, l *storage.Ledger, name string, filters []storage.ContactFilter) {

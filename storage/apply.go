@@ -86,7 +86,7 @@ func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fres
 		})
 		took := time.Since(asked) // with the commit, which is the larger part on a busy disk
 		<-read
-		if err = errors.Join(err, rerr); err != nil {
+		if err := errors.Join(err, rerr); err != nil {
 			return nil, err
 		}
 		for i := range come {

@@ -113,7 +113,7 @@ func (t *tally) countAll(ctx context.Context) error {
 	stop()
 	for range batches { // until the reading has ended, too
 	}
-	if err = errors.Join(err, rerr); err != nil {
+	if err := errors.Join(err, rerr); err != nil {
 		return err
 	}
 	return t.next(nil)
