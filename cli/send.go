@@ -139,8 +139,7 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if out.Queued = q.Queued; q.Mailing != 0 {
 		out.Mailing = &q.Mailing
 	}
-	out.Warnings = warnings(q.Findings)
-	a.tellWarnings(out.Warnings)
+	a.tellWarnings(warnings(q.Findings))
 	return a.tellQueued(f, out)
 }
 
