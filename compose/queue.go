@@ -101,13 +101,17 @@ func queueRows(ctx context.Context, job *Job, words *Mailing, files *rowFiles, p
 			if err != nil {
 				return errChanged
 			}
-			if vals = words.values(vals, r); len(words.missing(vals)) > 0 {
+			if vals = words.values(vals, r, ""); len(words.missing(vals)) > 0 {
 				return errChanged
 			}
 			if files != nil {
 				var ok bool
+				before := len(r.Attachments)
 				if r.Attachments, ok = files.attachments(r); !ok {
 					return errChanged
+				}
+				if err := words.callAs(r.Attachments[before:], vals); err != nil {
+					return err
 				}
 			}
 			if r.Key == "" {
