@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postroom/post"
 	"postroom/storage"
 )
 
@@ -28,6 +29,15 @@ without mail from us in the last 14 days". With --filter the rule is kept:
 			}),
 		},
 		a.listsMake(),
+		&cobra.Command{
+			Use: "add LIST ADDR...", Short: "Put people on a list, by address; the list and the people are made where they are missing",
+			Example: "  postroom contacts lists add Guests 'Anna Köhler <anna@example.com>' bob@example.com",
+			Args:    listAndMore, RunE: a.onLedger(a.addToList),
+		},
+		&cobra.Command{
+			Use: "drop LIST ADDR...", Short: "Take people off a list, by address; they stay in the book",
+			Args: listAndMore, RunE: a.onLedger(a.dropFromList),
+		},
 		&cobra.Command{
 			Use: "refresh LIST", Short: "Choose the people of a list that was made with --filter anew", Args: takes(1, "the list"),
 			RunE: a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
@@ -68,6 +78,80 @@ without mail from us in the last 14 days". With --filter the rule is kept:
 			}),
 		},
 	)
+}
+
+func listAndMore(c *cobra.Command, args []string) error {
+	if len(args) < 2 {
+		return takesMore("the list and the addresses")(c, nil)
+	}
+	return nil
+}
+
+func (a *app) addToList(ctx context.Context, l *storage.Ledger, args []string) error {
+	var people []post.Contact
+	for _, arg := range args[1:] {
+		name, x, err := post.ParseMailbox(arg)
+		if err != nil {
+			return err
+		}
+		people = append(people, post.Contact{Address: x.String(), Key: post.AddressKey(x), Name: name})
+	}
+	if li, err := l.ListByName(ctx, args[0]); err == nil {
+		if err := a.refuseRule(ctx, l, li); err != nil {
+			return err
+		}
+	} else if post.KindOf(err) != post.KindNotFound {
+		return err
+	}
+	rows := func(yield func(post.Contact, error) bool) {
+		for _, p := range people {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+	_, _, _, suppressed, err := l.ImportContactsBy(ctx, args[0], storage.MergeFill, false, rows)
+	if err != nil {
+		return err
+	}
+	for _, x := range suppressed {
+		a.note("%s is not mailed all the same: see postroom contacts suppressed", oneLine(x))
+	}
+	return a.tellList(ctx, l, args[0])
+}
+
+func (a *app) dropFromList(ctx context.Context, l *storage.Ledger, args []string) error {
+	all, err := parseAddresses(args[1:])
+	if err != nil {
+		return err
+	}
+	li, err := l.ListByName(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	if err := a.refuseRule(ctx, l, li); err != nil {
+		return err
+	}
+	keys := make([]string, 0, len(all))
+	for _, x := range all {
+		keys = append(keys, post.AddressKey(x))
+	}
+	if _, err := l.TakeOffList(ctx, li.ID, keys); err != nil {
+		return err
+	}
+	return a.tellList(ctx, l, args[0])
+}
+
+// refuseRule refuses to change a list by hand that chooses its people itself.
+func (a *app) refuseRule(ctx context.Context, l *storage.Ledger, li post.List) error {
+	has, err := l.ChoosesItself(ctx, li.ID)
+	if err != nil {
+		return err
+	}
+	if has {
+		return &post.Error{Kind: post.KindConflict, Op: "change the list", Message: "the people of " + oneLine(li.Name) + " are chosen by its rule; make another list of them"}
+	}
+	return nil
 }
 
 func (a *app) tellList(ctx context.Context, l *storage.Ledger, name string) error {

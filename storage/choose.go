@@ -100,6 +100,14 @@ func (l *Ledger) FreshList(ctx context.Context, name string) (post.List, error) 
 	return l.ListByName(ctx, name)
 }
 
+// ChoosesItself reports whether a list has a rule: whoever is put on it by hand
+// would go with the next refresh.
+func (l *Ledger) ChoosesItself(ctx context.Context, id int64) (bool, error) {
+	var has bool
+	err := l.r.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM list_rules WHERE list_id = ?)", id).Scan(&has)
+	return has, classify("look up the list", err)
+}
+
 // RenameList gives a list another name.
 func (l *Ledger) RenameList(ctx context.Context, id int64, name string) error {
 	const op = "rename the list"

@@ -49,6 +49,20 @@ func (l *Ledger) DeleteList(ctx context.Context, id int64) error {
 	})
 }
 
+// TakeOffList takes people, given by key, off a list and returns how many were
+// on it; they stay in the book.
+func (l *Ledger) TakeOffList(ctx context.Context, id int64, keys []string) (int64, error) {
+	known, err := l.known(ctx, keys)
+	if err != nil || len(known) == 0 {
+		return 0, classify("take people off the list", err)
+	}
+	ids := make([]int64, 0, len(known))
+	for _, c := range known {
+		ids = append(ids, c.ID)
+	}
+	return l.RemoveFromList(ctx, id, ids)
+}
+
 // ensureList returns the id of the list of that name, made where missing.
 func (t *Tx) ensureList(name string) (int64, error) {
 	name = strings.TrimSpace(name)
