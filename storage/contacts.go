@@ -299,7 +299,8 @@ func (l *Ledger) listed(ctx context.Context, list int64, o *order) (chosen, erro
 		return chosen{}, err
 	}
 	if !short {
-		return chosen{[]string{"EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = " + o.id + ")"}, []any{list}}, nil
+		// The plus keeps it a question of its own, asked before the person is read.
+	return chosen{[]string{"+EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = " + o.id + ")"}, []any{list}}, nil
 	}
 	*o = o.loose()
 	o.short = true
