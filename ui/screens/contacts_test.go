@@ -538,3 +538,64 @@ func TestContactsUsed(t *testing.T) {
 	}
 	v.Hide()
 }
+
+// Every step is drawn in both languages, light and dark, and says nothing by key.
+func TestContactsInWords(t *testing.T) {
+	for _, style := range []struct {
+		lang words.Lang
+		mode theme.Mode
+	}{{words.English, theme.Light}, {words.Chinese, theme.Dark}} {
+		t.Run(string(style.lang), func(t *testing.T) {
+			s := newStage(t, style.lang, style.mode)
+			s.quick = true
+			look := func(name string) {
+				t.Helper()
+				s.settle()
+				s.shoot("book-" + name + "-" + string(style.lang))
+				for _, word := range strings.Fields(s.shown()) {
+					for _, room := range []string{"contacts.", "lists.", "stopped.", "suppression.", "grid.", "action."} {
+						if strings.HasPrefix(word, room) && !strings.Contains(word, "…") {
+							t.Errorf("%s says %s", name, word)
+						}
+					}
+				}
+			}
+			v := contacts.New(s.env)
+			s.show(v, screens.Route{})
+			look("empty")
+			v.Drop([]string{s.write("guests.csv", guests)})
+			look("import-file")
+			for _, name := range []string{"import-columns", "import-plan", "import-result", "list"} {
+				test.Tap(named[*widgets.Button](s, "import.next"))
+				look(name)
+			}
+			s.populate()
+			grid, side := named[*widgets.DataGrid](s, "contacts.grid"), named[*widgets.SideList](s, "contacts.lists")
+			v.Show(screens.Route{})
+			side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyHome})
+			s.settle()
+			grid.SetSelected(grid.Rows()[1].ID, grid.Rows()[2].ID)
+			grid.OnSelect(nil)
+			look("selected")
+			close := func() { s.win.Canvas().OnTypedKey()(&fyne.KeyEvent{Name: fyne.KeyEscape}) }
+			for _, id := range []string{"contacts.add_to", "contacts.suppress", "contacts.mail"} {
+				test.Tap(named[*widgets.Button](s, id))
+				look(strings.TrimPrefix(id, "contacts."))
+				close()
+			}
+			test.Tap(named[*widgets.Button](s, "contacts.more"))
+			look("menu")
+			s.win.Canvas().Overlays().Remove(s.win.Canvas().Overlays().Top())
+			side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyEnd})
+			look("stopped")
+			test.Tap(named[*widgets.Button](s, "stopped.add"))
+			look("stopped-add")
+			close()
+			side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyHome})
+			s.settle()
+			grid.OnOpen(grid.Rows()[5].ID)
+			look("person")
+			v.Hide()
+		})
+	}
+}

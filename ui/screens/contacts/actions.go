@@ -157,7 +157,7 @@ func reasonForm(env *screens.Env, sentence string, more ...fyne.CanvasObject) (b
 func (v *View) askSuppress(c Chosen, n int64) {
 	env := v.env
 	body, reason := reasonForm(env, env.Words.N("contacts.suppress.sure", n))
-	dialogs.Form(env.Words, env.Window, env.T("contacts.suppress"), env.T("contacts.suppress.yes"), body, nil, func() string {
+	dialogs.Form(env.Words, env.Window, env.T("contacts.suppress.yes"), env.T("contacts.suppress.yes"), body, nil, func() string {
 		why := reason()
 		v.run(env.T("contacts.suppressing"), func(ctx context.Context, tell report) error {
 			return suppress(ctx, env.Ledger, c, why, tell)

@@ -35,6 +35,9 @@ func (p *importPage) columnsPanel() fyne.CanvasObject {
 	case s.Preview.Remembered:
 		note = env.T("contacts.map_remembered") + "."
 	}
+	if parts := s.nameParts(); len(parts) == 2 {
+		note += " " + env.T("contacts.import.name_of", parts[0], parts[1])
+	}
 	said := widgets.NewQuiet(note).Wrapping()
 	if !s.ready() {
 		said.Tone = theme.Bad
