@@ -1,10 +1,12 @@
 package screens_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
@@ -209,6 +211,21 @@ func TestContactsImport(t *testing.T) {
 	v.Hide()
 }
 
+// until runs what comes back until a condition holds.
+func (s *stage) until(what string, holds func() bool) {
+	s.t.Helper()
+	late := time.NewTimer(60 * time.Second)
+	defer late.Stop()
+	for !holds() {
+		select {
+		case f := <-s.queue:
+			f()
+		case <-late.C:
+			s.t.Fatalf("waited in vain for: %s", what)
+		}
+	}
+}
+
 // save names the file in the dialog that asks where to.
 func (s *stage) save(path string) {
 	s.t.Helper()
@@ -275,6 +292,85 @@ func TestContactsPaste(t *testing.T) {
 	s.wantShown("2 skipped", "No row can be taken")
 	if !named[*widgets.Button](s, "import.next").Disabled() {
 		t.Error("nothing can be imported, and the button is on")
+	}
+	v.Hide()
+}
+
+// An import that is cancelled leaves the book as it was, and a file that is not
+// there keeps the user where they are.
+func TestContactsImportStopped(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.quick = true
+	var b strings.Builder
+	for i := range 60_000 {
+		fmt.Fprintf(&b, "p%d@example.net\n", i)
+	}
+	v := contacts.New(s.env)
+	s.show(v, screens.Route{})
+	s.settle()
+	v.Drop([]string{"/nonexistent/people.csv"})
+	s.tap("import.next")
+	s.wantShown("cannot be read", "Step 1 of 4")
+	s.press("OK")
+	named[*widgets.Entry](s, "import.file").SetText(s.write("crowd.txt", b.String()))
+	s.tap("import.next")
+	test.Tap(named[*widgets.Button](s, "import.next"))
+	s.until("the dry run", func() bool { return strings.Contains(s.shown(), "60,000 new") })
+	next := named[*widgets.Button](s, "import.next")
+	ended := func() bool { return !next.Disabled() }
+	test.Tap(next)                                     // the import is on its way
+	test.Tap(named[*widgets.Button](s, "import.back")) // Cancel
+	s.until("the end of the import", ended)
+	// Past a point it is carried out; before it nothing is.
+	n, over := s.people(storage.ContactFilter{}), strings.Contains(s.shown(), "Step 4 of 4")
+	if over && n != 60_000 || !over && n != 0 {
+		t.Errorf("%d people after a cancelled import; carried out: %v", n, over)
+	}
+	if !over {
+		s.wantShown("Step 3 of 4")
+		test.Tap(next)
+		s.until("the end of the import", ended)
+	}
+	s.wantShown("Step 4 of 4")
+	if n := s.people(storage.ContactFilter{}); n != 60_000 {
+		t.Errorf("%d people", n)
+	}
+	s.tap("import.next")
+	v.Hide()
+}
+
+// Everything is reached by Tab, from the search to the table and round again.
+func TestContactsFocusOrder(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.quick = true
+	s.populate()
+	v := contacts.New(s.env)
+	s.show(v, screens.Route{})
+	s.settle()
+	grid := named[*widgets.DataGrid](s, "contacts.grid")
+	grid.SetSelected(grid.Rows()[0].ID)
+	grid.OnSelect(nil)
+	names := map[fyne.Focusable]string{}
+	s.env.IDs.Each(func(id string, o fyne.CanvasObject) {
+		if f, ok := o.(fyne.Focusable); ok {
+			names[f] = id
+		}
+	})
+	s.win.Canvas().Focus(named[*widgets.Entry](s, "contacts.search"))
+	var order []string
+	for range 60 {
+		s.win.Canvas().FocusNext()
+		f := s.win.Canvas().Focused()
+		if names[f] == "contacts.search" {
+			break
+		}
+		if names[f] != "" {
+			order = append(order, names[f])
+		}
+	}
+	want := "contacts.new contacts.export contacts.import lists.more lists.new contacts.lists contacts.add_to contacts.suppress contacts.mail contacts.more contacts.grid"
+	if got := strings.Join(order, " "); got != want {
+		t.Errorf("the order is\n%s, want\n%s", got, want)
 	}
 	v.Hide()
 }
