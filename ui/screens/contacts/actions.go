@@ -325,7 +325,7 @@ func (v *View) pickForm(name string, do func(path string)) {
 	env := v.env
 	save := func(ext string) func() {
 		return func() {
-			dialogs.SaveFile(env.Words, env.Window, env.T("contacts.export"), fileName(name)+ext, do)
+			v.saveFile(env.T("contacts.export"), fileName(name)+ext, do)
 		}
 	}
 	dialogs.Choose(env.Words, env.Window, env.T("contacts.export"), env.T("contacts.export.form"),

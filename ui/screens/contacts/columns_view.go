@@ -227,7 +227,7 @@ func (p *importPage) onSaveSkipped(o *Outcome) {
 	if p.pasted != "" {
 		name = p.list
 	}
-	dialogs.SaveFile(env.Words, env.Window, env.T("contacts.import.save_skipped.title"), env.T("contacts.import.skipped_file", fileName(name))+".csv", func(path string) {
+	p.v.saveFile(env.T("contacts.import.save_skipped.title"), env.T("contacts.import.skipped_file", fileName(name))+".csv", func(path string) {
 		p.v.failed(asWriteError(o.saveSkipped(path)))
 	})
 }

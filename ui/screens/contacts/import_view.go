@@ -167,7 +167,7 @@ func (p *importPage) filePanel() fyne.CanvasObject {
 	env := p.v.env
 	const width = 110
 	browse := widgets.NewButton(widgets.Normal, env.T("action.browse"), func() {
-		dialogs.PickFile(env.Words, env.Window, env.T("contacts.import.title"), nil, func(path string) {
+		p.v.openFile(env.T("contacts.import.title"), func(path string) {
 			p.forget()
 			p.file.SetText(path)
 			if p.into.Text == env.T("contacts.import.list.default") {

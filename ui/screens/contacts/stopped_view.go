@@ -162,7 +162,7 @@ func (p *stoppedPane) onAdd() {
 
 func (p *stoppedPane) onImport() {
 	env := p.v.env
-	dialogs.PickFile(env.Words, env.Window, env.T("stopped.import"), nil, func(path string) {
+	p.v.openFile(env.T("stopped.import"), func(path string) {
 		var added, known int64
 		var problems []people.Problem
 		p.v.run(env.T("contacts.import.reading"), func(ctx context.Context, _ report) (err error) {
