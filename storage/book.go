@@ -123,13 +123,22 @@ func (l *Ledger) changeMembers(ctx context.Context, op string, list int64, ids [
 
 // ContactIDs returns the ids of all people a filter chooses, in no order.
 func (l *Ledger) ContactIDs(ctx context.Context, f ContactFilter) ([]int64, error) {
-	where, args := contactWhere(f)
-	from := " FROM contacts c"
-	if f.List != 0 { // the list is read, not the book
-		from = " FROM list_members m CROSS JOIN contacts c ON c.id = m.contact_id"
-		where[0] = "m.list_id = ?"
+	from, where, args := "contacts c", []string(nil), []any(nil)
+	switch {
+	case f.Search != "":
+		var err error
+		if from, args, err = l.countFrom(ctx, f); err != nil {
+			return nil, classify("list contacts", err)
+		}
+		where, args = append(where, hit), append(args, post.FoldText(f.Search))
+		if f.List != 0 {
+			where, args = append(where, "EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)"), append(args, f.List)
+		}
+	case f.List != 0: // the list is read, not the book
+		from = "list_members m CROSS JOIN contacts c ON c.id = m.contact_id"
+		where, args = []string{"m.list_id = ?"}, []any{f.List}
 	}
-	ids, err := l.ids(ctx, "SELECT json_group_array(c.id)"+from+joinWhere(where), args)
+	ids, err := l.ids(ctx, "SELECT json_group_array(c.id) FROM "+from+joinWhere(where), args)
 	return ids, classify("list contacts", err)
 }
 
@@ -139,7 +148,7 @@ func (l *Ledger) ContactsByID(ctx context.Context, ids []int64) ([]ContactRow, e
 	if err != nil {
 		return nil, err
 	}
-	return l.contactRows(ctx, "WHERE c.id IN (SELECT value FROM json_each(?)) ORDER BY c.key", []any{string(text)})
+	return l.contactRows(ctx, "contacts c", "WHERE c.id IN (SELECT value FROM json_each(?)) ORDER BY c.key", []any{string(text)})
 }
 
 // SaveContact stores a person: a new one when the id is 0, else with another
@@ -168,6 +177,11 @@ func (l *Ledger) SaveContact(ctx context.Context, c post.Contact) (int64, error)
 		if err := t.recallSuppressions(c.Key); err != nil {
 			return err
 		}
+		for name := range c.Fields {
+			if err := t.noteField(name); err != nil {
+				return err
+			}
+		}
 		now := post.Millis(t.now)
 		if c.ID == 0 {
 			res, err := t.exec("INSERT INTO contacts (address, key, key_version, name, fields, search, created_at, changed_at) VALUES (?,?,?,?,?,?,?,?)",
@@ -176,6 +190,9 @@ func (l *Ledger) SaveContact(ctx context.Context, c post.Contact) (int64, error)
 				return err
 			}
 			if c.ID, err = res.LastInsertId(); err != nil {
+				return err
+			}
+			if _, err := t.exec("INSERT INTO contact_names (name, id) VALUES (?, ?)", c.Name, c.ID); err != nil {
 				return err
 			}
 			// The id may be one that was in the index before.
