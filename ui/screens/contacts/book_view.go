@@ -271,6 +271,7 @@ func (p *bookPage) fillLists(m *Lists, err error) {
 	}
 	items = append(items, widgets.SideItem{ID: notMailed, Label: env.T("contacts.not_mailed_list"), Badge: env.Words.Number(m.NotMailed), Icon: icons.Stop, Break: true})
 	p.side.SetItems(items)
+	p.stopped.offer(m.Items)
 	p.showRule()
 	if p.filter.Search == "" {
 		p.setTotal(m.total(p.filter))

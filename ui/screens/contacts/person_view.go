@@ -278,7 +278,21 @@ func (p *personPage) fillStop() {
 		env.IDs.Set("person.suppress", stop)
 		p.stop.Objects = []fyne.CanvasObject{widgets.HStack(12, widgets.Grow(widgets.NewText(env.T("contacts.is_mailed")).Cutting()), stop)}
 	}
+	for _, part := range p.person.Parts {
+		undo := widgets.NewButton(widgets.Link, env.T("contacts.unsuppress"), func() { p.unsuppressFor(part) })
+		p.stop.Objects = append(p.stop.Objects, widgets.HStack(12, widgets.Grow(widgets.NewText(env.T("contacts.not_mailed_part", part.Name, part.Reason)).Toned(theme.Attention).Cutting()), undo))
+	}
 	p.stop.Refresh()
+}
+
+// unsuppressFor lets them be mailed as one of a list again.
+func (p *personPage) unsuppressFor(part Part) {
+	env, who := p.v.env, p.chosen()
+	dialogs.Confirm(env.Words, env.Window, env.T("contacts.unsuppress"), env.Words.N("contacts.unsuppress.sure", 1), env.T("contacts.unsuppress"), func() {
+		p.v.quiet(func(ctx context.Context) error {
+			return unsuppress(ctx, env.Ledger, who, part.List, func(int64, int64) {})
+		}, nil)
+	})
 }
 
 // fillLists says which lists they are on, with a way off each and onto others.
