@@ -77,7 +77,7 @@ func (l *Ledger) CreateList(ctx context.Context, name string) (post.List, error)
 // SetListRule gives a list another rule, and chooses its people by it.
 func (l *Ledger) SetListRule(ctx context.Context, id int64, r Rule) error {
 	const op = "change the list"
-	if r.isEmpty() || r.QuietDays < 0 {
+	if r.isEmpty() || r.QuietDays < 0 || r.Silent && r.Got == 0 {
 		return post.Errorf(post.KindInvalid, op, "say who is to be on the list")
 	}
 	text, err := json.Marshal(r)
@@ -244,15 +244,15 @@ func (l *Ledger) MessagesTo(ctx context.Context, key string, p Page) ([]HistoryR
 	return rows, pages, nil
 }
 
-// Suppressions returns one page of the addresses that are not mailed, by
-// address; search is a part of one.
-func (l *Ledger) Suppressions(ctx context.Context, search string, p Page) ([]post.Suppression, Pages, error) {
+// Suppressions returns one page of the addresses that are not mailed, never or
+// with a list as those of it, by address; search is a part of one.
+func (l *Ledger) Suppressions(ctx context.Context, list int64, search string, p Page) ([]post.Suppression, Pages, error) {
 	const op = "list the suppressions"
 	order, cmp := "ASC", ">"
 	if p.Back {
 		order, cmp = "DESC", "<"
 	}
-	where, args := suppressedWhere(search)
+	from, where, args := suppressedWhere(list, search)
 	if p.Cursor != "" {
 		m, err := decodeMark(p.Cursor)
 		if err != nil {
@@ -260,39 +260,77 @@ func (l *Ledger) Suppressions(ctx context.Context, search string, p Page) ([]pos
 		}
 		where, args = append(where, "key "+cmp+" ?"), append(args, m.Value)
 	}
-	rows, err := l.r.QueryContext(ctx, "SELECT key, address, reason, source, at FROM suppressions"+joinWhere(where)+" ORDER BY key "+order+" LIMIT ?", append(args, p.Limit+1)...)
+	all, err := l.suppressions(ctx, "SELECT key, address, reason, source, at FROM "+from+joinWhere(where)+" ORDER BY key "+order+" LIMIT ?", append(args, p.Limit+1))
 	if err != nil {
 		return nil, Pages{}, classify(op, err)
 	}
-	defer rows.Close()
-	var all []post.Suppression
-	for rows.Next() {
-		var s post.Suppression
-		var at int64
-		if err := rows.Scan(&s.Key, &s.Address, &s.Reason, &s.Source, &at); err != nil {
-			return nil, Pages{}, classify(op, err)
-		}
-		s.At = post.FromMillis(at)
-		all = append(all, s)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, Pages{}, classify(op, err)
+	for i := range all {
+		all[i].List = list
 	}
 	all, pages := paginate(all, p, func(s post.Suppression) mark { return mark{Value: s.Key} })
 	return all, pages, nil
 }
 
 // CountSuppressions returns how many a search finds.
-func (l *Ledger) CountSuppressions(ctx context.Context, search string) (int64, error) {
-	where, args := suppressedWhere(search)
+func (l *Ledger) CountSuppressions(ctx context.Context, list int64, search string) (int64, error) {
+	from, where, args := suppressedWhere(list, search)
 	var n int64
-	err := l.r.QueryRowContext(ctx, "SELECT count(*) FROM suppressions"+joinWhere(where), args...).Scan(&n)
+	err := l.r.QueryRowContext(ctx, "SELECT count(*) FROM "+from+joinWhere(where), args...).Scan(&n)
 	return n, classify("count the suppressions", err)
 }
 
-func suppressedWhere(search string) (where []string, args []any) {
-	if search == "" {
-		return nil, nil
+func suppressedWhere(list int64, search string) (from string, where []string, args []any) {
+	from = "suppressions"
+	if list != 0 { // what is left of people who were erased has no address
+		from, where, args = "list_suppressions", []string{"list_id = ?", "address <> ''"}, []any{list}
 	}
-	return []string{"instr(fold(address), ?) > 0"}, []any{post.FoldText(search)}
+	if search != "" {
+		where, args = append(where, "instr(fold(address), ?) > 0"), append(args, post.FoldText(search))
+	}
+	return from, where, args
+}
+
+// SuppressionsOf returns the lists as whose member a person is not mailed.
+func (l *Ledger) SuppressionsOf(ctx context.Context, key string) ([]post.Suppression, error) {
+	const op = "list the suppressions"
+	rows, err := l.r.QueryContext(ctx, "SELECT list_id, key, address, reason, source, at FROM list_suppressions WHERE key = ? ORDER BY list_id", key)
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	defer rows.Close()
+	var all []post.Suppression
+	for rows.Next() {
+		var s post.Suppression
+		var at int64
+		if err := rows.Scan(&s.List, &s.Key, &s.Address, &s.Reason, &s.Source, &at); err != nil {
+			return nil, classify(op, err)
+		}
+		s.At = post.FromMillis(at)
+		all = append(all, s)
+	}
+	return all, classify(op, rows.Err())
+}
+
+// SuppressedFor returns the reasons of those of some keys that are not mailed as
+// people of a list.
+func (l *Ledger) SuppressedFor(ctx context.Context, list int64, keys []string) (map[string]string, error) {
+	const op = "list the suppressions"
+	array, err := json.Marshal(keys)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := l.r.QueryContext(ctx, "SELECT key, reason FROM list_suppressions WHERE list_id = ? AND key IN (SELECT value FROM json_each(?))", list, string(array))
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	defer rows.Close()
+	all := map[string]string{}
+	for rows.Next() {
+		var key, reason string
+		if err := rows.Scan(&key, &reason); err != nil {
+			return nil, classify(op, err)
+		}
+		all[key] = reason
+	}
+	return all, classify(op, rows.Err())
 }

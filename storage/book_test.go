@@ -191,25 +191,54 @@ func TestSuppressionPages(t *testing.T) {
 	if _, err := l.Suppress(ctx, all); err != nil {
 		t.Fatal(err)
 	}
-	rows, pages, err := l.Suppressions(ctx, "", Page{Limit: 3})
+	rows, pages, err := l.Suppressions(ctx, 0, "", Page{Limit: 3})
 	if err != nil || len(rows) != 3 || pages.Prev != "" || rows[2].Key != "p2@example.net" {
 		t.Fatal(rows, pages, err)
 	}
-	rows, pages, err = l.Suppressions(ctx, "", Page{Limit: 3, Cursor: pages.Next})
+	rows, pages, err = l.Suppressions(ctx, 0, "", Page{Limit: 3, Cursor: pages.Next})
 	if err != nil || len(rows) != 3 || rows[0].Key != "p3@example.net" {
 		t.Fatal(rows, err)
 	}
-	rows, _, err = l.Suppressions(ctx, "", Page{Limit: 3, Cursor: pages.Prev, Back: true})
+	rows, _, err = l.Suppressions(ctx, 0, "", Page{Limit: 3, Cursor: pages.Prev, Back: true})
 	if err != nil || len(rows) != 3 || rows[0].Key != "p0@example.net" {
 		t.Fatal(rows, err)
 	}
-	if rows, _, err = l.Suppressions(ctx, "p5@EXAMPLE", Page{Limit: 3}); err != nil || len(rows) != 1 {
+	if rows, _, err = l.Suppressions(ctx, 0, "p5@EXAMPLE", Page{Limit: 3}); err != nil || len(rows) != 1 {
 		t.Fatal(rows, err)
 	}
-	if n, err := l.CountSuppressions(ctx, "p5@EXAMPLE"); err != nil || n != 1 {
+	if n, err := l.CountSuppressions(ctx, 0, "p5@EXAMPLE"); err != nil || n != 1 {
 		t.Error(n, err)
 	}
-	if n, err := l.CountSuppressions(ctx, ""); err != nil || n != 7 {
+	if n, err := l.CountSuppressions(ctx, 0, ""); err != nil || n != 7 {
 		t.Error(n, err)
+	}
+}
+
+// Who is not mailed as one of a list is found by list, by person, and on a page.
+func TestListSuppressionPages(t *testing.T) {
+	ctx, l := t.Context(), open(t, t.TempDir())
+	a, _ := book(t, l, "A", 4)
+	b, _ := book(t, l, "B", 4)
+	s := func(list int64, key string) post.Suppression {
+		return post.Suppression{List: list, Key: key, Address: key, Reason: "asked", Source: "you"}
+	}
+	if _, err := l.Suppress(ctx, []post.Suppression{s(a.ID, "p1@example.net"), s(a.ID, "p2@example.net"), s(b.ID, "p1@example.net"), s(0, "p3@example.net")}); err != nil {
+		t.Fatal(err)
+	}
+	for list, want := range map[int64]int64{0: 1, a.ID: 2, b.ID: 1} {
+		rows, _, err := l.Suppressions(ctx, list, "", Page{Limit: 10})
+		n, cerr := l.CountSuppressions(ctx, list, "")
+		if err = errors.Join(err, cerr); err != nil || int64(len(rows)) != want || n != want || rows[0].List != list {
+			t.Errorf("list %d: %+v, %d, %v", list, rows, n, err)
+		}
+	}
+	if n, err := l.CountSuppressions(ctx, a.ID, "P2@"); err != nil || n != 1 {
+		t.Error(n, err)
+	}
+	if of, err := l.SuppressionsOf(ctx, "p1@example.net"); err != nil || len(of) != 2 || of[0].List != a.ID {
+		t.Errorf("%+v %v", of, err)
+	}
+	if got, err := l.SuppressedFor(ctx, a.ID, []string{"p0@example.net", "p2@example.net", "p3@example.net"}); err != nil || len(got) != 1 || got["p2@example.net"] != "asked" {
+		t.Errorf("%v %v", got, err)
 	}
 }

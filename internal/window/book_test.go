@@ -112,6 +112,17 @@ func TestBook(t *testing.T) {
 	w.says("1–4 of 4")
 	w.picked("regulars")
 
+	step(t, "a list by a rule, made beside the window")
+	if _, code := w.cli(w.data, "contacts", "lists", "make", "Others", "--any", "Guests", "--not", "Regulars", "--quiet-days", "14", "--filter"); code != 0 {
+		t.Fatalf("lists make: exit %d", code)
+	}
+	w.clickText("Others", 1)
+	w.says("on Guests, not on Regulars, without mail from you in the last 14 days")
+	w.says("1–8 of 8")
+	w.picked("rule")
+	w.clickText("Regulars", 1)
+	w.says("1–4 of 4")
+
 	step(t, "drag a column")
 	w.dragDivider("Name", 60)
 	step(t, "a person's page")

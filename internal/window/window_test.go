@@ -350,7 +350,7 @@ func (w *window) log() string {
 func (w *window) checkLogs() {
 	w.t.Helper()
 	said := w.said.String() + w.log()
-	for _, bad := range []string{"Error in Fyne call thread", "panic:", "level=ERROR", "goroutine 1 ["} {
+	for _, bad := range []string{"Error in Fyne call thread", "panic:", "level=ERROR", "goroutine 1 [", "Failed to focus object"} {
 		if i := strings.Index(said, bad); i >= 0 {
 			w.t.Errorf("the program said %q:\n%s", bad, said[max(0, i-200):min(len(said), i+1500)])
 		}

@@ -1,10 +1,12 @@
 package screens_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
@@ -209,6 +211,21 @@ func TestContactsImport(t *testing.T) {
 	v.Hide()
 }
 
+// until runs what comes back until a condition holds.
+func (s *stage) until(what string, holds func() bool) {
+	s.t.Helper()
+	late := time.NewTimer(60 * time.Second)
+	defer late.Stop()
+	for !holds() {
+		select {
+		case f := <-s.queue:
+			f()
+		case <-late.C:
+			s.t.Fatalf("waited in vain for: %s", what)
+		}
+	}
+}
+
 // save names the file in the dialog that asks where to.
 func (s *stage) save(path string) {
 	s.t.Helper()
@@ -275,6 +292,89 @@ func TestContactsPaste(t *testing.T) {
 	s.wantShown("2 skipped", "No row can be taken")
 	if !named[*widgets.Button](s, "import.next").Disabled() {
 		t.Error("nothing can be imported, and the button is on")
+	}
+	v.Hide()
+}
+
+// An import that is cancelled leaves the book as it was, and a file that is not
+// there keeps the user where they are.
+func TestContactsImportStopped(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.quick = true
+	var b strings.Builder
+	count := 60_000
+	if testing.Short() { // the race detector is slow
+		count = 6_000
+	}
+	for i := range count {
+		fmt.Fprintf(&b, "p%d@example.net\n", i)
+	}
+	v := contacts.New(s.env)
+	s.show(v, screens.Route{})
+	s.settle()
+	v.Drop([]string{"/nonexistent/people.csv"})
+	s.tap("import.next")
+	s.wantShown("cannot be read", "Step 1 of 4")
+	s.press("OK")
+	named[*widgets.Entry](s, "import.file").SetText(s.write("crowd.txt", b.String()))
+	s.tap("import.next")
+	test.Tap(named[*widgets.Button](s, "import.next"))
+	s.until("the dry run", func() bool { return strings.Contains(s.shown(), fmt.Sprintf("%s new", s.env.Words.Number(int64(count)))) })
+	next := named[*widgets.Button](s, "import.next")
+	ended := func() bool { return !next.Disabled() }
+	test.Tap(next)                                     // the import is on its way
+	test.Tap(named[*widgets.Button](s, "import.back")) // Cancel
+	s.until("the end of the import", ended)
+	// Past a point it is carried out; before it nothing is.
+	n, over := s.people(storage.ContactFilter{}), strings.Contains(s.shown(), "Step 4 of 4")
+	if over && n != int64(count) || !over && n != 0 {
+		t.Errorf("%d people after a cancelled import; carried out: %v", n, over)
+	}
+	if !over {
+		s.wantShown("Step 3 of 4")
+		test.Tap(next)
+		s.until("the end of the import", ended)
+	}
+	s.wantShown("Step 4 of 4")
+	if n := s.people(storage.ContactFilter{}); n != int64(count) {
+		t.Errorf("%d people", n)
+	}
+	s.tap("import.next")
+	v.Hide()
+}
+
+// Everything is reached by Tab, from the search to the table and round again.
+func TestContactsFocusOrder(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.quick = true
+	s.populate()
+	v := contacts.New(s.env)
+	s.show(v, screens.Route{})
+	s.settle()
+	grid := named[*widgets.DataGrid](s, "contacts.grid")
+	grid.SetSelected(grid.Rows()[0].ID)
+	grid.OnSelect(nil)
+	names := map[fyne.Focusable]string{}
+	s.env.IDs.Each(func(id string, o fyne.CanvasObject) {
+		if f, ok := o.(fyne.Focusable); ok {
+			names[f] = id
+		}
+	})
+	s.win.Canvas().Focus(named[*widgets.Entry](s, "contacts.search"))
+	var order []string
+	for range 60 {
+		s.win.Canvas().FocusNext()
+		f := s.win.Canvas().Focused()
+		if names[f] == "contacts.search" {
+			break
+		}
+		if names[f] != "" {
+			order = append(order, names[f])
+		}
+	}
+	want := "contacts.new contacts.export contacts.import lists.more lists.new contacts.lists contacts.add_to contacts.suppress contacts.mail contacts.more contacts.grid"
+	if got := strings.Join(order, " "); got != want {
+		t.Errorf("the order is\n%s, want\n%s", got, want)
 	}
 	v.Hide()
 }
@@ -405,7 +505,7 @@ func TestContactsEverything(t *testing.T) {
 	named[*widgets.Select](s, "contacts.reason").SetSelectedIndex(0)
 	s.press("Stop mailing")
 	s.settle()
-	if n, err := s.env.Ledger.CountSuppressions(t.Context(), ""); err != nil || n != 249 {
+	if n, err := s.env.Ledger.CountSuppressions(t.Context(), 0, ""); err != nil || n != 249 {
 		t.Errorf("%d are not mailed, %v", n, err)
 	}
 	named[*widgets.SideList](s, "contacts.lists").TypedKey(&fyne.KeyEvent{Name: fyne.KeyEnd})
@@ -426,8 +526,63 @@ func TestContactsEverything(t *testing.T) {
 	named[*widgets.Entry](s, "stopped.addresses").SetText("x@example.com\nY <y@example.com>")
 	s.press("Stop mailing")
 	s.settle()
-	if n, err := s.env.Ledger.CountSuppressions(t.Context(), ""); err != nil || n != 250 {
+	if n, err := s.env.Ledger.CountSuppressions(t.Context(), 0, ""); err != nil || n != 250 {
 		t.Errorf("%d are not mailed, %v", n, err)
+	}
+	v.Hide()
+}
+
+// Somebody is not mailed as one of a list, is shown so there and on their page,
+// and is let in again.
+func TestContactsStoppedForAList(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.quick = true
+	s.populate()
+	v := contacts.New(s.env)
+	s.show(v, screens.Route{})
+	s.settle()
+	grid, side := named[*widgets.DataGrid](s, "contacts.grid"), named[*widgets.SideList](s, "contacts.lists")
+	side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyDown})
+	s.settle()
+	grid.SetSelected(grid.Rows()[1].ID)
+	grid.OnSelect(nil)
+	s.tap("contacts.suppress")
+	named[*widgets.Check](s, "contacts.suppress.only").SetChecked(true)
+	s.shoot("contacts-suppress-only")
+	s.press("Stop mailing")
+	s.settle()
+	of, err := s.env.Ledger.SuppressionsOf(t.Context(), "guest01@example.org")
+	if n, cerr := s.env.Ledger.CountSuppressions(t.Context(), 0, "guest01"); err != nil || cerr != nil || len(of) != 1 || n != 0 {
+		t.Fatalf("%+v, %d, %v %v", of, n, err, cerr)
+	}
+	if got := grid.Rows()[1].Cells[3].Text; got != "not here: asked not to be mailed" {
+		t.Errorf("the table says %q", got)
+	}
+	side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyEnd})
+	s.settle()
+	named[*widgets.Select](s, "stopped.where").SetSelectedIndex(1)
+	s.settle()
+	s.shoot("contacts-stopped-list")
+	if rows := named[*widgets.DataGrid](s, "stopped.grid").Rows(); len(rows) != 1 || rows[0].Cells[0].Text != "guest01@example.org" {
+		t.Errorf("%+v", rows)
+	}
+	side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyHome})
+	s.settle()
+	grid.OnOpen(grid.Rows()[1].ID)
+	s.settle()
+	s.wantShown("May be mailed", "Not mailed as one of Regulars: asked not to be mailed")
+	s.shoot("person-stopped-list")
+	s.tap("person.back")
+	side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyDown})
+	s.settle()
+	grid.SetSelected(grid.Rows()[1].ID)
+	grid.OnSelect(nil)
+	s.tap("contacts.more")
+	s.menu("Mail them again")
+	s.press("Mail them again")
+	s.settle()
+	if of, err = s.env.Ledger.SuppressionsOf(t.Context(), "guest01@example.org"); err != nil || len(of) != 0 {
+		t.Errorf("%+v %v", of, err)
 	}
 	v.Hide()
 }
@@ -537,4 +692,65 @@ func TestContactsUsed(t *testing.T) {
 		}
 	}
 	v.Hide()
+}
+
+// Every step is drawn in both languages, light and dark, and says nothing by key.
+func TestContactsInWords(t *testing.T) {
+	for _, style := range []struct {
+		lang words.Lang
+		mode theme.Mode
+	}{{words.English, theme.Light}, {words.Chinese, theme.Dark}} {
+		t.Run(string(style.lang), func(t *testing.T) {
+			s := newStage(t, style.lang, style.mode)
+			s.quick = true
+			look := func(name string) {
+				t.Helper()
+				s.settle()
+				s.shoot("book-" + name + "-" + string(style.lang))
+				for _, word := range strings.Fields(s.shown()) {
+					for _, room := range []string{"contacts.", "lists.", "stopped.", "suppression.", "grid.", "action."} {
+						if strings.HasPrefix(word, room) && !strings.Contains(word, "…") {
+							t.Errorf("%s says %s", name, word)
+						}
+					}
+				}
+			}
+			v := contacts.New(s.env)
+			s.show(v, screens.Route{})
+			look("empty")
+			v.Drop([]string{s.write("guests.csv", guests)})
+			look("import-file")
+			for _, name := range []string{"import-columns", "import-plan", "import-result", "list"} {
+				test.Tap(named[*widgets.Button](s, "import.next"))
+				look(name)
+			}
+			s.populate()
+			grid, side := named[*widgets.DataGrid](s, "contacts.grid"), named[*widgets.SideList](s, "contacts.lists")
+			v.Show(screens.Route{})
+			side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyHome})
+			s.settle()
+			grid.SetSelected(grid.Rows()[1].ID, grid.Rows()[2].ID)
+			grid.OnSelect(nil)
+			look("selected")
+			close := func() { s.win.Canvas().OnTypedKey()(&fyne.KeyEvent{Name: fyne.KeyEscape}) }
+			for _, id := range []string{"contacts.add_to", "contacts.suppress", "contacts.mail"} {
+				test.Tap(named[*widgets.Button](s, id))
+				look(strings.TrimPrefix(id, "contacts."))
+				close()
+			}
+			test.Tap(named[*widgets.Button](s, "contacts.more"))
+			look("menu")
+			s.win.Canvas().Overlays().Remove(s.win.Canvas().Overlays().Top())
+			side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyEnd})
+			look("stopped")
+			test.Tap(named[*widgets.Button](s, "stopped.add"))
+			look("stopped-add")
+			close()
+			side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyHome})
+			s.settle()
+			grid.OnOpen(grid.Rows()[5].ID)
+			look("person")
+			v.Hide()
+		})
+	}
 }

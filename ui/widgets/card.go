@@ -1,8 +1,6 @@
 package widgets
 
 import (
-	"image/color"
-
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/widget"
@@ -54,19 +52,19 @@ func NewPlainCard(content fyne.CanvasObject) *Card {
 
 // CreateRenderer is for the toolkit.
 func (c *Card) CreateRenderer() fyne.WidgetRenderer {
-	ground := canvas.NewRectangle(color.Transparent)
+	ground := newSurface(theme.Corner, theme.Hairline)
 	paint := func() {
 		if c.Warn {
-			outline(ground, theme.AmberSoft, theme.Amber, theme.Corner, false)
+			ground.paint(theme.AmberSoft, theme.Amber)
 			return
 		}
-		outline(ground, theme.Card, theme.Line, theme.Corner, false)
+		ground.paint(theme.Card, theme.Line)
 	}
 	paint()
-	r := &parts{objects: []fyne.CanvasObject{ground, c.body}}
+	r := &parts{objects: append(ground.objects(), c.body)}
 	r.min = c.body.MinSize
 	r.layout = func(size fyne.Size) {
-		ground.Resize(size)
+		ground.resize(size)
 		c.body.Resize(size)
 	}
 	r.refresh = func() {
@@ -128,6 +126,7 @@ func NewGround(colour fyne.ThemeColorName, content fyne.CanvasObject) *Ground {
 // CreateRenderer is for the toolkit.
 func (g *Ground) CreateRenderer() fyne.WidgetRenderer {
 	paper := canvas.NewRectangle(theme.Colour(g.colour))
+	paper.Hidden = g.colour == theme.Ground // the window itself is painted so already
 	r := &parts{objects: []fyne.CanvasObject{paper, g.content}}
 	r.min = g.content.MinSize
 	r.layout = func(size fyne.Size) {

@@ -419,14 +419,16 @@ func (g *DataGrid) Disable() {
 
 // CreateRenderer is for the toolkit.
 func (g *DataGrid) CreateRenderer() fyne.WidgetRenderer {
-	frame := canvas.NewRectangle(nil)
-	ring(frame, theme.Corner, g.focused)
-	r := &parts{objects: []fyne.CanvasObject{g.head, g.scroll, g.foot, frame}}
+	// The ring stands on a card, below all else.
+	frame := newSurface(theme.Corner, focusWidth)
+	frame.hidden = !g.focused
+	frame.paint(theme.Card, theme.Accent)
+	r := &parts{objects: append(frame.objects(), g.head, g.scroll, g.foot)}
 	r.min = func() fyne.Size {
 		return fyne.NewSize(240, gridHeadHeight+gridFootHeight+3*gridRowHeight)
 	}
 	r.layout = func(size fyne.Size) {
-		frame.Resize(size)
+		frame.resize(size)
 		inner := size.Width - 2*gridEdge
 		g.measure(inner)
 		g.head.Move(fyne.NewPos(gridEdge, 0))
@@ -439,7 +441,9 @@ func (g *DataGrid) CreateRenderer() fyne.WidgetRenderer {
 	}
 	r.refresh = func() {
 		g.edition++
-		ring(frame, theme.Corner, g.focused)
+		frame.hidden = !g.focused
+		frame.paint(theme.Card, theme.Accent)
+		frame.resize(g.Size())
 		g.measure(g.Size().Width - 2*gridEdge)
 		g.head.Refresh()
 		g.scroll.Refresh()

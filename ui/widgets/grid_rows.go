@@ -258,6 +258,7 @@ func (d *rowRenderer) Refresh() {
 	if look == d.drawn {
 		return
 	}
+	ticked := look.selected && (!d.drawn.selected || look.edition != d.drawn.edition)
 	d.drawn = look
 	d.line.FillColor = theme.Colour(theme.Line)
 	d.ground.FillColor = color.Transparent
@@ -276,6 +277,9 @@ func (d *rowRenderer) Refresh() {
 		d.paintCell(c, g.spans[c])
 	}
 	d.Layout(d.row.Size())
+	if ticked { // an image reads its resource only when it is told
+		d.check.mark.Refresh()
+	}
 	canvas.Refresh(d.row)
 }
 

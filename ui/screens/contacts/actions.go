@@ -156,11 +156,22 @@ func reasonForm(env *screens.Env, sentence string, more ...fyne.CanvasObject) (b
 // askSuppress asks for the reason, and stops mail to them.
 func (v *View) askSuppress(c Chosen, n int64) {
 	env := v.env
-	body, reason := reasonForm(env, env.Words.N("contacts.suppress.sure", n))
-	dialogs.Form(env.Words, env.Window, env.T("contacts.suppress"), env.T("contacts.suppress.yes"), body, nil, func() string {
-		why := reason()
+	only := widgets.NewCheck("", nil)
+	var more []fyne.CanvasObject
+	list := everybody
+	if li := v.book.lists.find(c.Filter.List); li != nil {
+		only.SetText(env.T("contacts.suppress.only", li.Name))
+		more, list = append(more, only), li.ID
+	}
+	env.IDs.Set("contacts.suppress.only", only)
+	body, reason := reasonForm(env, env.Words.N("contacts.suppress.sure", n), more...)
+	dialogs.Form(env.Words, env.Window, env.T("contacts.suppress.yes"), env.T("contacts.suppress.yes"), body, nil, func() string {
+		why, where := reason(), everybody
+		if only.Checked {
+			where = list
+		}
 		v.run(env.T("contacts.suppressing"), func(ctx context.Context, tell report) error {
-			return suppress(ctx, env.Ledger, c, why, tell)
+			return suppress(ctx, env.Ledger, c, where, why, tell)
 		}, nil)
 		return ""
 	})
@@ -176,7 +187,12 @@ func (v *View) askUnsuppress(c Chosen, n int64) {
 	env := v.env
 	dialogs.Confirm(env.Words, env.Window, env.T("contacts.unsuppress"), env.Words.N("contacts.unsuppress.sure", n), env.T("contacts.unsuppress"), func() {
 		v.run(env.T("contacts.unsuppressing"), func(ctx context.Context, tell report) error {
-			return unsuppress(ctx, env.Ledger, c, tell)
+			if list := c.Filter.List; list > everybody { // as people of the list that is shown, too
+				if err := unsuppress(ctx, env.Ledger, c, list, tell); err != nil {
+					return err
+				}
+			}
+			return unsuppress(ctx, env.Ledger, c, everybody, tell)
 		}, nil)
 	})
 }
@@ -325,7 +341,7 @@ func (v *View) pickForm(name string, do func(path string)) {
 	env := v.env
 	save := func(ext string) func() {
 		return func() {
-			dialogs.SaveFile(env.Words, env.Window, env.T("contacts.export"), fileName(name)+ext, do)
+			v.saveFile(env.T("contacts.export"), fileName(name)+ext, do)
 		}
 	}
 	dialogs.Choose(env.Words, env.Window, env.T("contacts.export"), env.T("contacts.export.form"),

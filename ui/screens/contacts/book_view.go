@@ -8,6 +8,7 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/layout"
 	"fyne.io/fyne/v2/widget"
 
 	"postroom/assets/icons"
@@ -91,7 +92,9 @@ func newBookPage(v *View) *bookPage {
 	p.strip = widgets.Inset(10, 12, 0, 14, widgets.VStack(2, p.rule, widgets.HStack(16, refresh, change, widgets.Space())))
 	p.strip.Hide()
 	p.table = widgets.NewPlainCard(widgets.VStack(0, p.strip, widgets.Inset(8, 12, 6, 10, p.bar()), widgets.Grow(p.grid)))
-	p.frame = container.NewBorder(nil, nil, widgets.FixedWidth(sideWidth, lists), nil, widgets.Inset(0, 0, 0, theme.Gap-4, p.right))
+	left := widgets.FixedWidth(sideWidth, lists)
+	// Tab goes through them in this order.
+	p.frame = container.New(layout.NewBorderLayout(nil, nil, left, nil), left, widgets.Inset(0, 0, 0, theme.Gap-4, p.right))
 	clean := widgets.NewButton(widgets.Normal, env.T("contacts.search.clear"), func() {
 		p.search.SetText("")
 		env.Window.Canvas().Focus(p.search)
@@ -212,11 +215,12 @@ func (p *bookPage) again() {
 
 func (p *bookPage) changed() {
 	p.loadLists()
-	if p.filter.List == notMailed {
+	switch {
+	case p.filter.List == notMailed:
 		p.stopped.load()
-		return
+	case p.filter.Search == "": // a search is repeated no oftener than the lists are counted
+		p.loadPage()
 	}
-	p.loadPage()
 }
 
 // list is the user's list that is shown, or everybody.
@@ -236,6 +240,9 @@ func (p *bookPage) loadLists() {
 		return
 	}
 	p.counted = time.Now()
+	if p.filter.Search != "" && p.filter.List != notMailed {
+		p.loadPage()
+	}
 	now := env.Now()
 	screens.Run(p.listing, func(ctx context.Context) (*Lists, error) {
 		return LoadLists(ctx, env.Ledger, env.Words, now)
@@ -264,6 +271,7 @@ func (p *bookPage) fillLists(m *Lists, err error) {
 	}
 	items = append(items, widgets.SideItem{ID: notMailed, Label: env.T("contacts.not_mailed_list"), Badge: env.Words.Number(m.NotMailed), Icon: icons.Stop, Break: true})
 	p.side.SetItems(items)
+	p.stopped.offer(m.Items)
 	p.showRule()
 	if p.filter.Search == "" {
 		p.setTotal(m.total(p.filter))

@@ -35,6 +35,9 @@ func (p *importPage) columnsPanel() fyne.CanvasObject {
 	case s.Preview.Remembered:
 		note = env.T("contacts.map_remembered") + "."
 	}
+	if parts := s.nameParts(); len(parts) == 2 {
+		note += " " + env.T("contacts.import.name_of", parts[0], parts[1])
+	}
 	said := widgets.NewQuiet(note).Wrapping()
 	if !s.ready() {
 		said.Tone = theme.Bad
@@ -224,7 +227,7 @@ func (p *importPage) onSaveSkipped(o *Outcome) {
 	if p.pasted != "" {
 		name = p.list
 	}
-	dialogs.SaveFile(env.Words, env.Window, env.T("contacts.import.save_skipped.title"), env.T("contacts.import.skipped_file", fileName(name))+".csv", func(path string) {
+	p.v.saveFile(env.T("contacts.import.save_skipped.title"), env.T("contacts.import.skipped_file", fileName(name))+".csv", func(path string) {
 		p.v.failed(asWriteError(o.saveSkipped(path)))
 	})
 }

@@ -72,7 +72,7 @@ func newImportPage(v *View, path string, list int64) *importPage {
 	p := &importPage{v: v, body: container.NewStack(), merge: "replace"}
 	p.steps = widgets.NewQuiet("")
 	p.back = widgets.NewButton(widgets.Normal, env.T("action.cancel"), p.onBack)
-	p.next = widgets.NewButton(widgets.Primary, env.T("action.next"), p.onNext)
+	p.next = widgets.NewButton(widgets.Primary, env.T("contacts.import.next"), p.onNext)
 	p.head = widgets.NewHeader(env.T("contacts.import.title"), []fyne.CanvasObject{p.steps}, p.back, p.next)
 	p.file, p.into = widgets.NewEntry(), widgets.NewEntry()
 	p.file.SetPlaceHolder(env.T("contacts.import.file.hint"))
@@ -131,7 +131,7 @@ func (p *importPage) showStep(s importStep) {
 	}[s])))
 	p.back.SetText(env.T("action.back"))
 	p.back.Show()
-	p.next.SetText(env.T("action.next"))
+	p.next.SetText(env.T("contacts.import.next"))
 	p.next.Enable()
 	var o fyne.CanvasObject
 	switch s {
@@ -167,7 +167,7 @@ func (p *importPage) filePanel() fyne.CanvasObject {
 	env := p.v.env
 	const width = 110
 	browse := widgets.NewButton(widgets.Normal, env.T("action.browse"), func() {
-		dialogs.PickFile(env.Words, env.Window, env.T("contacts.import.title"), nil, func(path string) {
+		p.v.openFile(env.T("contacts.import.title"), func(path string) {
 			p.forget()
 			p.file.SetText(path)
 			if p.into.Text == env.T("contacts.import.list.default") {

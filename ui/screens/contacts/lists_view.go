@@ -179,6 +179,7 @@ type ruleForm struct {
 	quiet    *widgets.Entry
 	got      *widgets.Select
 	keep     *widgets.Check
+	silent   *widgets.Check
 	parts    []*widgets.Select
 	lists    []int64
 	mailings []post.Mailing
@@ -201,7 +202,7 @@ func (p *bookPage) editRule(id int64) {
 func (p *bookPage) showRuleForm(id int64, mailings []post.Mailing) {
 	env := p.v.env
 	old := p.lists.find(id)
-	f := &ruleForm{name: widgets.NewEntry(), quiet: widgets.NewEntry(), keep: widgets.NewCheck(env.T("lists.keep"), nil), mailings: mailings}
+	f := &ruleForm{name: widgets.NewEntry(), quiet: widgets.NewEntry(), keep: widgets.NewCheck(env.T("lists.keep"), nil), silent: widgets.NewCheck(env.T("lists.silent"), nil), mailings: mailings}
 	var r *storage.Rule
 	if old != nil {
 		r = old.rule
@@ -225,6 +226,7 @@ func (p *bookPage) showRuleForm(id int64, mailings []post.Mailing) {
 	f.quiet.SetPlaceHolder(env.T("lists.quiet.hint"))
 	f.take(r)
 	body.Add(widgets.HStack(10, label(env, 120, "lists.got"), widgets.Grow(f.got)))
+	body.Add(f.silent)
 	body.Add(widgets.HStack(10, label(env, 120, "lists.quiet"), widgets.FixedWidth(110, f.quiet), widgets.NewQuiet(env.T("lists.quiet.days")), widgets.Space()))
 	if old == nil {
 		body.Add(f.keep)
@@ -232,6 +234,7 @@ func (p *bookPage) showRuleForm(id int64, mailings []post.Mailing) {
 	env.IDs.Set("rule.name", f.name)
 	env.IDs.Set("rule.quiet", f.quiet)
 	env.IDs.Set("rule.got", f.got)
+	env.IDs.Set("rule.silent", f.silent)
 	var first fyne.Focusable = f.name
 	if old != nil {
 		first = f.got
@@ -275,6 +278,7 @@ func (f *ruleForm) take(r *storage.Rule) {
 	for i, m := range f.mailings {
 		if m.ID == r.Got {
 			f.got.SetSelectedIndex(i + 1)
+			f.silent.SetChecked(r.Silent)
 		}
 	}
 }
@@ -285,7 +289,7 @@ func (f *ruleForm) rule() (r storage.Rule, ok bool) {
 		setPart(&r, f.lists[i], part(max(0, pick.SelectedIndex())))
 	}
 	if i := f.got.SelectedIndex(); i > 0 {
-		r.Got = f.mailings[i-1].ID
+		r.Got, r.Silent = f.mailings[i-1].ID, f.silent.Checked
 	}
 	if s := strings.TrimSpace(f.quiet.Text); s != "" {
 		n, err := strconv.Atoi(s)

@@ -49,7 +49,7 @@ func LoadLists(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now t
 	if m.All, err = l.CountContacts(ctx, storage.ContactFilter{}); err != nil {
 		return nil, err
 	}
-	if m.NotMailed, err = l.CountSuppressions(ctx, ""); err != nil {
+	if m.NotMailed, err = l.CountSuppressions(ctx, 0, ""); err != nil {
 		return nil, err
 	}
 	all, err := l.ListDetails(ctx)
@@ -120,8 +120,22 @@ func LoadPage(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now ti
 		return nil, err
 	}
 	m := &Page{Pages: pages, Rows: make([]Row, 0, len(rows))}
+	keys := make([]string, len(rows))
 	for i := range rows {
-		m.Rows = append(m.Rows, rowOf(w, now, &rows[i]))
+		keys[i] = rows[i].Key
+	}
+	var here map[string]string // who is not mailed as one of this list
+	if f.List > everybody {
+		if here, err = l.SuppressedFor(ctx, f.List, keys); err != nil {
+			return nil, err
+		}
+	}
+	for i := range rows {
+		r := rowOf(w, now, &rows[i])
+		if reason, ok := here[rows[i].Key]; ok && r.Suppressed == "" {
+			r.Suppressed = w.T("contacts.not_mailed_here", suppressedWords(w, reason))
+		}
+		m.Rows = append(m.Rows, r)
 	}
 	return m, nil
 }
@@ -169,14 +183,15 @@ type StoppedPage struct {
 	Total int64
 }
 
-// LoadStopped reads one page of the addresses that are not mailed.
-func LoadStopped(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.Time, search string, p storage.Page) (*StoppedPage, error) {
-	rows, pages, err := l.Suppressions(ctx, search, p)
+// LoadStopped reads one page of the addresses that are not mailed: never, or as
+// those of a list.
+func LoadStopped(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.Time, list int64, search string, p storage.Page) (*StoppedPage, error) {
+	rows, pages, err := l.Suppressions(ctx, list, search, p)
 	if err != nil {
 		return nil, err
 	}
 	m := &StoppedPage{Pages: pages}
-	if m.Total, err = l.CountSuppressions(ctx, search); err != nil {
+	if m.Total, err = l.CountSuppressions(ctx, list, search); err != nil {
 		return nil, err
 	}
 	for _, s := range rows {

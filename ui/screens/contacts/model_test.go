@@ -180,20 +180,20 @@ func TestChosen(t *testing.T) {
 	}
 	// Stopped after the first step: that is done, the rest is not.
 	stopped, cancel := context.WithCancel(ctx)
-	err = suppress(stopped, l, whole, "asked", func(int64, int64) { cancel() })
-	if n, cerr := l.CountSuppressions(ctx, ""); !isCancelled(err) || n != storage.BookStep || cerr != nil {
+	err = suppress(stopped, l, whole, everybody, "asked", func(int64, int64) { cancel() })
+	if n, cerr := l.CountSuppressions(ctx, 0, ""); !isCancelled(err) || n != storage.BookStep || cerr != nil {
 		t.Errorf("%d are not mailed, %v %v", n, err, cerr)
 	}
-	if err := suppress(ctx, l, whole, "bounced", silent); err != nil {
+	if err := suppress(ctx, l, whole, everybody, "bounced", silent); err != nil {
 		t.Error(err)
 	}
-	if n, err := l.CountSuppressions(ctx, ""); err != nil || n != int64(len(all)) {
+	if n, err := l.CountSuppressions(ctx, 0, ""); err != nil || n != int64(len(all)) {
 		t.Errorf("%d are not mailed, %v", n, err)
 	}
-	if err := unsuppress(ctx, l, Chosen{IDs: all[:10]}, silent); err != nil {
+	if err := unsuppress(ctx, l, Chosen{IDs: all[:10]}, everybody, silent); err != nil {
 		t.Error(err)
 	}
-	if n, err := l.CountSuppressions(ctx, ""); err != nil || n != int64(len(all)-10) {
+	if n, err := l.CountSuppressions(ctx, 0, ""); err != nil || n != int64(len(all)-10) {
 		t.Errorf("%d are not mailed, %v", n, err)
 	}
 	if text, err := copyText(ctx, l, Chosen{IDs: all[:2]}); err != nil || strings.Count(text, "\n") != 2 || !strings.Contains(text, "p0@example.net\tP 0\n") {
@@ -300,8 +300,8 @@ func TestStoppedFiles(t *testing.T) {
 	if added, known, _, err = stopFile(ctx, other, path, t.TempDir()); err != nil || added != 0 || known != 4 {
 		t.Error(added, known, err)
 	}
-	want, err := LoadStopped(ctx, l, english, time.Now(), "", storage.Page{Limit: 10})
-	got, gerr := LoadStopped(ctx, other, english, time.Now(), "", storage.Page{Limit: 10})
+	want, err := LoadStopped(ctx, l, english, time.Now(), 0, "", storage.Page{Limit: 10})
+	got, gerr := LoadStopped(ctx, other, english, time.Now(), 0, "", storage.Page{Limit: 10})
 	if err = errors.Join(err, gerr); err != nil || !slices.Equal(got.Rows, want.Rows) || got.Rows[0].Source != "you" || got.Rows[0].Reason != "asked not to be mailed" {
 		t.Errorf("%+v, want %+v; %v", got, want, err)
 	}

@@ -101,7 +101,8 @@ func mergeLists(ctx context.Context, l *storage.Ledger, from, into int64, remove
 	return l.DeleteList(ctx, from)
 }
 
-func suppress(ctx context.Context, l *storage.Ledger, c Chosen, reason string, tell report) error {
+// suppress stops mail to people, for good or with a list as those of it.
+func suppress(ctx context.Context, l *storage.Ledger, c Chosen, list int64, reason string, tell report) error {
 	return c.each(ctx, l, tell, func(ctx context.Context, ids []int64) error {
 		rows, err := l.ContactsByID(ctx, ids)
 		if err != nil {
@@ -109,14 +110,15 @@ func suppress(ctx context.Context, l *storage.Ledger, c Chosen, reason string, t
 		}
 		all := make([]post.Suppression, len(rows))
 		for i := range rows {
-			all[i] = post.Suppression{Key: rows[i].Key, Address: rows[i].Address, Reason: reason, Source: "you"}
+			all[i] = post.Suppression{List: list, Key: rows[i].Key, Address: rows[i].Address, Reason: reason, Source: "you"}
 		}
 		_, err = l.Suppress(ctx, all)
 		return err
 	})
 }
 
-func unsuppress(ctx context.Context, l *storage.Ledger, c Chosen, tell report) error {
+// unsuppress takes that back.
+func unsuppress(ctx context.Context, l *storage.Ledger, c Chosen, list int64, tell report) error {
 	return c.each(ctx, l, tell, func(ctx context.Context, ids []int64) error {
 		rows, err := l.ContactsByID(ctx, ids)
 		if err != nil {
@@ -125,6 +127,10 @@ func unsuppress(ctx context.Context, l *storage.Ledger, c Chosen, tell report) e
 		keys := make([]string, len(rows))
 		for i := range rows {
 			keys[i] = rows[i].Key
+		}
+		if list != everybody {
+			_, err = l.UnsuppressFor(ctx, list, keys)
+			return err
 		}
 		_, err = l.Unsuppress(ctx, keys)
 		return err

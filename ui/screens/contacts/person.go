@@ -17,7 +17,14 @@ type Person struct {
 	storage.ContactRow
 	Names []string // of the fields that they have, sorted
 	Stop  *Stopped // nil: they may be mailed
+	Parts []Part   // lists as whose member they are not mailed
 	Added string
+}
+
+// Part is a list as whose member somebody is not mailed.
+type Part struct {
+	List         int64
+	Name, Reason string
 }
 
 // LoadPerson reads one contact.
@@ -29,6 +36,21 @@ func LoadPerson(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now 
 	p := &Person{ContactRow: c, Names: slices.Sorted(maps.Keys(c.Fields)), Added: w.Moment(c.CreatedAt.In(now.Location()), now)}
 	if s := c.Suppressed; s != nil {
 		p.Stop = &Stopped{Key: s.Key, Address: s.Address, Reason: suppressedWords(w, s.Reason), Source: sourceWords(w, s.Source), When: w.Moment(s.At.In(now.Location()), now)}
+	}
+	parts, err := l.SuppressionsOf(ctx, c.Key)
+	if err != nil || len(parts) == 0 {
+		return p, err
+	}
+	lists, err := l.Lists(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range parts {
+		for _, li := range lists {
+			if li.ID == s.List {
+				p.Parts = append(p.Parts, Part{li.ID, li.Name, suppressedWords(w, s.Reason)})
+			}
+		}
 	}
 	return p, nil
 }

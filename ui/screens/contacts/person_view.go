@@ -152,9 +152,9 @@ func (p *personPage) changed() {
 	if p.id == 0 {
 		return
 	}
-	env, now := p.v.env, p.v.env.Now()
+	env, now, id := p.v.env, p.v.env.Now(), p.id
 	screens.Run(p.loader, func(ctx context.Context) (*Person, error) {
-		return LoadPerson(ctx, env.Ledger, env.Words, now, p.id)
+		return LoadPerson(ctx, env.Ledger, env.Words, now, id)
 	}, p.fill)
 }
 
@@ -278,7 +278,21 @@ func (p *personPage) fillStop() {
 		env.IDs.Set("person.suppress", stop)
 		p.stop.Objects = []fyne.CanvasObject{widgets.HStack(12, widgets.Grow(widgets.NewText(env.T("contacts.is_mailed")).Cutting()), stop)}
 	}
+	for _, part := range p.person.Parts {
+		undo := widgets.NewButton(widgets.Link, env.T("contacts.unsuppress"), func() { p.unsuppressFor(part) })
+		p.stop.Objects = append(p.stop.Objects, widgets.HStack(12, widgets.Grow(widgets.NewText(env.T("contacts.not_mailed_part", part.Name, part.Reason)).Toned(theme.Attention).Cutting()), undo))
+	}
 	p.stop.Refresh()
+}
+
+// unsuppressFor lets them be mailed as one of a list again.
+func (p *personPage) unsuppressFor(part Part) {
+	env, who := p.v.env, p.chosen()
+	dialogs.Confirm(env.Words, env.Window, env.T("contacts.unsuppress"), env.Words.N("contacts.unsuppress.sure", 1), env.T("contacts.unsuppress"), func() {
+		p.v.quiet(func(ctx context.Context) error {
+			return unsuppress(ctx, env.Ledger, who, part.List, func(int64, int64) {})
+		}, nil)
+	})
 }
 
 // fillLists says which lists they are on, with a way off each and onto others.
@@ -308,26 +322,26 @@ func (p *personPage) fillLists() {
 }
 
 func (p *personPage) onAddTo() {
-	env := p.v.env
+	env, who := p.v.env, p.chosen()
 	if p.v.book.lists == nil {
 		return
 	}
 	p.v.book.pickList(env.T("contacts.add_to.title"), env.Words.N("contacts.add_to.sentence", 1), env.T("action.add"), everybody, func(t Target) {
 		p.v.run(env.T("contacts.adding"), func(ctx context.Context, tell report) error {
-			_, err := addTo(ctx, env.Ledger, p.chosen(), t, tell)
+			_, err := addTo(ctx, env.Ledger, who, t, tell)
 			return err
 		}, nil)
 	})
 }
 
 func (p *personPage) takeOff(name string) {
-	env := p.v.env
+	env, id := p.v.env, p.id
 	p.v.quiet(func(ctx context.Context) error {
 		li, err := env.Ledger.ListByName(ctx, name)
 		if err != nil {
 			return err
 		}
-		_, err = env.Ledger.RemoveFromList(ctx, li.ID, []int64{p.id})
+		_, err = env.Ledger.RemoveFromList(ctx, li.ID, []int64{id})
 		return err
 	}, nil)
 }

@@ -124,6 +124,21 @@ func (c *Column) title(i int) string {
 	return "column " + strconv.Itoa(i+1)
 }
 
+// nameParts are the headers of the two columns that the name is put together of,
+// where no column holds whole names.
+func (s *Source) nameParts() []string {
+	if slices.ContainsFunc(s.Columns, func(c Column) bool { return c.Role == asName }) {
+		return nil
+	}
+	var parts []string
+	for _, i := range []int{s.Preview.Mapping.First, s.Preview.Mapping.Last} {
+		if i >= 0 && i < len(s.Columns) {
+			parts = append(parts, s.Columns[i].Header)
+		}
+	}
+	return parts
+}
+
 // set gives a column a role; one column is the address, and one the name at most.
 func (s *Source) set(i int, r role, field string) {
 	if r == asAddress || r == asName {

@@ -46,6 +46,9 @@ func ruleWords(ctx context.Context, l *storage.Ledger, w *words.Catalogue, names
 			return "", err
 		}
 		parts = append(parts, w.T("lists.rule.got", name))
+		if r.Silent {
+			parts = append(parts, w.T("lists.rule.silent"))
+		}
 	}
 	return strings.Join(parts, w.T("lists.rule.comma")), nil
 }

@@ -90,7 +90,7 @@ func dateOf(s string) time.Time {
 
 // exportStopped writes all of them, so that an import gives the same again.
 func exportStopped(ctx context.Context, l *storage.Ledger, path string, tell report) error {
-	total, err := l.CountSuppressions(ctx, "")
+	total, err := l.CountSuppressions(ctx, 0, "")
 	if err != nil {
 		return err
 	}

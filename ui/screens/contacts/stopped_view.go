@@ -22,6 +22,9 @@ type stoppedPane struct {
 	loader *screens.Loader
 	pager  *screens.Pager
 	search string
+	list   int64 // whose; 0: those who are never mailed
+	lists  []int64
+	where  *widgets.Select
 	rows   []Stopped
 	keys   map[int64]string // by the number that a row has in the table
 	ids    map[string]int64
@@ -55,6 +58,8 @@ func newStoppedPane(v *View) *stoppedPane {
 	add := widgets.NewButton(widgets.Normal, env.T("stopped.add"), p.onAdd)
 	load := widgets.NewButton(widgets.Normal, env.T("stopped.import"), p.onImport)
 	save := widgets.NewButton(widgets.Normal, env.T("stopped.export"), p.onExport)
+	p.where = widgets.NewSelect([]string{env.T("stopped.everywhere")}, nil)
+	env.IDs.Set("stopped.where", p.where)
 	row := widgets.HStack(8)
 	for id, b := range map[string]*widgets.Button{"stopped.again": p.again, "stopped.add": add, "stopped.import": load, "stopped.export": save} {
 		b.Small = true
@@ -63,6 +68,8 @@ func newStoppedPane(v *View) *stoppedPane {
 	for _, b := range []*widgets.Button{p.again, add, load, save} {
 		row.Add(b)
 	}
+	row.Add(widgets.Space())
+	row.Add(widgets.FixedWidth(200, p.where))
 	env.IDs.Set("stopped.grid", p.grid)
 	note := widgets.NewQuiet(env.T("stopped.sentence")).Wrapping()
 	p.card = widgets.NewPlainCard(widgets.VStack(0, widgets.Inset(10, 14, 0, 14, note), widgets.Inset(8, 12, 6, 10, row), widgets.Grow(p.grid)))
@@ -78,6 +85,27 @@ func (p *stoppedPane) enable() {
 	}
 }
 
+// offer lets the user look at those of one list.
+func (p *stoppedPane) offer(all []ListItem) {
+	names, at := []string{p.v.env.T("stopped.everywhere")}, 0
+	p.lists = []int64{everybody}
+	for i, li := range all {
+		names, p.lists = append(names, p.v.env.T("stopped.of", li.Name)), append(p.lists, li.ID)
+		if li.ID == p.list {
+			at = i + 1
+		}
+	}
+	p.where.OnChanged = nil
+	p.where.SetOptions(names)
+	p.where.SetSelectedIndex(at)
+	p.where.OnChanged = func(string) {
+		if i := max(0, p.where.SelectedIndex()); p.lists[i] != p.list {
+			p.list = p.lists[i]
+			p.find(p.search)
+		}
+	}
+}
+
 // find shows those whose address holds a text.
 func (p *stoppedPane) find(search string) {
 	p.search = search
@@ -90,9 +118,9 @@ func (p *stoppedPane) find(search string) {
 }
 
 func (p *stoppedPane) load() {
-	env, now, search, at := p.v.env, p.v.env.Now(), p.search, p.pager.Page
+	env, now, list, search, at := p.v.env, p.v.env.Now(), p.list, p.search, p.pager.Page
 	screens.Run(p.loader, func(ctx context.Context) (*StoppedPage, error) {
-		return LoadStopped(ctx, env.Ledger, env.Words, now, search, at)
+		return LoadStopped(ctx, env.Ledger, env.Words, now, list, search, at)
 	}, p.fill)
 }
 
@@ -125,7 +153,7 @@ func (p *stoppedPane) fill(m *StoppedPage, err error) {
 }
 
 func (p *stoppedPane) onAgain() {
-	env := p.v.env
+	env, list := p.v.env, p.list
 	var keys []string
 	for _, id := range p.grid.Selected() {
 		keys = append(keys, p.keys[id])
@@ -135,7 +163,12 @@ func (p *stoppedPane) onAgain() {
 	}
 	dialogs.Confirm(env.Words, env.Window, env.T("contacts.unsuppress"), env.Words.N("contacts.unsuppress.sure", int64(len(keys))), env.T("contacts.unsuppress"), func() {
 		p.v.quiet(func(ctx context.Context) error {
-			_, err := env.Ledger.Unsuppress(ctx, keys)
+			var err error
+			if list != everybody {
+				_, err = env.Ledger.UnsuppressFor(ctx, list, keys)
+			} else {
+				_, err = env.Ledger.Unsuppress(ctx, keys)
+			}
 			return err
 		}, nil)
 	})
@@ -162,7 +195,7 @@ func (p *stoppedPane) onAdd() {
 
 func (p *stoppedPane) onImport() {
 	env := p.v.env
-	dialogs.PickFile(env.Words, env.Window, env.T("stopped.import"), nil, func(path string) {
+	p.v.openFile(env.T("stopped.import"), func(path string) {
 		var added, known int64
 		var problems []people.Problem
 		p.v.run(env.T("contacts.import.reading"), func(ctx context.Context, _ report) (err error) {

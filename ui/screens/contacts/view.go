@@ -116,6 +116,22 @@ func (v *View) back() {
 	}
 }
 
+// saveFile asks for a file to write, with a suggested name.
+func (v *View) saveFile(title, name string, do func(path string)) {
+	v.ask(dialogs.Picker{Title: title, Pick: dialogs.NewFile, Name: name}, do)
+}
+
+// openFile asks for a file to read.
+func (v *View) openFile(title string, do func(path string)) {
+	v.ask(dialogs.Picker{Title: title, Pick: dialogs.OneFile}, do)
+}
+
+func (v *View) ask(p dialogs.Picker, do func(path string)) {
+	p.Words, p.Win, p.Post = v.env.Words, v.env.Window, v.env.Post
+	p.Done = func(paths []string) { do(paths[0]) }
+	p.Show()
+}
+
 // run carries out a change that may take its time, with progress and Cancel, and
 // reads everything again, whatever came of it: what was done before an error
 // stays done. then runs where it went well and may be nil.
