@@ -90,11 +90,35 @@ func (styler) Transform(doc *ast.Document, _ text.Reader, _ parser.Context) {
 		if style != "" {
 			n.SetAttributeString("style", []byte(style))
 		}
+		if link := buttonOf(n); link != nil {
+			link.SetAttributeString("style", []byte(buttonStyle))
+			link.SetAttributeString("class", []byte("pr-button"))
+		}
 		return ast.WalkContinue, nil
 	})
 	if err != nil { // the walker above returns none
 		panic(err)
 	}
+}
+
+// A button's colours are replaced by those of a design.
+const (
+	buttonColours = "background:#1a5fb4;color:#ffffff"
+	buttonStyle   = "display:inline-block;margin:4px 0;padding:12px 26px;border-radius:6px;text-decoration:none;" + buttonColours
+)
+
+// buttonOf returns the link of a paragraph that holds nothing but a link in bold:
+// **[Book a table](https://...)** is a button.
+func buttonOf(n ast.Node) *ast.Link {
+	if n.Kind() != ast.KindParagraph || n.ChildCount() != 1 {
+		return nil
+	}
+	bold, ok := n.FirstChild().(*ast.Emphasis)
+	if !ok || bold.Level != 2 || bold.ChildCount() != 1 {
+		return nil
+	}
+	link, _ := bold.FirstChild().(*ast.Link)
+	return link
 }
 
 // Around the placeholder of a condition stands a character that no bare link
