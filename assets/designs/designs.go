@@ -88,7 +88,7 @@ func Dress(design string, h post.Letterhead, name string) (*post.Design, error) 
 	}
 	on := "#ffffff"
 	if contrast(c, white) < contrast(c, black) {
-		on = "#202124"
+		on = "#000000"
 	}
 	ink, inkDark := readable(c, white, black), readable(c, cardDark, white)
 	head := func(colour, class string) string {
