@@ -28,7 +28,8 @@ type sendFlags struct {
 	attachColumn, attachRoot           string
 	attachColumnAs, preview, design    string
 	replyTo, dsn, at, zone, name       string
-	hours, uncertain                   string
+	hours, uncertain, late             string
+	lateAfter                          time.Duration
 	release                            int64
 	rehearse, checkLinks, promotional  bool
 	removed                            []string // from an HTML body
@@ -80,6 +81,8 @@ be contacts.`,
 	s.StringVar(&f.at, "at", "", "not before this `time`: 2026-12-01T09:00:00+01:00, or '2026-12-01 09:00'")
 	s.StringVar(&f.zone, "zone", "", "the time zone of --at and --hours, such as Europe/Berlin (default: this computer's)")
 	s.StringVar(&f.hours, "hours", "", "send only in these `hours`, such as 'mon-fri 09:00-17:00'")
+	s.StringVar(&f.late, "late", "", "what to do when it could not begin at its time, because the computer slept: ask, or skip it (default: send it however late)")
+	s.DurationVar(&f.lateAfter, "late-after", time.Hour, "with --late: it still goes by itself until so long after its time, such as 2h")
 	s.Int64Var(&f.release, "release", 0, "let this `number` go first, then wait for: postroom mailing release")
 	s.StringVar(&f.uncertain, "uncertain", "", "what to do about a message that may or may not have arrived: ask, resend (once) or sent (default: the setting)")
 	s.BoolVar(&f.rehearse, "rehearse", false, "send it to the practice trap: nothing leaves this computer")
@@ -216,6 +219,15 @@ func (a *app) pacing(ctx context.Context, l *storage.Ledger, f *sendFlags, job *
 		if job.Hours, err = post.ParseHours(f.hours, zone); err != nil {
 			return err
 		}
+	}
+	switch job.Late.Then = post.LatePolicy(f.late); {
+	case f.late == "":
+	case f.late != string(post.LateAsk) && f.late != string(post.LateSkip):
+		return usage("--late is ask or skip, not %q", f.late)
+	case f.at == "" || f.lateAfter < 0:
+		return usage("--late goes with --at, and --late-after is not negative")
+	default:
+		job.Late.After = f.lateAfter
 	}
 	if f.release < 0 {
 		return usage("--release is how many go first: 1 or more")
