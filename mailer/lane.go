@@ -322,7 +322,10 @@ func (ln *lane) connect(ctx context.Context) error {
 		switch {
 		case ln.naps != ln.m.napCount():
 			ln.drop() // the server has forgotten it
-		case ln.sent >= ln.s.perConnection() || now.Sub(ln.opened) >= maxConnectionAge:
+		case ln.sent >= ln.s.perConnection():
+			ln.s.connectionFilled(context.WithoutCancel(ctx))
+			ln.hangUp()
+		case now.Sub(ln.opened) >= maxConnectionAge:
 			ln.hangUp()
 		case ln.conn.Unasked() != post.CauseNone || now.Sub(ln.used) > probeAfter && !ln.reset():
 			// It died while it was idle, which is no fault of anybody's.
@@ -369,7 +372,7 @@ func (ln *lane) dialFailed(ctx context.Context, err error) error {
 	}
 	v = ln.s.aboutNetwork(f, v)
 	ln.m.log.Warn("sign-in failed", "account", ln.s.id, "phase", string(f.Phase), "cause", string(f.Cause), "detail", f.Detail, "reply", f.Reply.String())
-	ln.s.apply(context.WithoutCancel(ctx), v, 0)
+	ln.s.apply(context.WithoutCancel(ctx), v, 0, 0)
 	return errStopped
 }
 

@@ -433,6 +433,9 @@ func (ln *lane) settle(j *job, e Event, from post.State) Verdict {
 	case Defer:
 		r.To = post.StateQueued
 		r.NextAt = now.Add(scaled(deliveryWait(v.Schedule, j.d.Attempts+1), ln.m.opt.WaitScale, ln.s.account().Host))
+		if j.d.Attempts+1 == post.DelayedAfter && charged { // the one notice on the way (row 55); Needs counts it
+			ln.m.log.Warn("a message is delayed", "delivery", j.d.ID, "mailing", j.d.Mailing, "until", r.NextAt, "reply", e.Reply.String())
+		}
 	case Fail:
 		r.To = post.StateFailed
 	case Uncertain:
@@ -461,7 +464,7 @@ func (ln *lane) settle(j *job, e Event, from post.State) Verdict {
 	}
 	ln.s.served(j.d.Mailing)
 	if e.Phase != post.PhaseRender {
-		ln.s.apply(context.Background(), v, ln.sent)
+		ln.s.apply(context.Background(), v, j.d.ID, ln.sent)
 	}
 	if v.Policy || v.Content {
 		ln.noted = append(ln.noted, noted{v, j.d})
