@@ -89,6 +89,7 @@ func (styler) Transform(doc *ast.Document, _ text.Reader, _ parser.Context) {
 		}
 		if isButton(n) {
 			style = buttonStyle
+			n.SetAttributeString("class", []byte("pr-button"))
 		}
 		if style != "" {
 			n.SetAttributeString("style", []byte(style))
@@ -101,8 +102,11 @@ func (styler) Transform(doc *ast.Document, _ text.Reader, _ parser.Context) {
 }
 
 // buttonStyle makes a link a button: white on a blue that is dark enough for it,
-// on light grounds and dark ones.
-const buttonStyle = "display:inline-block;padding:10px 20px;background-color:#1d5c9b;color:#ffffff;text-decoration:none;border-radius:6px"
+// on light grounds and dark ones. A design puts its own colours in their place.
+const (
+	buttonColours = "background-color:#1d5c9b;color:#ffffff"
+	buttonStyle   = "display:inline-block;padding:10px 20px;" + buttonColours + ";text-decoration:none;border-radius:6px"
+)
 
 // isButton reports whether n is the link of a paragraph that holds a link in bold
 // letters and nothing else, **[Book a table](https://...)**: that is a button.
