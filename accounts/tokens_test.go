@@ -471,7 +471,7 @@ func TestAnswerDoor(t *testing.T) {
 	if err := <-ended; post.KindOf(err) != post.KindSignIn {
 		t.Errorf("%v", err)
 	}
-	if _, err := http.Get(good); err == nil { //nolint:noctx // it must not connect at all
+	if _, err := http.Get(good); err == nil { // it must not connect at all
 		t.Error("the door is still open")
 	}
 	if _, err := d.ledger.AccountSecret(t.Context(), d.a.ID); !errors.Is(err, storage.ErrNotFound) {
