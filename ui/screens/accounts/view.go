@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"errors"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -24,6 +25,7 @@ type View struct {
 	saver  Saver
 	// discover is replaced by tests.
 	discover Discover
+	health   Health
 	page     *fyne.Container // the list, or the form
 	list     fyne.CanvasObject
 	body     *fyne.Container
@@ -44,7 +46,10 @@ func New(env *screens.Env) *View {
 	v := &View{
 		env: env, loader: screens.NewLoader(env), body: container.NewStack(),
 		discover: discoverHere,
-		saver:    Saver{Ledger: env.Ledger, Secrets: env.Secrets, Log: env.Log},
+		health: func(ctx context.Context, a post.Account, now time.Time) (senders.Health, error) {
+			return senders.KnownHealth(ctx, env.Ledger, nil, a, now, false)
+		},
+		saver: Saver{Ledger: env.Ledger, Secrets: env.Secrets, Log: env.Log},
 	}
 	v.grid = widgets.NewDataGrid(env.Words,
 		widgets.Column{Key: "name", Title: env.T("accounts.column.name"), Width: 110, Grow: 1},
