@@ -66,9 +66,11 @@ func New(env *screens.Env) *View {
 	v.empty = widgets.NewCard("", nil, widgets.NewEmptyState(icons.Accounts, env.T("accounts.none"),
 		widgets.NewButton(widgets.Normal, env.T("accounts.empty.add"), v.onAdd)))
 	add := widgets.NewButton(widgets.Primary, env.T("accounts.add"), v.onAdd)
+	many := widgets.NewButton(widgets.Normal, env.T("accounts.import.button"), v.onImport)
 	env.IDs.Set("accounts.add", add)
+	env.IDs.Set("accounts.import", many)
 	env.IDs.Set("accounts.grid", v.grid)
-	v.list = widgets.VStack(theme.Gap, widgets.NewHeader(env.T("nav.accounts"), nil, add), widgets.Grow(v.body))
+	v.list = widgets.VStack(theme.Gap, widgets.NewHeader(env.T("nav.accounts"), nil, many, add), widgets.Grow(v.body))
 	v.page = container.NewStack(v.list)
 	return v
 }
