@@ -54,8 +54,23 @@ func howItEnded(t *testing.T, d *Dialer, a post.Account) string {
 	return string(fault.Phase) + " " + string(fault.Cause) + " " + r.Key
 }
 
-// TestServersAndMechanisms signs in to a real Postfix with Dovecot that offers one
-// mechanism alone, over both kinds of TLS, and to one that offers none.
+// accountAt is an account at a server.
+func accountAt(t *testing.T, addr string, mode post.TLS) post.Account {
+	t.Helper()
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return post.Account{ID: 7, Name: "shop", Host: host, Port: n, TLS: mode, Secret: post.SecretKeyring, SecretRef: "ref"}
+}
+
+// TestServersAndMechanisms signs in to a real Postfix with Dovecot, and to a real
+// Exim, that offer one mechanism alone, over both kinds of TLS, and to ones that
+// offer none.
 func TestServersAndMechanisms(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED in short mode: real servers are signed in to in the plain run")
@@ -72,23 +87,14 @@ func TestServersAndMechanisms(t *testing.T) {
 			opt = mailserver.Options{MainCF: []string{"smtpd_sasl_auth_enable = no"}}
 			want = "auth no-mechanism advice.no_sign_in"
 		}
+		opt.Dovecot = []string{"auth_failure_delay = 0"} // a wrong password costs two seconds otherwise
 		s := mailserver.Start(t, opt)
 		for _, door := range []struct {
 			mode post.TLS
 			addr string
 		}{{post.TLSImplicit, s.SMTPSAddr}, {post.TLSStartTLS, s.SubmissionAddr}} {
-			host, port, err := net.SplitHostPort(door.addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n, err := strconv.Atoi(port)
-			if err != nil {
-				t.Fatal(err)
-			}
-			a := post.Account{
-				ID: 7, Name: "shop", Email: s.User, Host: host, Port: n, TLS: door.mode, CA: s.CAPEM, Auth: auth,
-				Secret: post.SecretKeyring, SecretRef: "ref",
-			}
+			a := accountAt(t, door.addr, door.mode)
+			a.Email, a.CA, a.Auth = s.User, s.CAPEM, auth
 			b.row("Postfix with Dovecot", mech, string(door.mode), want, howItEnded(t, &Dialer{Secrets: planted(s.Password)}, a))
 			if mech == "none" {
 				continue
@@ -101,6 +107,22 @@ func TestServersAndMechanisms(t *testing.T) {
 		}
 		if err := s.Stop(); err != nil {
 			t.Error(err)
+		}
+	}
+	for _, mech := range []string{"PLAIN", "LOGIN", "CRAM-MD5", ""} {
+		s := mailserver.StartExim(t, mech)
+		for mode, addr := range map[post.TLS]string{post.TLSImplicit: s.SMTPSAddr, post.TLSStartTLS: s.SubmissionAddr} {
+			a := accountAt(t, addr, mode)
+			a.Email, a.CA, a.Auth = s.User, s.CAPEM, post.AuthAuto
+			switch mech {
+			case "CRAM-MD5":
+				a.Auth = post.AuthCRAMMD5
+			case "":
+				b.row("Exim", "none", string(mode), "auth no-mechanism advice.no_sign_in", howItEnded(t, &Dialer{Secrets: planted(s.Password)}, a))
+				continue
+			}
+			b.row("Exim", mech, string(mode), "signed in by "+mech, howItEnded(t, &Dialer{Secrets: planted(s.Password)}, a))
+			b.row("Exim, wrong", mech, string(mode), "auth  advice.password", howItEnded(t, &Dialer{Secrets: planted("wrong")}, a))
 		}
 	}
 	for _, mode := range []smtpscript.Mode{smtpscript.ImplicitTLS, smtpscript.STARTTLS} {
