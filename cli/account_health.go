@@ -29,6 +29,9 @@ The exit code is 1 when something is missing or wrong.`,
 		if err != nil {
 			return err
 		}
+		if own, err := l.Signing(ctx, x.ID); err == nil && own != nil && x.Selector == "" {
+			x.Selector = own.Selector // we sign ourselves
+		}
 		h, err := accounts.KnownHealth(ctx, l, a.HealthDNS, x, a.Clock.Now(), fresh)
 		if err != nil {
 			return err

@@ -47,6 +47,9 @@ func New(env *screens.Env) *View {
 		env: env, loader: screens.NewLoader(env), body: container.NewStack(),
 		discover: discoverHere,
 		health: func(ctx context.Context, a post.Account, now time.Time) (senders.Health, error) {
+			if own, err := env.Ledger.Signing(ctx, a.ID); err == nil && own != nil && a.Selector == "" {
+				a.Selector = own.Selector // we sign ourselves
+			}
 			return senders.KnownHealth(ctx, env.Ledger, nil, a, now, false)
 		},
 		saver: Saver{Ledger: env.Ledger, Secrets: env.Secrets, Log: env.Log},
