@@ -20,6 +20,7 @@ const (
 	mechLogin   = "LOGIN"         // draft-murchison-sasl-login
 	mechCRAMMD5 = "CRAM-MD5"      // RFC 2195, by name only
 	mechSCRAM   = "SCRAM-SHA-256" // RFC 7677
+	mechSCRAM1  = "SCRAM-SHA-1"   // RFC 5802; still better than sending the password
 	mechXOAUTH2 = "XOAUTH2"       // Google's; its secret is a token
 	mechBearer  = "OAUTHBEARER"   // RFC 7628; its secret is a token
 )
@@ -70,7 +71,7 @@ func (s *signIn) mechanism() (string, *post.Fault) {
 	case s.a.Auth == post.AuthAuto, s.a.Auth == "":
 		wanted = []string{mechPlain, mechLogin}
 		if preparable(s.a.Login()) && preparable(s.secret) {
-			wanted = []string{mechSCRAM, mechPlain, mechLogin}
+			wanted = []string{mechSCRAM, mechSCRAM1, mechPlain, mechLogin}
 		}
 	case s.a.Auth == post.AuthSCRAMSHA256:
 		if !preparable(s.a.Login()) || !preparable(s.secret) {
@@ -113,6 +114,8 @@ func (s *signIn) client(mech string) smtp.Auth {
 	switch mech {
 	case mechSCRAM:
 		return &scramClient{Auth: smtp.ScramSHA256Auth(user, s.secret)}
+	case mechSCRAM1:
+		return &scramClient{Auth: smtp.ScramSHA1Auth(user, s.secret)}
 	case mechLogin:
 		return smtp.LoginAuth(user, s.secret, s.host, loopback)
 	case mechCRAMMD5:

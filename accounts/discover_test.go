@@ -117,6 +117,7 @@ func (n *internet) serveDNS() func(ctx context.Context, network, _ string) (net.
 	started := make(chan struct{})
 	s := &dns.Server{PacketConn: pc, NotifyStartedFunc: func() { close(started) }, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		m := new(dns.Msg).SetReply(q)
+		m.RecursionAvailable = true
 		name := strings.ToLower(q.Question[0].Name)
 		if m.Answer = zone[fmt.Sprint(name, q.Question[0].Qtype)]; !names[name] {
 			m.Rcode = dns.RcodeNameError

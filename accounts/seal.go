@@ -62,7 +62,8 @@ func newVaultKey(passphrase string, c cost) (*vaultKey, error) {
 	if _, err := rand.Read(k.salt[:]); err != nil {
 		return nil, err
 	}
-	return k, k.derive(passphrase)
+	err := k.derive(passphrase)
+	return k, err
 }
 
 func (k *vaultKey) derive(passphrase string) (err error) {

@@ -131,7 +131,7 @@ func (t *Tokens) home(kind post.SecretKind) Secrets {
 // token returns the access token on the shelf where good says so, and otherwise
 // buys another.
 func (t *Tokens) token(ctx context.Context, a post.Account, good func(tokens) bool) (string, error) {
-	have, seal, err := t.read(ctx, a)
+	have, _, err := t.read(ctx, a)
 	if err != nil {
 		return "", err
 	}
@@ -145,7 +145,8 @@ func (t *Tokens) token(ctx context.Context, a post.Account, good func(tokens) bo
 		return "", err
 	}
 	defer leave()
-	if have, seal, err = t.read(ctx, a); err != nil { // another may have been quicker
+	have, seal, err := t.read(ctx, a) // another may have been quicker
+	if err != nil {
 		return "", err
 	}
 	if good(have) {

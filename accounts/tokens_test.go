@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -267,6 +268,19 @@ func TestWithdrawnPermission(t *testing.T) {
 // and no answer gets into an error.
 func TestHostileTokenEndpoint(t *testing.T) {
 	const planted = "pl4nted-t0ken"
+	// Where a redirection would lead: it would even give a token.
+	var led atomic.Int64
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		led.Add(1)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"access_token":"stolen","token_type":"Bearer"}`)
+	}))
+	t.Cleanup(func() {
+		elsewhere.Close()
+		if led.Load() != 0 {
+			t.Errorf("%d redirections were followed", led.Load())
+		}
+	})
 	huge := `{"access_token":"` + strings.Repeat("x", 2<<20) + `"}`
 	for name, c := range map[string]struct {
 		status    int
@@ -288,8 +302,8 @@ func TestHostileTokenEndpoint(t *testing.T) {
 		"separator":        {200, "application/json", `{"access_token":"` + planted + `\u0001x","token_type":"Bearer"}`, keyTokenServer},
 		"bad refresh":      {200, "application/json", `{"access_token":"a","refresh_token":"` + planted + ` x","token_type":"Bearer"}`, keyTokenServer},
 		"huge":             {200, "application/json", huge, keyTokenServer},
-		"sent elsewhere":   {307, "https://elsewhere.example/token", planted, keyTokenServer},
-		"sent to plain":    {302, "http://127.0.0.1:1/", planted, keyTokenServer},
+		"sent elsewhere":   {307, elsewhere.URL + "/token", planted, keyTokenServer},
+		"sent to plain":    {302, elsewhere.URL, planted, keyTokenServer},
 		"cut":              {0, "", "", keyTokenServer},
 		"error in the 200": {200, "application/json", `{"error":"invalid_grant"}`, keyTokenRevoked},
 	} {
@@ -471,7 +485,7 @@ func TestAnswerDoor(t *testing.T) {
 	if err := <-ended; post.KindOf(err) != post.KindSignIn {
 		t.Errorf("%v", err)
 	}
-	if _, err := http.Get(good); err == nil { //nolint:noctx // it must not connect at all
+	if _, err := http.Get(good); err == nil { // it must not connect at all
 		t.Error("the door is still open")
 	}
 	if _, err := d.ledger.AccountSecret(t.Context(), d.a.ID); !errors.Is(err, storage.ErrNotFound) {

@@ -292,11 +292,13 @@ func (v *Vault) replace(fresh string, b []byte) (err error) {
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	err = errors.Join(err, f.Close())
+	if err != nil {
 		return err
 	}
 	v.at("rename")
-	if err = os.Rename(fresh, v.path); err != nil {
+	err = os.Rename(fresh, v.path)
+	if err != nil {
 		return err
 	}
 	v.at("folder")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +26,7 @@ type accountFlags struct {
 	passwordStdin, confirm                     bool
 	passwordCommand                            string
 	limits                                     post.Limits
-	connections, weight                        int
+	connections, weight, position              int
 	imapHost, imapTLS                          string
 	imapPort                                   int
 	vault, keyring, ask                        bool
@@ -51,6 +52,7 @@ func (f *accountFlags) add(c *cobra.Command) {
 	s.IntVar(&f.limits.PerDay, "per-day", 0, "send at most so many in 24 hours (0: no limit)")
 	s.IntVar(&f.connections, "connections", 0, "connections at once (default: one, up to three as they go well)")
 	s.IntVar(&f.weight, "weight", 1, "its part of a mailing that several accounts share: 1 to 100")
+	s.IntVar(&f.position, "position", 0, "its place in lists; those of one place are by name")
 	s.StringVar(&f.imapHost, "imap-host", "", "the `server` of its mailbox, where reports and replies come to; it signs in there as for sending")
 	s.IntVar(&f.imapPort, "imap-port", 0, "the mailbox server's port: 993 is usual with tls, 143 with starttls")
 	s.BoolVar(&f.vault, "vault", false, "keep the password in the vault file; alone: move it there")
@@ -114,6 +116,11 @@ func (a *app) addAccount(ctx context.Context, l *storage.Ledger, name string, f 
 			return err
 		}
 	}
+	return a.storeNew(ctx, l, x, f)
+}
+
+// storeNew stores an account with what the flags say, its password first.
+func (a *app) storeNew(ctx context.Context, l *storage.Ledger, x post.Account, f *accountFlags) error {
 	secret, err := a.apply(&x, f)
 	if err != nil {
 		return err
@@ -135,6 +142,41 @@ func (a *app) addAccount(ctx context.Context, l *storage.Ledger, name string, f 
 		return err
 	}
 	return a.answer(d, "added %s; try it with: postroom account test %s", oneLine(x.Name), oneLine(x.Name))
+}
+
+func (a *app) accountCopy() *cobra.Command {
+	var f accountFlags
+	c := &cobra.Command{
+		Use: "copy NAME NEW [flags]", Short: "Add an account with the settings of another",
+		Long: `Copy takes over everything but the password, which is given anew as for account
+add; a password command is kept. Flags change what is different.`,
+		Example: "  postroom account copy shop office --email office@example.com --password-stdin < password.txt",
+		Args:    takes(2, "the name of the account and a new one"),
+	}
+	f.add(c)
+	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
+		old, err := l.AccountByName(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if isPractice(old) {
+			return post.Errorf(post.KindConflict, "", "%s only rehearses; there is nothing to copy", old.Name)
+		}
+		x := old
+		x.ID, x.Name, x.SecretRef, x.Hold, x.Learned = 0, strings.TrimSpace(args[1]), "", "", post.Learned{}
+		x.Reason, x.Until, x.WaitStep = post.Reason{}, time.Time{}, 0
+		if x.Secret != post.SecretCommand && x.Auth != post.AuthNone {
+			x.Secret = post.SecretNone
+		}
+		if f.changed("email") && !f.changed("user") {
+			x.User = "" // the other one's
+		}
+		if err := a.openSecrets(ctx, l, nil, a.vaultStdin); err != nil {
+			return err
+		}
+		return a.storeNew(ctx, l, x, &f)
+	})
+	return c
 }
 
 func (a *app) nameIsFree(ctx context.Context, l *storage.Ledger, name string) error {
@@ -281,6 +323,7 @@ func (a *app) apply(x *post.Account, f *accountFlags) (secret string, err error)
 		"per-hour":      func() { x.Limits.PerHour = f.limits.PerHour },
 		"per-day":       func() { x.Limits.PerDay = f.limits.PerDay },
 		"connections":   func() { x.Connections = f.connections },
+		"position":      func() { x.Position = f.position },
 		"weight":        func() { x.Weight = f.weight },
 		"imap-host":     func() { x.IMAPHost = strings.TrimSpace(f.imapHost) },
 		"imap-port":     func() { x.IMAPPort = f.imapPort },

@@ -117,7 +117,7 @@ func (a *app) browser(ctx context.Context, show bool) accounts.Browser {
 			program = []string{"rundll32", "url.dll,FileProtocolHandler"}
 		}
 		// It may stay as long as the browser does; it is not ours to end.
-		cmd := exec.CommandContext(context.WithoutCancel(ctx), program[0], append(program[1:], page)...) //nolint:gosec // an https address of ours, as one argument
+		cmd := exec.CommandContext(context.WithoutCancel(ctx), program[0], append(program[1:], page)...)
 		cmd.WaitDelay = time.Second
 		if err := cmd.Start(); err != nil {
 			a.note("No browser could be opened; open the address above in one.")

@@ -43,7 +43,8 @@ type Deps struct {
 	Secrets accounts.Secrets // nil: the keyring and the shell of this computer
 	// Discoverer finds servers for addresses; nil: over this computer's network.
 	Discoverer *accounts.Discoverer
-	Clock      post.Clock // nil: the system's
+	HealthDNS  accounts.HealthDNS // nil: this computer's
+	Clock      post.Clock         // nil: the system's
 }
 
 // app is one call of the program.

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"postroom/accounts"
@@ -41,7 +42,51 @@ func postroom() {
 		Secrets: accounts.Store{Keyring: folderRing(os.Getenv("TEST_KEYRING")), Command: accounts.NewCommand()},
 		// There is no network for what is not known.
 		Discoverer: &accounts.Discoverer{DNS: &net.Resolver{PreferGo: true, Dial: unplugged}, Pages: &http.Client{Transport: &http.Transport{DialContext: unplugged}}, DialContext: unplugged},
+		HealthDNS:  &net.Resolver{PreferGo: true, Dial: testDNS},
 	}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// testDNS is the way to the name server of a script, if it has one.
+func testDNS(ctx context.Context, network, address string) (net.Conn, error) {
+	at := os.Getenv("TEST_DNS")
+	if at == "" {
+		return unplugged(ctx, network, address)
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, "udp", at)
+}
+
+// nameserver FILE answers from the records of a file.
+func nameserver(ts *testscript.TestScript, _ bool, args []string) {
+	zone := map[string][]dns.RR{}
+	for line := range strings.SplitSeq(strings.TrimSpace(ts.ReadFile(args[0])), "\n") {
+		rr, err := dns.NewRR(line)
+		ts.Check(err)
+		name := strings.ToLower(rr.Header().Name)
+		zone[name] = append(zone[name], rr)
+	}
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	ts.Check(err)
+	started := make(chan struct{})
+	s := &dns.Server{PacketConn: pc, NotifyStartedFunc: func() { close(started) }, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetReply(q)
+		m.RecursionAvailable = true
+		found, ok := zone[strings.ToLower(q.Question[0].Name)]
+		if !ok {
+			m.Rcode = dns.RcodeNameError
+		}
+		for _, rr := range found {
+			if rr.Header().Rrtype == q.Question[0].Qtype {
+				m.Answer = append(m.Answer, rr)
+			}
+		}
+		_ = w.WriteMsg(m)
+	})}
+	ended := make(chan error, 1)
+	go func() { ended <- s.ActivateAndServe() }()
+	<-started
+	ts.Defer(func() { _ = s.Shutdown(); <-ended })
+	ts.Setenv("TEST_DNS", pc.LocalAddr().String())
 }
 
 func unplugged(context.Context, string, string) (net.Conn, error) {
@@ -146,7 +191,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("no condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "keys": keys, "value": value, "server": server, "authserver": authServer, "withdraw": withdraw, "pin": pin, "taken": taken, "connected": connected,
+			"code": code, "keys": keys, "value": value, "server": server, "authserver": authServer, "withdraw": withdraw, "pin": pin, "nameserver": nameserver, "taken": taken, "connected": connected,
 			"ledger": ledger, "crowd": crowd, "lock": lock, "term": term, "logged": logged, "closedport": closedPort,
 		},
 	})

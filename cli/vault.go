@@ -292,7 +292,7 @@ func (a *app) releaseOpened(ctx context.Context, l *storage.Ledger) error {
 // canAsk reports whether somebody sits at standard input.
 func (a *app) canAsk() bool {
 	f, ok := a.stdin.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a descriptor is a small number
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // newPassphrase asks twice on a terminal.
@@ -314,7 +314,7 @@ func (a *app) secretLine(prompt string) (string, error) {
 	f, ok := a.stdin.(*os.File)
 	if ok && a.canAsk() {
 		a.tell(prompt)
-		b, err := term.ReadPassword(int(f.Fd())) //nolint:gosec // a descriptor is a small number
+		b, err := term.ReadPassword(int(f.Fd()))
 		a.tell("\n")
 		if err != nil {
 			return "", &post.Error{Kind: post.KindInvalid, Message: "nothing could be read from the terminal", Err: err}

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -112,11 +111,8 @@ type Account struct {
 	IMAPPort int
 	IMAPTLS  TLS
 
-	Selector  string // under which its server signs (RFC 6376 3.1); empty: not known
-	Colour    string // one of Colours; empty: none
-	Signature string // plain text below what is written by hand
-	Footer    string // plain text at the end of every mailing
-	Position  int    // its place in lists; those of one place are by name
+	Selector string // under which its server signs (RFC 6376 3.1); empty: not known
+	Position int    // its place in lists; those of one place are by name
 
 	// Hold is empty, AccountPaused or AccountStopped.
 	Hold   AccountState
@@ -219,23 +215,11 @@ func (a *Account) checkMore(op string) error {
 	if a.Secret == SecretOAuth && a.OAuth.IsZero() {
 		return Errorf(KindInvalid, op, "say which provider gives the token")
 	}
-	if a.Colour != "" && !slices.Contains(Colours, a.Colour) {
-		return Errorf(KindInvalid, op, "a colour is one of %s", strings.Join(Colours, ", "))
-	}
-	if len(a.Signature) > MaxFooter || len(a.Footer) > MaxFooter {
-		return Errorf(KindInvalid, op, "a signature or footer has at most %d characters", MaxFooter)
-	}
 	if hasControl(a.Selector) || strings.ContainsAny(a.Selector, " /@") || len(a.Selector) > 63 {
 		return Errorf(KindInvalid, op, "a DKIM selector is a short name such as mail or s1")
 	}
 	return nil
 }
-
-// Colours are what accounts can be told apart by, besides their names.
-var Colours = []string{"blue", "green", "orange", "red", "violet", "grey"}
-
-// MaxFooter is how long a signature or a footer may be, in bytes.
-const MaxFooter = 4000
 
 // CheckProxy takes the two kinds of proxies that carry mail. A password has no
 // place in an address that is shown and logged, and plain text none in a proxy.

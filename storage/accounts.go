@@ -13,7 +13,7 @@ import (
 
 const accountColumns = `id, name, email, from_name, host, port, tls, ca, auth, login, secret, secret_ref, password_command,
 	command_held, per_minute, per_hour, per_day, connections, imap_host, imap_port, imap_tls, hold, reason, wait_until,
-	wait_step, learned, weight, pin, proxy, oauth, selector, colour, signature, footer, position, created_at, changed_at`
+	wait_step, learned, weight, pin, proxy, oauth, selector, position, created_at, changed_at`
 
 func scanAccount(row interface{ Scan(...any) error }) (a post.Account, err error) {
 	var reason, learned, oauth string
@@ -21,7 +21,7 @@ func scanAccount(row interface{ Scan(...any) error }) (a post.Account, err error
 	err = row.Scan(&a.ID, &a.Name, &a.Email, &a.FromName, &a.Host, &a.Port, &a.TLS, &a.CA, &a.Auth, &a.User, &a.Secret,
 		&a.SecretRef, &a.PasswordCommand, &a.CommandHeld, &a.Limits.PerMinute, &a.Limits.PerHour, &a.Limits.PerDay,
 		&a.Connections, &a.IMAPHost, &a.IMAPPort, &a.IMAPTLS, &a.Hold, &reason, &until, &a.WaitStep, &learned, &a.Weight,
-		&a.Pin, &a.Proxy, &oauth, &a.Selector, &a.Colour, &a.Signature, &a.Footer, &a.Position, &created, &changed)
+		&a.Pin, &a.Proxy, &oauth, &a.Selector, &a.Position, &created, &changed)
 	if err != nil {
 		return a, err
 	}
@@ -54,12 +54,12 @@ func (l *Ledger) CreateAccount(ctx context.Context, a post.Account) (post.Accoun
 		now := post.Millis(t.now)
 		res, err := t.exec(`INSERT INTO accounts (name, email, from_name, host, port, tls, ca, auth, login, secret, secret_ref,
 			password_command, command_held, per_minute, per_hour, per_day, connections, imap_host, imap_port, imap_tls, learned,
-			weight, pin, proxy, oauth, selector, colour, signature, footer, position, created_at, changed_at)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+			weight, pin, proxy, oauth, selector, position, created_at, changed_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 			a.Name, a.Email, a.FromName, a.Host, a.Port, string(a.TLS), notNil(a.CA), string(a.Auth), a.User, string(a.Secret), a.SecretRef,
 			a.PasswordCommand, a.CommandHeld, a.Limits.PerMinute, a.Limits.PerHour, a.Limits.PerDay, a.Connections,
 			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), string(learned), max(a.Weight, 1),
-			a.Pin, a.Proxy, oauth, a.Selector, a.Colour, a.Signature, a.Footer, a.Position, now, now)
+			a.Pin, a.Proxy, oauth, a.Selector, a.Position, now, now)
 		if isUnique(err) {
 			return post.Errorf(post.KindConflict, op, "there is an account named %s already", a.Name)
 		}
@@ -91,11 +91,11 @@ func (l *Ledger) UpdateAccount(ctx context.Context, a post.Account) error {
 		}
 		n, err := t.change(`UPDATE accounts SET name=?, email=?, from_name=?, host=?, port=?, tls=?, ca=?, auth=?, login=?, secret=?,
 			secret_ref=?, password_command=?, command_held=?, per_minute=?, per_hour=?, per_day=?, connections=?, imap_host=?,
-			imap_port=?, imap_tls=?, weight=?, pin=?, proxy=?, oauth=?, selector=?, colour=?, signature=?, footer=?, position=?,
+			imap_port=?, imap_tls=?, weight=?, pin=?, proxy=?, oauth=?, selector=?, position=?,
 			changed_at=? WHERE id=? AND removed_at=0`,
 			a.Name, a.Email, a.FromName, a.Host, a.Port, string(a.TLS), notNil(a.CA), string(a.Auth), a.User, string(a.Secret),
 			a.SecretRef, a.PasswordCommand, a.CommandHeld, a.Limits.PerMinute, a.Limits.PerHour, a.Limits.PerDay, a.Connections,
-			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), max(a.Weight, 1), a.Pin, a.Proxy, oauth, a.Selector, a.Colour, a.Signature, a.Footer, a.Position,
+			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), max(a.Weight, 1), a.Pin, a.Proxy, oauth, a.Selector, a.Position,
 			post.Millis(t.now), a.ID)
 		if isUnique(err) {
 			return post.Errorf(post.KindConflict, op, "there is an account named %s already", a.Name)

@@ -25,8 +25,11 @@ var tools = []string{"Xvfb", "xdotool", "xclip", "import", "convert", "openbox"}
 // TestMain builds the program once.
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
-// program is the path of the program under test.
+// program is the path of the program under test; an inner run is told it by the
+// outer one.
 var program string
+
+const programVar = "POSTROOM_WINDOW_PROGRAM"
 
 func run(m *testing.M) int {
 	for _, tool := range tools {
@@ -38,6 +41,9 @@ func run(m *testing.M) int {
 			return 1
 		}
 		return 0
+	}
+	if program = os.Getenv(programVar); program != "" {
+		return m.Run()
 	}
 	dir, err := os.MkdirTemp("", "postroom-window-")
 	if err != nil {
@@ -60,7 +66,8 @@ type desk struct {
 	display string
 	home    string // of everything that is started here
 	shots   string
-	number  int // of the next picture
+	number  int      // of the next picture
+	more    []string // of the environment
 }
 
 // newDesk starts a display. With a window manager, windows have frames and can
@@ -127,7 +134,7 @@ func (d *desk) env(more ...string) []string {
 		"XDG_CACHE_HOME=" + filepath.Join(d.home, "cache"), "LANG=en_US.UTF-8", "FYNE_SCALE=1",
 		"DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent", "LIBGL_ALWAYS_SOFTWARE=1", "DISPLAY=" + d.display,
 	}
-	return append(env, more...)
+	return append(append(env, d.more...), more...)
 }
 
 // try runs a small program at the desk.

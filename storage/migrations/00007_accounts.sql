@@ -17,9 +17,6 @@ ALTER TABLE accounts ADD COLUMN proxy TEXT NOT NULL DEFAULT '';
 ALTER TABLE accounts ADD COLUMN oauth TEXT NOT NULL DEFAULT '';
 -- The DKIM selector under which the server signs.
 ALTER TABLE accounts ADD COLUMN selector TEXT NOT NULL DEFAULT '';
-ALTER TABLE accounts ADD COLUMN colour TEXT NOT NULL DEFAULT '';
-ALTER TABLE accounts ADD COLUMN signature TEXT NOT NULL DEFAULT '';
-ALTER TABLE accounts ADD COLUMN footer TEXT NOT NULL DEFAULT '';
 -- Its place in lists; those of one place are by name.
 ALTER TABLE accounts ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fetches Postfix and Dovecot for the tests and prints the folder they lie in.
+# Fetches Postfix and Dovecot, or with the argument "exim" Exim, for the tests and prints the folder they lie in.
 #
 # The Debian packages are downloaded and unpacked into a cache folder, never installed: they would replace a mail
 # server that the machine already has. Shared libraries are added only where the machine lacks them. Needs
@@ -12,7 +12,18 @@ set -eu
 LC_ALL=C
 export LC_ALL
 
-packages="postfix dovecot-core dovecot-imapd dovecot-lmtpd"
+case ${1:-} in
+exim)
+	packages="exim4-daemon-light libnss-wrapper"
+	programs="usr/sbin/exim4"
+	;;
+*)
+	packages="postfix dovecot-core dovecot-imapd dovecot-lmtpd"
+	programs="usr/lib/postfix/sbin/master usr/lib/postfix/sbin/smtpd usr/sbin/dovecot usr/bin/doveconf
+		usr/lib/dovecot/auth usr/lib/dovecot/imap usr/lib/dovecot/imap-login usr/lib/dovecot/lmtp
+		usr/lib/dovecot/modules/libssl_iostream_openssl.so"
+	;;
+esac
 recipe=1 # raise it when the way a tree is made changes
 
 unavailable() {
@@ -43,9 +54,7 @@ libpath() {
 
 # missing prints the shared libraries that the programs of a tree still lack on this machine.
 missing() {
-	for program in usr/lib/postfix/sbin/master usr/lib/postfix/sbin/smtpd usr/sbin/dovecot usr/bin/doveconf \
-		usr/lib/dovecot/auth usr/lib/dovecot/imap usr/lib/dovecot/imap-login usr/lib/dovecot/lmtp \
-		usr/lib/dovecot/modules/libssl_iostream_openssl.so; do
+	for program in $programs; do
 		if [ ! -f "$1/$program" ]; then echo "$program"; continue; fi
 		LD_LIBRARY_PATH=$(libpath "$1") ldd "$1/$program" 2>/dev/null | sed -n 's/^[[:space:]]*\(.*\) => not found.*/\1/p'
 	done | sort -u
@@ -101,8 +110,10 @@ lacking=$(missing "$work")
 
 # Dovecot opens its modules (TLS among them) by a path that is built in. The same number of bytes makes it a path
 # from the working folder of its processes, which is base_dir; a link of that name stands there at run time.
-grep -rlZ -F /usr/lib/dovecot "$work/usr/lib/dovecot" "$work/usr/sbin/dovecot" "$work/usr/bin" |
-	xargs -0 sed -i 's#/usr/lib/dovecot#./pr-lib-dovecot#g'
+if [ "${1:-}" != exim ]; then
+	grep -rlZ -F /usr/lib/dovecot "$work/usr/lib/dovecot" "$work/usr/sbin/dovecot" "$work/usr/bin" |
+		xargs -0 sed -i 's#/usr/lib/dovecot#./pr-lib-dovecot#g'
+fi
 
 rm -rf "$work/debs" "$work/usr/share" "$tree"
 chmod -R a+rX "$work"

@@ -34,10 +34,11 @@ func Tree(ctx context.Context) (dir, libraries string, err error) {
 	return dir, libraries, err
 }
 
-// fetchTree returns the folder of the unpacked packages, fetching them if the cache lacks them.
-func fetchTree(ctx context.Context) (string, error) {
+// fetchTree returns the folder of the unpacked packages, fetching them if the cache lacks them: of Postfix and Dovecot, or
+// of what is named.
+func fetchTree(ctx context.Context, what ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, "sh", "-c", fetchScript, "fetch.sh")
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", fetchScript, "fetch.sh"}, what...)...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	said := strings.TrimSpace(stderr.String())

@@ -55,6 +55,10 @@ func newPanel(v *View) *panel {
 	remove := widgets.NewButton(widgets.Danger, env.T("action.remove"), v.onRemove)
 	confirm := widgets.NewButton(widgets.Normal, env.T("accounts.command.confirm"), v.onConfirm)
 	p.way = widgets.NewButton(widgets.Normal, "", v.onWay)
+	again := widgets.NewButton(widgets.Link, env.T("accounts.copy"), v.onCopy)
+	env.IDs.Set("accounts.copy", again)
+	health := widgets.NewButton(widgets.Normal, env.T("accounts.health"), v.onHealth)
+	env.IDs.Set("accounts.health", health)
 	p.pinText = widgets.NewText("").Wrapping()
 	trust := widgets.NewButton(widgets.Normal, env.T("accounts.pin.trust"), v.onPin)
 	p.pin = widgets.VStack(8, p.pinText, widgets.HStack(0, trust))
@@ -62,7 +66,7 @@ func newPanel(v *View) *panel {
 	env.IDs.Set("accounts.pin", trust)
 	p.test = widgets.NewButton(widgets.Normal, env.T("accounts.test_connection"), v.onTest)
 	p.hold = widgets.NewButton(widgets.Normal, env.T("action.pause"), v.onHold)
-	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust}
+	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again}
 	env.IDs.Set("accounts.test", p.test)
 	env.IDs.Set("accounts.edit", edit)
 	env.IDs.Set("accounts.pause", p.hold)
@@ -70,9 +74,9 @@ func newPanel(v *View) *panel {
 	env.IDs.Set("accounts.confirm", confirm)
 	p.held = widgets.VStack(8, widgets.NewText(env.T("accounts.command.held")).Wrapping(), p.command, widgets.HStack(0, confirm))
 	p.content = widgets.VStack(14,
-		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, edit), p.email),
+		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, again, edit), p.email),
 		widgets.VStack(4, p.why, p.raw, p.means), p.held,
-		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(0, p.way), p.result, p.steps, p.pin,
+		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, health, p.way), p.result, p.steps, p.pin,
 		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts)
 	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps, p.way, p.pin} {
 		o.Hide()

@@ -165,7 +165,7 @@ func (v *View) signIn(a post.Account, provider string) {
 	if !ok || env.OpenURL == nil {
 		return
 	}
-	var home post.SecretKind = post.SecretKeyring
+	home := post.SecretKeyring
 	if a.Secret == post.SecretVault || s.Vault.Unlocked() {
 		home = post.SecretVault
 	}

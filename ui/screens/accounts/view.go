@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"errors"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -24,6 +25,7 @@ type View struct {
 	saver  Saver
 	// discover is replaced by tests.
 	discover Discover
+	health   Health
 	page     *fyne.Container // the list, or the form
 	list     fyne.CanvasObject
 	body     *fyne.Container
@@ -44,7 +46,13 @@ func New(env *screens.Env) *View {
 	v := &View{
 		env: env, loader: screens.NewLoader(env), body: container.NewStack(),
 		discover: discoverHere,
-		saver:    Saver{Ledger: env.Ledger, Secrets: env.Secrets, Log: env.Log},
+		health: func(ctx context.Context, a post.Account, now time.Time) (senders.Health, error) {
+			if own, err := env.Ledger.Signing(ctx, a.ID); err == nil && own != nil && a.Selector == "" {
+				a.Selector = own.Selector // we sign ourselves
+			}
+			return senders.KnownHealth(ctx, env.Ledger, nil, a, now, false)
+		},
+		saver: Saver{Ledger: env.Ledger, Secrets: env.Secrets, Log: env.Log},
 	}
 	v.grid = widgets.NewDataGrid(env.Words,
 		widgets.Column{Key: "name", Title: env.T("accounts.column.name"), Width: 110, Grow: 1},
@@ -61,9 +69,11 @@ func New(env *screens.Env) *View {
 	v.empty = widgets.NewCard("", nil, widgets.NewEmptyState(icons.Accounts, env.T("accounts.none"),
 		widgets.NewButton(widgets.Normal, env.T("accounts.empty.add"), v.onAdd)))
 	add := widgets.NewButton(widgets.Primary, env.T("accounts.add"), v.onAdd)
+	many := widgets.NewButton(widgets.Normal, env.T("accounts.import.button"), v.onImport)
 	env.IDs.Set("accounts.add", add)
+	env.IDs.Set("accounts.import", many)
 	env.IDs.Set("accounts.grid", v.grid)
-	v.list = widgets.VStack(theme.Gap, widgets.NewHeader(env.T("nav.accounts"), nil, add), widgets.Grow(v.body))
+	v.list = widgets.VStack(theme.Gap, widgets.NewHeader(env.T("nav.accounts"), nil, many, add), widgets.Grow(v.body))
 	v.page = container.NewStack(v.list)
 	return v
 }
