@@ -133,7 +133,7 @@ func (s *signIn) exchange(ctx context.Context, mech string, client smtp.Auth) *p
 		switch {
 		case fault != nil:
 			return fault
-		case reply.Class() == 2 && s.wire.Unread():
+		case reply.Class() == 2 && s.wire.Unasked() == post.CauseProtocol:
 			return authFault("the server answered before it was asked")
 		case reply.Class() == 2:
 			return s.proven(client)

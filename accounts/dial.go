@@ -235,7 +235,7 @@ func (s *signIn) ehlo(ctx context.Context) *post.Fault {
 // ask writes one command and reads its reply. Bytes that are there before the
 // command are a reply nobody asked for.
 func (s *signIn) ask(ctx context.Context, phase post.Phase, line string, each func([]byte)) (post.Reply, *post.Fault) {
-	if s.wire.Unread() {
+	if s.wire.Unasked() == post.CauseProtocol {
 		return post.Reply{}, faultOf(ctx, phase, &WireError{Cause: post.CauseProtocol, Detail: "the server answered before it was asked"})
 	}
 	if err := s.wire.Write([]byte(line+"\r\n"), commandTime); err != nil {

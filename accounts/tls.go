@@ -90,7 +90,7 @@ func (s *signIn) startTLS(ctx context.Context) *post.Fault {
 		return &post.Fault{Phase: post.PhaseSTARTTLS, Reply: reply, Cause: post.CauseNoTLS, Detail: "STARTTLS refused"}
 	case reply.Code != 220:
 		return refusal(post.PhaseSTARTTLS, reply)
-	case s.wire.Unread():
+	case s.wire.Unasked() == post.CauseProtocol:
 		return &post.Fault{
 			Phase: post.PhaseSTARTTLS, Cause: post.CauseInjected,
 			Detail: "the server, or somebody in between, sent more before the encryption began",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -171,10 +172,38 @@ func (f *floor) tooSlow(accepted int64) bool {
 // Bytes beyond this number were certainly not received.
 func (w *Wire) Accepted() int64 { return w.accepted }
 
-// Unread reports whether bytes were received that no ReadReply has asked for.
-// When no reply is outstanding they are an unasked one, and the conversation
-// can no longer be trusted.
-func (w *Wire) Unread() bool { return w.r < w.w }
+// Unasked returns what is wrong with a conversation in which no reply is
+// outstanding: protocol when the server has sent something all the same, which
+// would be read as the reply to the next command (RFC 5321 4.2: a reply is sent
+// in answer to a command), eof or reset when it has hung up; none when it is
+// silent. What the system holds counts too, except where it cannot be asked.
+func (w *Wire) Unasked() post.Cause {
+	switch {
+	case w.r < w.w:
+		return post.CauseProtocol
+	case w.readErr != nil:
+		return w.readErr.(*WireError).Cause //nolint:errorlint,forcetypeassert // failRead makes nothing else
+	case w.pending != nil:
+		return w.cause(w.pending)
+	case !waiting(w.raw):
+		return post.CauseNone
+	}
+	// Under TLS it may be a record that says nothing to us, such as new keys.
+	if err := w.c.SetReadDeadline(time.Now().Add(unaskedWait)); err != nil {
+		return w.cause(err)
+	}
+	err := w.fill()
+	switch {
+	case w.r < w.w:
+		return post.CauseProtocol
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return post.CauseNone
+	}
+	return w.failRead(err, 0).(*WireError).Cause //nolint:errorlint,forcetypeassert // our own, made a moment ago
+}
+
+// unaskedWait is how long the rest of a record that began to arrive is waited for.
+const unaskedWait = 100 * time.Millisecond
 
 // ResetCap starts the cap on received bytes (1 MB) anew; the mailer calls it
 // for each message.

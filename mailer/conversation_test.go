@@ -1,6 +1,9 @@
 package mailer
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -376,6 +379,59 @@ func TestLearnsMessagesPerConnection(t *testing.T) {
 			k.srv.Close() // the script has ended
 			if refusals != 1 {
 				t.Errorf("the server had to say it %d times", refusals)
+			}
+		})
+	}
+}
+
+// TestUnlearnsMessagesPerConnection: a limit that was true once is tried again
+// after twenty connections that took all they may.
+func TestUnlearnsMessagesPerConnection(t *testing.T) {
+	t.Parallel()
+	said := false
+	k := newTalk(t, smtpscript.Config{Script: func(ev smtpscript.Event) smtpscript.Action {
+		if ev.Phase == post.PhaseMAIL && ev.Message > 4 && !said {
+			said = true
+			return smtpscript.Reply("421 4.3.2 too much for one connection").Then(smtpscript.EndClose)
+		}
+		return smtpscript.Action{}
+	}})
+	k.enqueue(numbered(4 + 4*unlearnEvery + 5*unlearnEvery + 1))
+	k.run()
+	k.wantTruth()
+	if n := k.account().Learned.MessagesPerConnection; n != 6 {
+		t.Errorf("it allows %d messages a connection, want 6", n)
+	}
+	counts := map[int]int{}
+	for _, c := range k.srv.Conns() {
+		counts[c.Messages]++
+	}
+	if counts[4] < unlearnEvery || counts[5] != unlearnEvery {
+		t.Errorf("connections by their messages: %v", counts)
+	}
+}
+
+// TestOneMessageIsNoRow: a message that is put off at MAIL again and again is
+// about that message; three different ones in a row are about the account.
+func TestOneMessageIsNoRow(t *testing.T) {
+	t.Parallel()
+	for people, waits := range map[int]bool{1: false, 2: false, 3: true} {
+		t.Run(fmt.Sprint(people), func(t *testing.T) {
+			t.Parallel()
+			k := newTalk(t, smtpscript.Config{Script: func(ev smtpscript.Event) smtpscript.Action {
+				if ev.Phase == post.PhaseMAIL && ev.Total <= 9 {
+					return smtpscript.Reply("451 4.3.0 not now")
+				}
+				return smtpscript.Action{}
+			}})
+			log := new(bytes.Buffer)
+			k.opt.Log = slog.New(slog.NewTextHandler(log, nil))
+			k.enqueue(numbered(people))
+			k.run()
+			k.wantTruth()
+			k.wantStates(map[post.State]int{post.StateSent: people})
+			if got := strings.Contains(log.String(), "the account waits"); got != waits {
+				t.Errorf("the account waited: %v, want %v", got, waits)
 			}
 		})
 	}

@@ -276,10 +276,16 @@ func (ln *lane) done(j *job) {
 	}
 }
 
-// ledgerTrouble reports that the ledger could not be read, which must not fail
-// a recipient.
+// How soon the ledger is asked again after it failed.
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// ledgerTrouble reports that the ledger could not be read or written, which must
+// not fail a recipient and may pass.
 func ledgerTrouble(err error) bool {
-	for _, e := range []error{storage.ErrBusy, storage.ErrFull, storage.ErrCorrupt, storage.ErrReadOnly} {
+	for _, e := range []error{storage.ErrBusy, storage.ErrFull, storage.ErrCorrupt, storage.ErrReadOnly, storage.ErrDisk} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -302,9 +308,12 @@ func (ln *lane) connect(ctx context.Context) error {
 		switch {
 		case ln.naps != ln.m.napCount():
 			ln.drop() // the server has forgotten it
-		case ln.sent >= ln.s.perConnection() || now.Sub(ln.opened) >= maxConnectionAge:
+		case ln.sent >= ln.s.perConnection():
+			ln.s.connectionFilled(context.WithoutCancel(ctx))
 			ln.hangUp()
-		case ln.conn.Unread() || now.Sub(ln.used) > probeAfter && !ln.reset():
+		case now.Sub(ln.opened) >= maxConnectionAge:
+			ln.hangUp()
+		case ln.conn.Unasked() != post.CauseNone || now.Sub(ln.used) > probeAfter && !ln.reset():
 			// It died while it was idle, which is no fault of anybody's.
 			ln.drop()
 		}
@@ -349,7 +358,7 @@ func (ln *lane) dialFailed(ctx context.Context, err error) error {
 	}
 	v = ln.s.aboutNetwork(f, v)
 	ln.m.log.Warn("sign-in failed", "account", ln.s.id, "phase", string(f.Phase), "cause", string(f.Cause), "detail", f.Detail, "reply", f.Reply.String())
-	ln.s.apply(context.WithoutCancel(ctx), v, 0)
+	ln.s.apply(context.WithoutCancel(ctx), v, 0, 0)
 	return errStopped
 }
 
@@ -422,7 +431,7 @@ func (ln *lane) commitArm(intents []storage.Intent) ([]storage.Refusal, error) {
 
 // commit makes the results that wait durable (commit C), however long it takes.
 func (ln *lane) commit(cause error) error {
-	for wait := 50 * time.Millisecond; len(ln.results) > 0; wait = min(2*wait, 30*time.Second) {
+	for wait := firstRetry; len(ln.results) > 0; wait = min(2*wait, lastRetry) {
 		if cause != nil && !ln.m.pause(wait) {
 			return errStopped // forced to quit: the rows stay sending and become uncertain
 		}

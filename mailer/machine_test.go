@@ -224,10 +224,18 @@ func TestGivenUpAfterTheDeadline(t *testing.T) {
 	if d := k.row("a@b.example"); d.State != post.StateQueued || d.Attempts < 5 {
 		t.Errorf("after 40 hours it is %s after %d attempts", d.State, d.Attempts)
 	}
+	delayed := func(want int64) {
+		t.Helper()
+		if n, err := k.ledger.Needs(t.Context()); err != nil || n.Delayed != want {
+			t.Errorf("%d are said to be delayed, want %d (%v)", n.Delayed, want, err)
+		}
+	}
+	delayed(1)
 	clock.skip(9 * time.Hour)
 	k.runUntil(RunParams{NoWait: true})
 	k.wantTruth()
 	k.wantStates(map[post.State]int{post.StateExpired: 1, post.StateSent: 1})
+	delayed(0)
 	d, err := k.ledger.Delivery(t.Context(), k.row("a@b.example").ID)
 	if err != nil || d.Last.Code != 452 || d.Last.Text != "mailbox full" {
 		t.Errorf("the last reply is %+v, %v", d.Last, err)

@@ -183,18 +183,10 @@ type RunParams struct {
 // orderly end; what is left behind tells Left.
 func (m *Mailer) Run(ctx context.Context, p RunParams) error {
 	defer m.kill()
-	if _, err := m.Recover(ctx); err != nil {
-		return err
-	}
-	if err := m.ledger.SetSetting(ctx, "ledger.instance", m.opt.Instance); err != nil {
-		return err
-	}
-	mk, err := openMark(m.ledger.Dir(), m.opt.Instance, bootID())
-	if err != nil {
-		m.log.Warn("no progress mark; after a crash more messages are uncertain", "err", err)
-	}
-	m.mark = mk
-	if err := m.ledger.Clamp(ctx, MaxDeliveryWait); err != nil {
+	if err := m.begin(ctx, p); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	run, stop := context.WithCancel(ctx)
@@ -202,7 +194,7 @@ func (m *Mailer) Run(ctx context.Context, p RunParams) error {
 	if m.opt.Beside != nil {
 		m.wg.Go(func() { m.opt.Beside(run) })
 	}
-	err = m.schedule(run, p)
+	err := m.schedule(run, p)
 	stop()
 	m.wg.Wait()
 	m.mu.Lock()
@@ -211,6 +203,49 @@ func (m *Mailer) Run(ctx context.Context, p RunParams) error {
 		err = nil
 	}
 	return errors.Join(m.err, err, m.mark.close())
+}
+
+// begin takes the ledger over from whoever had it last. A disk that is full or
+// does not answer is waited for, as in mid run: the user is told.
+func (m *Mailer) begin(ctx context.Context, p RunParams) error {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		err := m.takeOver(ctx)
+		if err == nil || ctx.Err() != nil || p.NoWait || !ledgerTrouble(err) || errors.Is(err, storage.ErrCorrupt) {
+			return err
+		}
+		m.trouble(err)
+		t := m.clock.NewTimer(wait)
+		select {
+		case <-t.C():
+		case <-m.kick:
+			t.Stop()
+		case <-m.hard.Done():
+			t.Stop()
+			return nil
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+func (m *Mailer) takeOver(ctx context.Context) error {
+	if _, err := m.Recover(ctx); err != nil {
+		return err
+	}
+	if err := m.ledger.Clamp(ctx, MaxDeliveryWait); err != nil {
+		return err
+	}
+	// Last, so that the mark of the run before counts until it has been used.
+	if err := m.ledger.SetSetting(ctx, "ledger.instance", m.opt.Instance); err != nil {
+		return err
+	}
+	mk, err := openMark(m.ledger.Dir(), m.opt.Instance, bootID())
+	if err != nil {
+		m.log.Warn("no progress mark; after a crash more messages are uncertain", "err", err)
+	}
+	m.mark = mk
+	return nil
 }
 
 // Failed returns how many deliveries failed in this run.
@@ -236,18 +271,21 @@ func (m *Mailer) schedule(ctx context.Context, p RunParams) error {
 		if m.fatalErr() != nil {
 			return nil
 		}
-		next, more, err := m.round(ctx)
+		// Asked before the ledger is: a lane that ends meanwhile gives rows back
+		// that the ledger showed as taken.
+		idle := m.idle()
+		seen, err := m.round(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			m.trouble(err)
-			next, more = m.clock.Now().Add(time.Second), true
+			seen = survey{next: m.clock.Now().Add(time.Second), more: true}
 		}
-		if !more && (p.UntilEmpty || p.NoWait) || p.NoWait && m.idle() && next.After(m.clock.Now()) {
+		if idle && (!seen.more && (p.UntilEmpty || p.NoWait) || p.NoWait && !seen.due) {
 			return nil
 		}
-		version = m.wait(ctx, w, version, next)
+		version = m.wait(ctx, w, version, seen.next)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -295,65 +333,69 @@ func (m *Mailer) wait(ctx context.Context, w *storage.Watch, version int64, next
 	}
 }
 
-// round looks once at all accounts. It returns when to look again, and whether
-// anything is left that does not need the user.
-func (m *Mailer) round(ctx context.Context) (next time.Time, more bool, err error) {
-	soonest := func(t time.Time) {
-		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
-			next = t
-		}
+// survey is what a look at the ledger found.
+type survey struct {
+	next time.Time // when to look again; zero: when something happens
+	more bool      // something is left that does not need the user and that no lane is at work on
+	due  bool      // something could go now
+}
+
+func (o *survey) soonest(t time.Time) {
+	if !t.IsZero() && (o.next.IsZero() || t.Before(o.next)) {
+		o.next = t
 	}
+}
+
+// round looks once at all accounts and puts lanes to work.
+func (m *Mailer) round(ctx context.Context) (seen survey, err error) {
 	if err := m.unwind(ctx); err != nil {
-		return next, false, err
+		return seen, err
 	}
 	senders, err := m.refresh(ctx)
 	if err != nil {
-		return next, false, err
+		return seen, err
 	}
 	now := m.clock.Now()
 	settling := m.settling()
 	when, err := m.settleUncertain(ctx, senders, now)
 	if err != nil {
-		return next, false, err
+		return seen, err
 	}
-	soonest(when)
-	more = !when.IsZero()
+	seen.soonest(when)
+	seen.more = !when.IsZero()
 	if err := m.refreshShares(ctx); err != nil {
-		return next, false, err
+		return seen, err
 	}
 	for _, s := range senders {
 		due, err := m.ledger.NextDue(ctx, s.kind, s.id)
 		if err != nil {
-			return next, false, err
+			return seen, err
 		}
 		if due.At.IsZero() {
 			continue
 		}
 		ok, when := s.ready(now)
+		if !ok && when.IsZero() { // stopped or paused
+			continue
+		}
+		seen.more = true
 		switch {
-		case !ok && when.IsZero(): // stopped or paused
 		case !ok:
-			more = true
 			if due.At.After(when) {
 				when = due.At
 			}
-			soonest(when)
+			seen.soonest(when)
 		case due.Now && settling > 0 && !post.IsLoopbackHost(s.account().Host):
-			more = true
-			soonest(now.Add(settling))
+			seen.soonest(now.Add(settling))
 		case due.Now:
-			more = true
+			seen.due = true
 			m.staff(ctx, s)
-			soonest(now.Add(watchEvery))
+			seen.soonest(now.Add(watchEvery))
 		default:
-			more = true
-			soonest(due.At)
+			seen.soonest(due.At)
 		}
 	}
-	if !m.idle() {
-		more = true
-	}
-	return next, more, nil
+	return seen, nil
 }
 
 // resendAfter is how long an uncertain delivery waits before its mailing's

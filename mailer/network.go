@@ -124,8 +124,7 @@ func (s *sender) strangeCertificate(now time.Time) bool {
 	if s.portal.IsZero() {
 		s.portal = now
 	}
-	s.strikes["portal"]++
-	if s.strikes["portal"] < portalTries || now.Sub(s.portal) < portalSpan {
+	if s.struckLocked("portal", 0) < portalTries || now.Sub(s.portal) < portalSpan {
 		return true
 	}
 	s.portal = time.Time{}

@@ -248,3 +248,51 @@ func TestNilMark(t *testing.T) {
 		t.Error("a nil mark does something")
 	}
 }
+
+// TestRestoredBackupSendsNothing: a backup made in mid mailing and put back after
+// the end knows nothing of what went out since. It sends nothing by itself, and
+// after the user's word second copies go only to those it had still queued.
+func TestRestoredBackupSendsNothing(t *testing.T) {
+	t.Parallel()
+	k := newTalk(t, smtpscript.Config{}, func(a *post.Account) { a.Connections = 2 })
+	m := k.enqueue(numbered(40), func(m *post.Mailing) { m.Staged, m.ReleaseLeft = true, 15 })
+	k.run()
+	file := filepath.Join(t.TempDir(), "backup.zip")
+	if err := k.ledger.Backup(t.Context(), file); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.ledger.ReleaseMailing(t.Context(), m.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	k.run()
+	k.wantStates(map[post.State]int{post.StateSent: 40})
+	if err := k.ledger.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := storage.Restore(t.Context(), k.dir, file, storage.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	k.open()
+	k.run()
+	if n := k.srv.Stats().Taken; n != 40 {
+		t.Errorf("a restored ledger sent %d messages", n-40)
+	}
+	k.wantStates(map[post.State]int{post.StateSent: 15, post.StateQueued: 25})
+	queued := map[string]bool{}
+	for _, d := range k.rows() {
+		queued[d.Address] = d.State == post.StateQueued
+	}
+	if err := k.ledger.HoldMailing(t.Context(), m.ID, "", post.Reason{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.ledger.ReleaseMailing(t.Context(), m.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	k.run()
+	k.wantStates(map[post.State]int{post.StateSent: 40})
+	for who, n := range k.srv.Taken() {
+		if want := map[bool]int{false: 1, true: 2}[queued[who]]; n != want {
+			t.Errorf("%s got %d, want %d", who, n, want)
+		}
+	}
+}

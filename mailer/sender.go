@@ -23,7 +23,8 @@ type sender struct {
 	writing int // changes made here that are not in the ledger yet
 	quota   quota
 	pace    pace
-	strikes map[string]int
+	strikes map[string]*strikes
+	filled  int // connections in a row that took as many messages as was learned
 	lanes   map[*lane]bool
 	fewer   int       // connections given up because the server wants fewer
 	waitFor Schedule  // of the account's present wait
@@ -38,7 +39,7 @@ type sender struct {
 
 func newSender(m *Mailer, a post.Account, kind post.MailingKind) *sender {
 	return &sender{
-		m: m, id: a.ID, kind: kind, acct: a, strikes: map[string]int{}, lanes: map[*lane]bool{}, content: map[int64]int{},
+		m: m, id: a.ID, kind: kind, acct: a, strikes: map[string]*strikes{}, lanes: map[*lane]bool{}, content: map[int64]int{},
 		quota: quota{limits: a.Limits}, pace: pace{rate: a.Learned.Rate}, dial: m.opt.Dial,
 	}
 }
@@ -66,7 +67,8 @@ func (s *sender) update(a post.Account, gen int) {
 		return
 	}
 	if s.acct.Hold != "" && a.Hold == "" { // released by the user: a clean slate
-		s.strikes, s.recent, s.refused, s.fewer, s.portal = map[string]int{}, nil, nil, 0, time.Time{}
+		s.recent, s.refused, s.fewer, s.portal = nil, nil, 0, time.Time{}
+		clear(s.strikes)
 	}
 	s.acct = a
 	if s.pace.rate != a.Learned.Rate {
@@ -261,12 +263,39 @@ func (s *sender) success(ctx context.Context, mailing int64) {
 	}
 }
 
-// apply carries out what a verdict means for the account.
-func (s *sender) apply(ctx context.Context, v Verdict, sentOnLink int) {
+// strikes counts one kind of event in a row; see Strike.
+type strikes struct {
+	n  int
+	of map[int64]bool // the deliveries that count, where only different ones do
+}
+
+// struckLocked counts one more event about a delivery, or with 0 about whatever,
+// and returns how many there are.
+func (s *sender) struckLocked(kind string, delivery int64) int {
+	k := s.strikes[kind]
+	if k == nil {
+		k = &strikes{of: map[int64]bool{}}
+		s.strikes[kind] = k
+	}
+	if delivery == 0 || !k.of[delivery] {
+		k.n++
+	}
+	if delivery != 0 {
+		k.of[delivery] = true
+	}
+	return k.n
+}
+
+// apply carries out what a verdict means for the account. It was about a
+// delivery, 0 when none had begun.
+func (s *sender) apply(ctx context.Context, v Verdict, delivery int64, sentOnLink int) {
 	step := v.Account
 	s.mu.Lock()
 	if k := v.Strike; k.Kind != "" {
-		if s.strikes[k.Kind]++; s.strikes[k.Kind] >= k.Limit {
+		if !k.Apart {
+			delivery = 0
+		}
+		if s.struckLocked(k.Kind, delivery) >= k.Limit {
 			step = max(step, k.Then)
 			delete(s.strikes, k.Kind)
 		}
@@ -283,7 +312,7 @@ func (s *sender) apply(ctx context.Context, v Verdict, sentOnLink int) {
 		s.acct.Learned.Connections = max(1, len(s.lanes)-1)
 	}
 	if v.Learn && sentOnLink > 0 {
-		s.acct.Learned.MessagesPerConnection = sentOnLink
+		s.acct.Learned.MessagesPerConnection, s.filled = sentOnLink, 0
 	}
 	changed := learned != s.acct.Learned
 	learned = s.acct.Learned
@@ -301,6 +330,36 @@ func (s *sender) apply(ctx context.Context, v Verdict, sentOnLink int) {
 	case Stop:
 		s.stop(ctx, v.Reason)
 	}
+}
+
+// unlearnEvery is after how many connections in a row that took all they may a
+// few more messages are tried on the next.
+const unlearnEvery = 20
+
+// connectionFilled notes that a connection took as many messages as are given
+// to one. A limit that was learned may have been of one bad hour only, so it is
+// raised by a quarter now and then, until it is forgotten.
+func (s *sender) connectionFilled(ctx context.Context) {
+	s.mu.Lock()
+	n := s.acct.Learned.MessagesPerConnection
+	if n == 0 {
+		s.mu.Unlock()
+		return
+	}
+	if s.filled++; s.filled < unlearnEvery {
+		s.mu.Unlock()
+		return
+	}
+	s.filled = 0
+	if n += max(1, n/4); n >= maxPerConnection {
+		n = 0
+	}
+	s.acct.Learned.MessagesPerConnection = n
+	s.gen++
+	s.writing++
+	learned := s.acct.Learned
+	s.mu.Unlock()
+	s.keepLearned(ctx, learned)
 }
 
 // keepLearned is keep for what was learned.

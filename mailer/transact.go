@@ -127,8 +127,8 @@ func (ln *lane) envelopeInSteps(j *job) (bool, error) {
 		if e, ok := ln.addEnvelope(j, i+1); !ok {
 			return false, ln.refuse(j, e)
 		}
-		if ln.conn.Unread() {
-			return false, ln.refuse(j, Event{Phase: phase, Cause: post.CauseProtocol})
+		if c := ln.conn.Unasked(); c != post.CauseNone {
+			return false, ln.refuse(j, Event{Phase: phase, Cause: c})
 		}
 		if err := ln.conn.Write(ln.buf, ln.m.opt.Timeouts.Write); err != nil {
 			return false, ln.refuse(j, ln.broken(phase, err))
@@ -190,9 +190,11 @@ func (ln *lane) readEnvelope(j *job) (bool, error) {
 		}
 	}
 	if refused == nil {
-		if ln.conn.Unread() { // one reply too many
-			ln.s.unlearnPipelining(context.Background())
-			return false, ln.refuse(j, Event{Phase: post.PhaseDATA, Cause: post.CauseProtocol})
+		if c := ln.conn.Unasked(); c != post.CauseNone {
+			if c == post.CauseProtocol { // one reply too many
+				ln.s.unlearnPipelining(context.Background())
+			}
+			return false, ln.refuse(j, Event{Phase: post.PhaseDATA, Cause: c})
 		}
 		return true, nil
 	}
@@ -248,10 +250,10 @@ func (ln *lane) broken(phase post.Phase, err error) Event {
 // deliver sends the body and the dot of the current job, with the next
 // envelope behind it where the server pipelines, and judges what comes back.
 func (ln *lane) deliver(ctx context.Context, j *job) error {
-	if ln.conn.Unread() {
+	if c := ln.conn.Unasked(); c != post.CauseNone {
 		// Bytes that nobody asked for: what follows would be read as the reply to
 		// the dot, and a message that was never taken would pass for sent.
-		return ln.refuse(j, Event{Phase: post.PhaseDATA, Cause: post.CauseProtocol, Attempts: j.d.Attempts})
+		return ln.refuse(j, Event{Phase: post.PhaseDATA, Cause: c, Attempts: j.d.Attempts})
 	}
 	ln.pieces = j.msg.AppendWire(ln.pieces[:0])
 	ln.buf = append(ln.buf[:0], ".\r\n"...)
@@ -401,7 +403,7 @@ func (ln *lane) refuse(j *job, e Event) error {
 
 // reset says RSET and reports whether the connection is good.
 func (ln *lane) reset() bool {
-	if ln.conn.Unread() || ln.conn.Write([]byte("RSET\r\n"), ln.m.opt.Timeouts.Reset) != nil {
+	if ln.conn.Unasked() != post.CauseNone || ln.conn.Write([]byte("RSET\r\n"), ln.m.opt.Timeouts.Reset) != nil {
 		return false
 	}
 	r, err := ln.read(post.PhaseRSET)
@@ -431,6 +433,9 @@ func (ln *lane) settle(j *job, e Event, from post.State) Verdict {
 	case Defer:
 		r.To = post.StateQueued
 		r.NextAt = now.Add(scaled(deliveryWait(v.Schedule, j.d.Attempts+1), ln.m.opt.WaitScale, ln.s.account().Host))
+		if j.d.Attempts+1 == post.DelayedAfter && charged { // the one notice on the way (row 55); Needs counts it
+			ln.m.log.Warn("a message is delayed", "delivery", j.d.ID, "mailing", j.d.Mailing, "until", r.NextAt, "reply", e.Reply.String())
+		}
 	case Fail:
 		r.To = post.StateFailed
 	case Uncertain:
@@ -459,7 +464,7 @@ func (ln *lane) settle(j *job, e Event, from post.State) Verdict {
 	}
 	ln.s.served(j.d.Mailing)
 	if e.Phase != post.PhaseRender {
-		ln.s.apply(context.Background(), v, ln.sent)
+		ln.s.apply(context.Background(), v, j.d.ID, ln.sent)
 	}
 	if v.Policy || v.Content {
 		ln.noted = append(ln.noted, noted{v, j.d})

@@ -79,10 +79,12 @@ const (
 
 // Strike counts events of a kind on an account; any message that is taken
 // clears the count. At Limit in a row, Then happens instead of Verdict.Account.
+// With Apart only different deliveries count, not one that is tried again.
 type Strike struct {
 	Kind  string
 	Limit int
 	Then  Step
+	Apart bool
 }
 
 // Verdict is what an event means.
@@ -138,6 +140,11 @@ func because(key string) post.Reason { return post.Reason{Key: key} }
 
 func strike(kind string, limit int, then Step) Strike {
 	return Strike{Kind: kind, Limit: limit, Then: then}
+}
+
+// apart is strike for different deliveries in a row.
+func apart(kind string, limit int, then Step) Strike {
+	return Strike{Kind: kind, Limit: limit, Then: then, Apart: true}
 }
 
 // judgeDial: before MAIL nothing is ever about a recipient.
@@ -376,7 +383,7 @@ func rateWord(d, text string) bool {
 func judgeMAIL(e Event) Verdict {
 	switch d := detail(e.Reply.Enhanced); {
 	case e.Reply.Class() == 4: // 21, 26
-		return Verdict{Fate: Defer, Link: Reset, Strike: strike("mail-4xx", 3, Wait), Reason: because("delivery.deferred")}
+		return Verdict{Fate: Defer, Link: Reset, Strike: apart("mail-4xx", 3, Wait), Reason: because("delivery.deferred")}
 	case e.Reply.Class() != 5: // a positive answer that is none (desync)
 		return Verdict{Fate: Keep, Link: Abort, Strike: strike("connection", 2, Wait), Reason: because("account.connection")}
 	case e.Reply.Code == 552 && (d == "3.4" || d == ""), d == "2.3", d == "3.4": // 22, 37
@@ -398,7 +405,7 @@ func judgeRCPT(e Event) Verdict {
 		case (code == 450 || code == 451) && (d == "7.1" || d == "2.1" || d == ""): // 24, 58
 			v.Schedule, v.Reason = Grey, because("delivery.greylisted")
 			if !hasAny(strings.ToLower(e.Reply.Text), "grey", "gray", "try again later", "temporarily", "come back") {
-				v.Strike = strike("grey", 3, Wait)
+				v.Strike = apart("grey", 3, Wait)
 			}
 		case d == "2.2": // 25
 			v.Schedule, v.Reason = Full, because("delivery.mailbox_full")

@@ -84,3 +84,7 @@ type Attempt struct {
 
 // MaxCrashes is how many process deaths a row survives before it is held.
 const MaxCrashes = 3
+
+// DelayedAfter is how often a delivery is put off before the user is told that it
+// is delayed (RFC 5321 4.5.4.1); the ledger's index deliveries_delayed says the same.
+const DelayedAfter = 5

@@ -190,9 +190,9 @@ func TestSoakDiskFaults(t *testing.T) {
 		want error // for ever: what a change says
 	}{
 		{"full", faultdisk.Write, faultdisk.Full, ErrFull},
-		{"write error", faultdisk.Write, faultdisk.IOErrWrite, nil},
+		{"write error", faultdisk.Write, faultdisk.IOErrWrite, ErrDisk},
 		{"read-only", faultdisk.Write, faultdisk.ReadOnly, ErrReadOnly},
-		{"flush error", faultdisk.Sync, faultdisk.IOErrSync, nil},
+		{"flush error", faultdisk.Sync, faultdisk.IOErrSync, ErrDisk},
 		{"busy", faultdisk.Lock, faultdisk.Busy, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -19,6 +19,7 @@ var (
 	ErrBusy     = errors.New("another program keeps the ledger busy")
 	ErrCorrupt  = errors.New("the ledger is damaged")
 	ErrReadOnly = errors.New("the ledger cannot be written to")
+	ErrDisk     = errors.New("the disk does not answer properly")
 	ErrNotFound = errors.New("not found")
 	// ErrMoved says that a delivery was not in the state that a move expected:
 	// somebody else owns it.
@@ -55,6 +56,9 @@ func classify(op string, err error) error {
 		return wrap(post.KindInternal, ErrCorrupt, "ledger.corrupt", "nothing was changed; restore the last backup with: postroom restore FILE")
 	case sqlite3.SQLITE_CANTOPEN:
 		return wrap(post.KindInternal, ErrReadOnly, "ledger.cantopen", "the data folder cannot be opened")
+	}
+	if sqliteCode(err)&0xff == sqlite3.SQLITE_IOERR || errors.Is(err, syscall.EIO) {
+		return wrap(post.KindInternal, ErrDisk, "ledger.disk", "nothing was lost; look after the disk, and make a backup elsewhere")
 	}
 	switch {
 	case errors.Is(err, syscall.ENOSPC):

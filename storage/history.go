@@ -247,6 +247,7 @@ func (l *Ledger) Days(ctx context.Context, loc *time.Location, n int) ([]Day, er
 type Needs struct {
 	Uncertain int64 // deliveries to settle
 	Held      int64 // deliveries paused by themselves
+	Delayed   int64 // deliveries that were put off five times or more and are tried again, rehearsals left out
 	Waiting   int64 // deliveries queued, claimed or sending, rehearsals left out
 }
 
@@ -255,9 +256,10 @@ func (l *Ledger) Needs(ctx context.Context) (Needs, error) {
 	var n Needs
 	err := l.r.QueryRowContext(ctx, `SELECT
 		(SELECT count(*) FROM deliveries WHERE state NOT IN ('queued', 'sent') AND state = 'uncertain'),
-		(SELECT coalesce(sum((SELECT count(*) FROM deliveries d INDEXED BY deliveries_due WHERE d.mailing_id = m.id AND d.state = 'queued' AND d.held = 1)), 0)
-			FROM mailings m WHERE m.ready = 1 AND m.finished_at = 0),
+		(SELECT count(*) FROM deliveries d JOIN mailings m ON m.id = d.mailing_id WHERE d.held = 1 AND d.state = 'queued' AND m.ready = 1 AND m.finished_at = 0),
+		(SELECT count(*) FROM deliveries d JOIN mailings m ON m.id = d.mailing_id WHERE d.state = 'queued' AND d.attempts >= 5
+			AND m.ready = 1 AND m.finished_at = 0 AND m.kind = 'live'),
 		(SELECT coalesce(sum(c.n), 0) FROM mailings m JOIN mailing_counts c ON c.mailing_id = m.id AND c.state IN ('queued', 'claimed', 'sending')
-			WHERE m.ready = 1 AND m.finished_at = 0 AND m.kind = 'live')`).Scan(&n.Uncertain, &n.Held, &n.Waiting)
+			WHERE m.ready = 1 AND m.finished_at = 0 AND m.kind = 'live')`).Scan(&n.Uncertain, &n.Held, &n.Delayed, &n.Waiting)
 	return n, classify("look what needs you", err)
 }

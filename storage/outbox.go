@@ -198,16 +198,16 @@ func (t *Tx) suppressFor(r *Result) error {
 }
 
 // refusedBefore reports whether two of the last three live deliveries to this
-// person failed, the one at hand included.
+// person failed, at once or by a report that came later, the one at hand included.
 func (t *Tx) refusedBefore(r *Result) (bool, error) {
 	var before, taken int64
 	err := t.scan(`SELECT coalesce(max(d.mailing_id), 0) FROM deliveries d JOIN mailings m ON m.id = d.mailing_id AND m.kind = 'live'
-		WHERE d.key = ?1 AND d.state = 'failed' AND d.id <> ?2 AND d.mailing_id <= ?3`, []any{r.Suppress.Key, r.ID, r.Mailing}, &before)
+		WHERE d.key = ?1 AND (d.state = 'failed' OR d.receipt = 'bounced') AND d.id <> ?2 AND d.mailing_id <= ?3`, []any{r.Suppress.Key, r.ID, r.Mailing}, &before)
 	if err != nil || before == 0 {
 		return false, err
 	}
 	err = t.scan(`SELECT count(*) FROM mailings m JOIN deliveries d ON d.mailing_id = m.id AND d.key = ?1
-		WHERE m.kind = 'live' AND m.id > ?2 AND m.id < ?3 AND d.state = 'sent'`, []any{r.Suppress.Key, before, r.Mailing}, &taken)
+		WHERE m.kind = 'live' AND m.id > ?2 AND m.id < ?3 AND d.state = 'sent' AND d.receipt <> 'bounced'`, []any{r.Suppress.Key, before, r.Mailing}, &taken)
 	return taken <= 1, err
 }
 

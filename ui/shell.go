@@ -55,9 +55,11 @@ type Shell struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	asking bool
-	quit   bool
-	ids    *screens.IDs
-	foot   footer
+	// question is whether to close while mail waits; asked once at a time.
+	question *dialogs.Dialog
+	quit     bool
+	ids      *screens.IDs
+	foot     footer
 }
 
 // New builds the window; Run shows it.
@@ -243,7 +245,7 @@ func (s *Shell) changed() {
 
 // onClose asks when mail still waits: keep sending, or quit in order.
 func (s *Shell) onClose() {
-	if s.asking || s.quit {
+	if s.asking || s.quit || s.question != nil && s.question.Open() {
 		return
 	}
 	s.asking = true
@@ -254,7 +256,7 @@ func (s *Shell) onClose() {
 				s.leave()
 				return
 			}
-			dialogs.Choose(s.env.Words, s.win, s.env.T("quit.title"), s.env.Words.N("quit.waiting", n.Waiting),
+			s.question = dialogs.Choose(s.env.Words, s.win, s.env.T("quit.title"), s.env.Words.N("quit.waiting", n.Waiting),
 				dialogs.Choice{Label: s.env.T("quit.keep"), Do: s.keepSending, Default: true},
 				dialogs.Choice{Label: s.env.T("quit.quit"), Do: s.leave},
 			)

@@ -140,9 +140,21 @@ func TestFrames(t *testing.T) {
 	d.queue(data, "Slowly", 3)
 	w.says("2 waiting")
 	w.do("xdotool", "windowactivate", "--sync", w.x)
+	// The window manager may swallow the keys while it is busy with the window; who sees nothing happen presses again, and
+	// is asked once all the same.
+	var pressed time.Time
+	w.until("the question", func(p *picture) bool {
+		if p.Layers == 1 && time.Since(pressed) > 5*time.Second {
+			w.key("alt+F4")
+			pressed = time.Now()
+		}
+		return p.Layers == 2 && p.says("Mail still waits")
+	})
 	w.key("alt+F4")
-	w.until("the question", func(p *picture) bool { return p.Layers == 2 && p.says("Mail still waits") })
 	w.picked("close-question")
+	if p := w.look(); p.Layers != 2 {
+		t.Errorf("asked in %d layers, want one question over the window", p.Layers)
+	}
 	w.press("Quit")
 	late := time.AfterFunc(30*time.Second, func() { _ = w.cmd.Process.Kill() })
 	err := w.cmd.Wait()

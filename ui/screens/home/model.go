@@ -43,6 +43,7 @@ const (
 	NeedAccount
 	NeedHeld
 	NeedMailing
+	NeedDelayed
 )
 
 // Need is one thing that wants the user's word.
@@ -163,6 +164,12 @@ func (m *Model) needs(w *words.Catalogue, n storage.Needs, accounts []post.Accou
 	if n.Held > 0 {
 		m.Needs = append(m.Needs, Need{
 			Kind: NeedHeld, What: w.N("home.held", n.Held), Why: w.T("home.held.why"), Button: w.T("action.look"),
+			Go: screens.Route{Screen: screens.Outbox},
+		})
+	}
+	if n.Delayed > 0 {
+		m.Needs = append(m.Needs, Need{
+			Kind: NeedDelayed, What: w.N("home.delayed", n.Delayed), Why: w.T("home.delayed.why"), Button: w.T("action.look"),
 			Go: screens.Route{Screen: screens.Outbox},
 		})
 	}
