@@ -21,7 +21,7 @@ func (a *app) accountCommand() *cobra.Command {
 		`An account is a sender address and the server that takes its mail. Its password
 is kept in this computer's keyring, or comes from a command of yours; it is
 never written to a file and never given as an argument.`,
-		a.accountAdd(), a.accountSet(), a.accountDiscover(),
+		a.accountAdd(), a.accountSet(), a.accountDiscover(), a.accountLetterhead(), a.accountDKIM(),
 		&cobra.Command{
 			Use: "list", Short: "List all accounts", Args: takes(0, "nothing"),
 			RunE: a.onLedger(a.accountList),

@@ -12,6 +12,7 @@ import (
 
 	"postroom/compose"
 	"postroom/contacts"
+	"postroom/mailer"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -26,7 +27,8 @@ type sendFlags struct {
 	replyTo, dsn, at, zone, name       string
 	hours, uncertain                   string
 	release                            int64
-	rehearse                           bool
+	rehearse, checkLinks, promotional  bool
+	removed                            []string // from an HTML body
 }
 
 func (a *app) sendCommand() *cobra.Command {
@@ -78,6 +80,8 @@ be contacts.`,
 	s.Int64Var(&f.release, "release", 0, "let this `number` go first, then wait for: postroom mailing release")
 	s.StringVar(&f.uncertain, "uncertain", "", "what to do about a message that may or may not have arrived: ask, resend (once) or sent (default: the setting)")
 	s.BoolVar(&f.rehearse, "rehearse", false, "send it to the practice trap: nothing leaves this computer")
+	s.BoolVar(&f.promotional, "promotional", false, "it advertises: add a way to unsubscribe, and the footer of: postroom account letterhead")
+	s.BoolVar(&f.checkLinks, "check-links", false, "try the links in the message; their servers will notice")
 	s.StringVar(&f.name, "name", "", "what the mailing is called in lists (default: the subject)")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
 		f.to = append(f.to, args...) // "--to a b c" means three
@@ -101,6 +105,11 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if job.Content, err = content(f); err != nil {
 		return err
 	}
+	if f.promotional {
+		if err := promote(ctx, l, f, job); err != nil {
+			return err
+		}
+	}
 	if job.NotBefore, err = notBefore(f.at, f.zone); err != nil {
 		return err
 	}
@@ -114,6 +123,7 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if err != nil {
 		return err
 	}
+	a.facts(l, f, job)
 	q, err := compose.Queue(ctx, l, l, job, func(done, _ int64) { a.status("%s looked at", plural(done, "recipient", "recipients")) })
 	a.clearStatus()
 	out := queued{Skipped: *skipped}
@@ -129,8 +139,32 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if out.Queued = q.Queued; q.Mailing != 0 {
 		out.Mailing = &q.Mailing
 	}
-	a.tellWarnings(q.Findings)
+	out.Warnings = warnings(q.Findings)
+	a.tellWarnings(out.Warnings)
 	return a.tellQueued(f, out)
+}
+
+// promote marks a mailing as promotional, under the letterhead of its first account.
+func promote(ctx context.Context, l *storage.Ledger, f *sendFlags, job *compose.Job) error {
+	h, err := l.Letterhead(ctx, job.Senders[0].Account)
+	if err != nil {
+		return err
+	}
+	list := f.list
+	if list == "" {
+		list = "mailings"
+	}
+	job.Content.Promotion = h.Promote(list)
+	return nil
+}
+
+// facts gives the check what it looks at beyond the words and rows.
+func (a *app) facts(l *storage.Ledger, f *sendFlags, job *compose.Job) {
+	job.Lookup, job.Now, job.Removed = l, a.Clock.Now(), f.removed
+	job.Foresee = mailer.JobOutlook(l, job, time.Local)
+	if f.checkLinks {
+		job.TryLink = compose.LinkTrier(nil)
+	}
 }
 
 // pacing reads when the mailing may go, how much of it goes first, and what is
@@ -220,6 +254,14 @@ func content(f *sendFlags) (post.Content, error) {
 	}
 	if c.Body = strings.TrimPrefix(string(b), "\ufeff"); !utf8.ValidString(c.Body) {
 		return c, usage("%s is not in UTF-8; save it as UTF-8 and try again", f.body)
+	}
+	if c.Format == post.FormatHTML {
+		if c.Body, f.removed, err = compose.CleanHTML(c.Body); err != nil {
+			return c, err
+		}
+	}
+	if c.Body, c.Attachments, err = compose.TakePictures(c.Body, c.Format, filepath.Dir(f.body)); err != nil {
+		return c, err
 	}
 	if len(f.attachAs) > len(f.attach) {
 		return c, usage("--attach-as names the file of an --attach, the first the first; there are more names than files")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postroom/accounts"
+	"postroom/compose"
 	"postroom/mailer"
 	"postroom/post"
 	"postroom/practice"
@@ -44,8 +45,40 @@ func MailerOptions(ctx context.Context, l *storage.Ledger, secrets accounts.Secr
 	r := &rehearsals{dir: PracticeDir(l.Dir()), clock: clock, log: log}
 	return mailer.Options{
 		Clock: clock, Log: log, Dial: d.Dial, Trap: r.open, Policy: policy, WaitScale: scale,
+		Signer: (&signers{ledger: l, secrets: secrets}).of,
 		Beside: func(ctx context.Context) { keepIndex(ctx, l, clock, log) },
 	}, r.close, nil
+}
+
+// signers reads the accounts' signing keys from the keyring, each once.
+type signers struct {
+	ledger  *storage.Ledger
+	secrets accounts.Secrets
+
+	mu   sync.Mutex
+	kept map[string]*compose.Signer // by the name of the keyring's entry
+}
+
+// of returns what signs an account's mail; nil where it is not signed.
+func (s *signers) of(ctx context.Context, account int64) (*compose.Signer, error) {
+	how, err := s.ledger.Signing(ctx, account)
+	if err != nil || how == nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if found := s.kept[how.SecretRef]; found != nil {
+		return found, nil
+	}
+	key, err := accounts.SigningKey(ctx, s.secrets, *how)
+	if err != nil {
+		return nil, err
+	}
+	if s.kept == nil {
+		s.kept = map[string]*compose.Signer{}
+	}
+	s.kept[how.SecretRef] = &compose.Signer{Domain: how.Domain, Selector: how.Selector, Key: key}
+	return s.kept[how.SecretRef], nil
 }
 
 // indexEvery is how often the index of the contacts is brought up to the book.

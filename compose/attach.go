@@ -42,6 +42,7 @@ type file struct {
 	// name is what it is called where that differs by recipient: head then
 	// ends where the name belongs.
 	name *program
+	cid  string
 	body []byte // base64 in lines of 76, without a line end after the last; shared, never changed
 }
 
@@ -93,7 +94,7 @@ func loadFile(a post.Attachment, blobs Blobs, name *program) (file, error) {
 	if name != nil {
 		return file{head: attachmentStart(a, first), name: name, body: body}, nil
 	}
-	return file{head: attachmentHead(a, first), body: body}, nil
+	return file{head: attachmentHead(a, first), cid: a.CID, body: body}, nil
 }
 
 // encodeLines encodes r as base64 in lines of 76 columns (RFC 2045 6.8) and
@@ -148,7 +149,11 @@ func nameSource(a *post.Attachment) string {
 // given once, as RFC 2231 has it: a second spelling for older readers is what
 // strict ones call a defect.
 func attachmentHead(a post.Attachment, first []byte) []byte {
-	return append(appendFileName(attachmentStart(a, first), CleanFileName(a.Name)), "\r\n\r\n"...)
+	b := appendFileName(attachmentStart(a, first), CleanFileName(a.Name))
+	if a.CID != "" {
+		b = append(append(append(b, "\r\nContent-ID: <"...), a.CID...), '>')
+	}
+	return append(b, "\r\n\r\n"...)
 }
 
 // attachmentStart is an attachmentHead without the name.
@@ -160,7 +165,11 @@ func attachmentStart(a post.Attachment, first []byte) []byte {
 	}
 	b := []byte("Content-Type: ")
 	b = append(b, mediaType...)
-	return append(b, "\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment"...)
+	b = append(b, "\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: "...)
+	if a.CID != "" {
+		return append(b, "inline"...)
+	}
+	return append(b, "attachment"...)
 }
 
 // appendFileName appends the filename parameter on lines of its own.

@@ -28,11 +28,15 @@ type Mailing struct {
 	// sources are subject, preview text, body and file names as the user wrote
 	// them: they say which fields are needed.
 	sources [][]op
+	footer  footer
 	ownName *program // of the recipients' own files; nil: as they are called
 	text    *part
 	html    *part // nil for a plain text mailing
 	replyTo []byte
+	promo   *post.Promotion
+	looks   looks // for Check
 	files   []file
+	inline  []file // pictures that the HTML shows
 	// fileNames are those of the files for everybody, where they hold tags.
 	fileNames []*program
 	own       *ownFiles
@@ -51,7 +55,10 @@ type Field struct {
 // the part, the line and what to write instead; a file that cannot be read is
 // KindNotFound. An empty subject or body is no error here, see Check.
 func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Options) (*Mailing, error) {
-	m := &Mailing{names: newNames(opts.KnownFields), own: &ownFiles{blobs: blobs}}
+	m := &Mailing{names: newNames(opts.KnownFields), own: &ownFiles{blobs: blobs}, promo: content.Promotion}
+	if m.promo != nil {
+		m.names.link = &expr{field: -1}
+	}
 	if err := m.words(content); err != nil {
 		return nil, err
 	}
@@ -80,6 +87,10 @@ func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Option
 		if total += len(f.body); total > MaxMessage {
 			return nil, tooLarge(a.Name)
 		}
+		if a.CID != "" && m.html != nil {
+			m.inline = append(m.inline, f)
+			continue
+		}
 		m.files = append(m.files, f)
 	}
 	return m, nil
@@ -101,7 +112,8 @@ func (m *Mailing) words(c post.Content) error {
 			return err
 		}
 	}
-	src := cleanText(strings.TrimPrefix(c.Body, "\ufeff"))
+	src, placed := placeLink(cleanText(strings.TrimPrefix(c.Body, "\ufeff")), c.Promotion)
+	m.footer = footerOf(c.Promotion, src, placed)
 	tree, err := parseSource("body", src, m.names)
 	if err != nil {
 		return err
@@ -110,9 +122,15 @@ func (m *Mailing) words(c post.Content) error {
 	if err := m.namePrograms(&c); err != nil {
 		return err
 	}
+	defer func() {
+		if m.names.link != nil { // all fields are known now
+			m.names.link.field = len(m.names.fields)
+		}
+	}()
 	switch c.Format {
 	case post.FormatText:
-		m.text, err = textPart("body", src, m.names)
+		m.looks.words = src
+		m.text, err = textPart("body", endLine(src)+m.footer.text, m.names)
 		return err
 	case post.FormatHTML:
 		return m.compileHTML(src, previewLine(c.Preview))
@@ -144,6 +162,12 @@ func (m *Mailing) namePrograms(c *post.Content) (err error) {
 	m.fileNames = make([]*program, len(c.Attachments))
 	for i := range c.Attachments {
 		name := nameSource(&c.Attachments[i])
+		if a := &c.Attachments[i]; a.CID != "" {
+			if !cidForm.MatchString(a.CID) || len(a.CID) > 200 {
+				return post.Errorf(post.KindInvalid, "check the pictures", "the name of a picture is not valid")
+			}
+			continue
+		}
 		if !strings.Contains(name, "{{") {
 			continue
 		}
@@ -175,22 +199,25 @@ func (m *Mailing) compileMarkdown(src, preview string) error {
 	if err != nil {
 		return &post.Error{Kind: post.KindInternal, Op: "compile the body", Err: err}
 	}
-	if m.html, err = htmlPart("body", pageHead+preview+s.restore(inner)+pageFoot, m.names, false); err != nil {
+	m.looks = inspect(inner, s, src, m.names)
+	if m.html, err = htmlPart("body", pageHead+preview+s.restore(inner)+m.footer.html+pageFoot, m.names, false); err != nil {
 		return err
 	}
 	return m.alternative(inner, s)
 }
 
 func (m *Mailing) compileHTML(src, preview string) error {
-	page := pageHead + preview + src + pageFoot
+	page := pageHead + preview + src + m.footer.html + pageFoot
 	if lower := strings.ToLower(src); strings.Contains(lower, "<html") || strings.Contains(lower, "<body") {
-		page = insertAfterBody(src, preview)
+		page = insertBeforeEnd(insertAfterBody(src, preview), m.footer.html)
 	}
 	var err error
 	if m.html, err = htmlPart("body", page, m.names, true); err != nil {
 		return err
 	}
-	return m.alternative(protect(src))
+	protected, s := protect(src)
+	m.looks = inspect(protected, s, src, m.names)
+	return m.alternative(protected, s)
 }
 
 // bodyStart finds the tag that begins the body of a page.
@@ -212,7 +239,7 @@ func insertAfterBody(page, what string) string {
 // alternative compiles the text that goes with an HTML body.
 func (m *Mailing) alternative(protected string, s *shield) error {
 	var err error
-	if m.text, err = textPart("body", s.restore(plainText(protected, s)), m.names); err != nil {
+	if m.text, err = textPart("body", s.restore(plainText(protected, s))+m.footer.text, m.names); err != nil {
 		return errLayout()
 	}
 	return nil
@@ -231,7 +258,7 @@ func (m *Mailing) Fields() []Field {
 // leave a hole in r's message: a tag prints nothing, has no default, and no
 // condition leaves it out.
 func (m *Mailing) Missing(r post.Recipient) []string {
-	return m.missing(m.values(nil, &r))
+	return m.missing(m.values(nil, &r, ""))
 }
 
 func (m *Mailing) missing(vals []string) []string {
@@ -249,11 +276,15 @@ func (m *Mailing) missing(vals []string) []string {
 }
 
 // values looks up the recipient's values of all fields, cleaned, in the order
-// of names.fields.
-func (m *Mailing) values(vals []string, r *post.Recipient) []string {
+// of names.fields; behind them stands the recipient's way to unsubscribe, where
+// there is one. link may be empty where it is not shown.
+func (m *Mailing) values(vals []string, r *post.Recipient, link string) []string {
 	vals = vals[:0]
 	for i := range m.names.fields {
 		vals = append(vals, cleanValue(lookup(r, &m.names.fields[i])))
+	}
+	if m.promo != nil {
+		vals = append(vals, link)
 	}
 	return vals
 }

@@ -105,7 +105,9 @@ func freezeAll(ctx context.Context, to Freezer, content post.Content) (post.Cont
 			if name == "" {
 				name = literalBraces(filepath.Base(a.Path))
 			}
+			cid := a.CID
 			a, err = freeze(ctx, to, f, name)
+			a.CID = cid
 		}
 		if err != nil {
 			return content, freezeError(a.Name, err)

@@ -184,7 +184,7 @@ func TestFileNamesAreMerged(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := []post.Attachment{{Name: "0815.pdf"}, {Name: "terms.pdf"}}
-	if err := own.callAs(files, own.values(nil, &post.Recipient{Fields: map[string]string{"number": "7/2026"}})); err != nil {
+	if err := own.callAs(files, own.values(nil, &post.Recipient{Fields: map[string]string{"number": "7/2026"}}, "")); err != nil {
 		t.Fatal(err)
 	}
 	if files[0].Name != "2026.pdf" || files[1].Name != "2026 2.pdf" {

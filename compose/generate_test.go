@@ -226,6 +226,18 @@ func drawContent(t *rapid.T) (post.Content, *strings.Replacer) {
 		body.text(t, 0, plainPieces)
 	}
 	c.Body = body.src.String()
+	if rapid.IntRange(0, 2).Draw(t, "promotional") == 0 {
+		c.Promotion = &post.Promotion{
+			List: drawValue(t, "list"), PostalAddress: drawValue(t, "address"), UnsubscribeWords: rapid.SampledFrom([]string{"", "leave & <go> {{x}}"}).Draw(t, "words"),
+			UnsubscribeURL: rapid.SampledFrom([]string{"", "https://shop.example/out?a=1", "https://shop.example/{token}/out"}).Draw(t, "page"),
+		}
+		if rapid.Bool().Draw(t, "placed") {
+			c.Body = map[post.BodyFormat]string{
+				post.FormatText: c.Body + "\nout: {{unsubscribe_link}}\n", post.FormatMarkdown: c.Body + "\n\n[out]({{ unsubscribe_link }})\n",
+				post.FormatHTML: strings.Replace(c.Body, "</body>", `<a href="{{unsubscribe_link}}">out</a></body>`, 1),
+			}[c.Format]
+		}
+	}
 	var preview, name sample
 	if rapid.Bool().Draw(t, "preview") {
 		preview.text(t, 0, []string{"Your order", " & more", "<b>", "你好", "."})
@@ -240,6 +252,11 @@ func drawContent(t *rapid.T) (post.Content, *strings.Replacer) {
 			body.tags = append(body.tags, name.tags...)
 		}
 		c.Attachments = []post.Attachment{testBlobs.add(called, rapid.SliceOfN(rapid.Byte(), 0, 500).Draw(t, "data"))}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "picture") == 0 {
+		a := testBlobs.add(strings.ReplaceAll(drawValue(t, "picture's name"), "{{", ""), append([]byte("\x89PNG\r\n\x1a\n"), rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "picture's data")...))
+		a.CID = "p1.abc@postroom"
+		c.Attachments = append(c.Attachments, a)
 	}
 	return c, body.replacer()
 }

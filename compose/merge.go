@@ -64,6 +64,9 @@ type names struct {
 	index    map[string]int
 	required []bool // by index; see Field
 	uses     []int  // by index: in how many tags of all parts it stands
+	// link is each recipient's own way to unsubscribe: the value behind those of
+	// the fields. nil without a promotion.
+	link *expr
 }
 
 // fieldRef is one field that is used.

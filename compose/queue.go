@@ -101,7 +101,7 @@ func queueRows(ctx context.Context, job *Job, words *Mailing, files *rowFiles, p
 			if err != nil {
 				return errChanged
 			}
-			if vals = words.values(vals, r); len(words.missing(vals)) > 0 {
+			if vals = words.values(vals, r, ""); len(words.missing(vals)) > 0 {
 				return errChanged
 			}
 			if files != nil {

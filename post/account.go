@@ -107,6 +107,7 @@ type Learned struct {
 	NoPipelining          bool    `json:"no_pipelining,omitempty"`           // broke under RFC 2920
 	HadTLS                bool    `json:"had_tls,omitempty"`                 // RFC 8314 5.2
 	Rate                  float64 `json:"rate,omitempty"`                    // messages a minute; 0: none learned
+	Size                  int64   `json:"size,omitempty"`                    // bytes it takes in one message (RFC 1870); 0: not said
 }
 
 // State returns what the account is doing at now.

@@ -32,7 +32,7 @@ type Content struct {
 	// is opened. Tags count in it; a plain text message has none.
 	Preview string `json:"preview,omitempty"`
 	ReplyTo string `json:"reply_to,omitempty"`
-	DSN     DSN        `json:"dsn,omitempty"`
+	DSN     DSN    `json:"dsn,omitempty"`
 	// Attachments go to everybody. In a draft only Path is set; in a mailing
 	// the content is frozen and Path is empty.
 	Attachments []Attachment `json:"attachments,omitempty"`
@@ -43,6 +43,8 @@ type Content struct {
 	// AttachAs is what each recipient's own file is called in the message, with
 	// tags; empty: as it is called in the folder.
 	AttachAs string `json:"attach_as,omitempty"`
+	// Promotion is there where the mailing is marked as promotional.
+	Promotion *Promotion `json:"promotion,omitempty"`
 }
 
 // Attachment is one file of a message.
@@ -54,6 +56,8 @@ type Attachment struct {
 	SHA256 string `json:"sha256,omitempty"` // hex, once frozen
 	Size   int64  `json:"size,omitempty"`   // bytes
 	Type   string `json:"type,omitempty"`   // media type, found by content
+	// CID names a picture that the HTML shows (RFC 2392); empty: an attachment.
+	CID string `json:"cid,omitempty"`
 }
 
 // Draft is a message being written: its content and whom it is meant for.
