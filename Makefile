@@ -10,7 +10,7 @@ BIN  := bin/postroom
 GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: run test build lint fmt cross soak bench vuln package print-tags setup setup-test clean
+.PHONY: run test build lint fmt cross soak bench designs vuln package print-tags setup setup-test clean
 
 # Opens the window; where there is no display, rehearses the built-in sample mailing instead.
 run: build
@@ -53,6 +53,11 @@ soak: setup-test
 	$(GO) test -run '^$$' -fuzz '^FuzzReadReply$$' -fuzztime 3m ./accounts
 	$(GO) test -run '^$$' -fuzz '^FuzzJudge$$' -fuzztime 3m ./mailer
 	$(GO) test -run '^$$' -fuzz '^FuzzServerBytes$$' -fuzztime 5m -parallel 2 ./mailer
+
+# Looks at the starter designs: SpamAssassin's scores, and pictures in a real browser at 320, 600 and 1200 pixels, which
+# docs/images/designs keeps.
+designs: setup
+	POSTROOM_DESIGNS=$$(scripts/designs.sh) $(GO) test -count=1 -v -run Look ./assets/designs
 
 # Every sender in turn, in tables for docs/measurements.md, and then the benchmarks beside the tests.
 bench: setup

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"iter"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postroom/assets/designs"
 	"postroom/compose"
 	"postroom/contacts"
 	"postroom/mailer"
@@ -23,7 +26,7 @@ type sendFlags struct {
 	to, attach                         []string
 	attachAs                           []string
 	attachColumn, attachRoot           string
-	attachColumnAs, preview            string
+	attachColumnAs, preview, design    string
 	replyTo, dsn, at, zone, name       string
 	hours, uncertain                   string
 	release                            int64
@@ -80,6 +83,7 @@ be contacts.`,
 	s.Int64Var(&f.release, "release", 0, "let this `number` go first, then wait for: postroom mailing release")
 	s.StringVar(&f.uncertain, "uncertain", "", "what to do about a message that may or may not have arrived: ask, resend (once) or sent (default: the setting)")
 	s.BoolVar(&f.rehearse, "rehearse", false, "send it to the practice trap: nothing leaves this computer")
+	s.StringVar(&f.design, "design", "", "the `look` of a Markdown body: letter, newsletter, announcement, invoice or invitation")
 	s.BoolVar(&f.promotional, "promotional", false, "it advertises: add a way to unsubscribe, and the footer of: postroom account letterhead")
 	s.BoolVar(&f.checkLinks, "check-links", false, "try the links in the message; their servers will notice")
 	s.StringVar(&f.name, "name", "", "what the mailing is called in lists (default: the subject)")
@@ -104,6 +108,11 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	}
 	if job.Content, err = content(f); err != nil {
 		return err
+	}
+	if f.design != "" {
+		if err := dress(ctx, l, f, job); err != nil {
+			return err
+		}
 	}
 	if f.promotional {
 		if err := promote(ctx, l, f, job); err != nil {
@@ -142,6 +151,35 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	out.Warnings = warnings(q.Findings)
 	a.tellWarnings(out.Warnings)
 	return a.tellQueued(f, out)
+}
+
+// dress puts a mailing into a design, in the look of its first account.
+func dress(ctx context.Context, l *storage.Ledger, f *sendFlags, job *compose.Job) error {
+	if job.Content.Format != post.FormatMarkdown {
+		return usage("--design is for a body in Markdown (.md)")
+	}
+	from := job.Senders[0]
+	h, err := l.Letterhead(ctx, from.Account)
+	if err != nil {
+		return err
+	}
+	name := cmp.Or(from.FromName, from.Email)
+	if job.Content.Design, err = designs.Dress(f.design, h, name); err != nil {
+		return usage("%s", oneLine(err.Error()))
+	}
+	if len(h.Logo) == 0 {
+		return nil
+	}
+	sum, size, err := l.Put(ctx, bytes.NewReader(h.Logo))
+	if err != nil {
+		return err
+	}
+	kind := compose.MediaType("logo", h.Logo)
+	_, ext, _ := strings.Cut(kind, "/")
+	job.Content.Attachments = append(job.Content.Attachments, post.Attachment{
+		Name: "logo." + ext, SHA256: sum, Size: size, Type: kind, CID: designs.LogoCID,
+	})
+	return nil
 }
 
 // promote marks a mailing as promotional, under the letterhead of its first account.

@@ -34,6 +34,7 @@ type Mailing struct {
 	html    *part // nil for a plain text mailing
 	replyTo []byte
 	promo   *post.Promotion
+	design  *post.Design
 	looks   looks // for Check
 	files   []file
 	inline  []file // pictures that the HTML shows
@@ -55,7 +56,7 @@ type Field struct {
 // the part, the line and what to write instead; a file that cannot be read is
 // KindNotFound. An empty subject or body is no error here, see Check.
 func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Options) (*Mailing, error) {
-	m := &Mailing{names: newNames(opts.KnownFields), own: &ownFiles{blobs: blobs}, promo: content.Promotion}
+	m := &Mailing{names: newNames(opts.KnownFields), own: &ownFiles{blobs: blobs}, promo: content.Promotion, design: content.Design}
 	if m.promo != nil {
 		m.names.link = &expr{field: -1}
 	}
@@ -200,10 +201,32 @@ func (m *Mailing) compileMarkdown(src, preview string) error {
 		return &post.Error{Kind: post.KindInternal, Op: "compile the body", Err: err}
 	}
 	m.looks = inspect(inner, s, src, m.names)
-	if m.html, err = htmlPart("body", pageHead+preview+s.restore(inner)+m.footer.html+pageFoot, m.names, false); err != nil {
+	page, err := framed(m.design, s.restore(inner), preview, m.footer.html)
+	if err != nil {
+		return err
+	}
+	if m.html, err = htmlPart("body", page, m.names, false); err != nil {
 		return err
 	}
 	return m.alternative(inner, s)
+}
+
+// framed puts a text into its design, or into the plain page.
+func framed(d *post.Design, inner, preview, footer string) (string, error) {
+	if d == nil {
+		return pageHead + preview + inner + footer + pageFoot, nil
+	}
+	for _, slot := range []string{"<!--preview-->", "<!--content-->", "<!--footer-->"} {
+		if strings.Count(d.Page, slot) != 1 || strings.Contains(d.Page, "{{") {
+			return "", post.Errorf(post.KindInvalid, "check the design", "the design is damaged; choose it again")
+		}
+	}
+	if d.Button != "" {
+		inner = strings.ReplaceAll(inner, buttonColours, d.Button)
+	}
+	before, after, _ := strings.Cut(d.Page, "<!--content-->")
+	before = strings.Replace(before, "<!--preview-->", preview, 1)
+	return before + inner + strings.Replace(after, "<!--footer-->", footer, 1), nil
 }
 
 func (m *Mailing) compileHTML(src, preview string) error {

@@ -165,7 +165,7 @@ func (s *sample) html(t *rapid.T) {
 
 var markdownPieces = append([]string{
 	"# ", "## Head\n", "**", "*", "- ", "1. ", "> ", "`code` ", "[link](https://example.com/) ", "https://example.com/x ", "| a | b |\n|---|---|\n| c | d |\n\n",
-	"---\n\n", "~~", "![alt](https://example.com/i.png)", "<b>raw</b>", "a@example.com ", "\n```\ncode\n```\n", "    indented\n",
+	"---\n\n", "~~", "\n\n**[button](https://example.com/)**\n\n", "![alt](https://example.com/i.png)", "<b>raw</b>", "a@example.com ", "\n```\ncode\n```\n", "    indented\n",
 }, plainPieces...)
 
 func (s *sample) replacer() *strings.Replacer { return strings.NewReplacer(s.tags...) }
@@ -237,6 +237,9 @@ func drawContent(t *rapid.T) (post.Content, *strings.Replacer) {
 				post.FormatHTML: strings.Replace(c.Body, "</body>", `<a href="{{unsubscribe_link}}">out</a></body>`, 1),
 			}[c.Format]
 		}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "design") == 0 {
+		c.Design = &post.Design{Name: "x", Button: "background:#000000;color:#ffffff", Page: "<html><style>p{color:red}</style><body><!--preview--><div class=\"a\"><!--content--></div><!--footer--></body></html>"}
 	}
 	var preview, name sample
 	if rapid.Bool().Draw(t, "preview") {

@@ -87,11 +87,12 @@ func (styler) Transform(doc *ast.Document, _ text.Reader, _ parser.Context) {
 		if h, ok := n.(*ast.Heading); ok {
 			style = headingStyles[h.Level]
 		}
-		if isButton(n) {
-			style = buttonStyle
-		}
 		if style != "" {
 			n.SetAttributeString("style", []byte(style))
+		}
+		if link := buttonOf(n); link != nil {
+			link.SetAttributeString("style", []byte(buttonStyle))
+			link.SetAttributeString("class", []byte("pr-button"))
 		}
 		return ast.WalkContinue, nil
 	})
@@ -100,18 +101,24 @@ func (styler) Transform(doc *ast.Document, _ text.Reader, _ parser.Context) {
 	}
 }
 
-// buttonStyle makes a link a button: white on a blue that is dark enough for it,
-// on light grounds and dark ones.
-const buttonStyle = "display:inline-block;padding:10px 20px;background-color:#1d5c9b;color:#ffffff;text-decoration:none;border-radius:6px"
+// A button's colours are replaced by those of a design.
+const (
+	buttonColours = "background:#1a5fb4;color:#ffffff"
+	buttonStyle   = "display:inline-block;margin:4px 0;padding:12px 26px;border-radius:6px;text-decoration:none;" + buttonColours
+)
 
-// isButton reports whether n is the link of a paragraph that holds a link in bold
-// letters and nothing else, **[Book a table](https://...)**: that is a button.
-func isButton(n ast.Node) bool {
-	if n.Kind() != ast.KindLink || n.Parent().ChildCount() != 1 {
-		return false
+// buttonOf returns the link of a paragraph that holds nothing but a link in bold:
+// **[Book a table](https://...)** is a button.
+func buttonOf(n ast.Node) *ast.Link {
+	if n.Kind() != ast.KindParagraph || n.ChildCount() != 1 {
+		return nil
 	}
-	bold, ok := n.Parent().(*ast.Emphasis)
-	return ok && bold.Level == 2 && bold.Parent().Kind() == ast.KindParagraph && bold.Parent().ChildCount() == 1
+	bold, ok := n.FirstChild().(*ast.Emphasis)
+	if !ok || bold.Level != 2 || bold.ChildCount() != 1 {
+		return nil
+	}
+	link, _ := bold.FirstChild().(*ast.Link)
+	return link
 }
 
 // Around the placeholder of a condition stands a character that no bare link

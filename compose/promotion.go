@@ -81,7 +81,7 @@ func footerOf(p *post.Promotion, body string, placed bool) footer {
 		return f
 	}
 	f.text = "\n----------\n" + strings.Join(lines, "\n") + "\n"
-	f.html = `<div style="max-width:600px;margin:32px auto 0;padding:16px 0 0;border-top:1px solid #888888;font-size:13px;line-height:1.6;color:#767676">` +
+	f.html = `<div class="pr-foot" style="max-width:600px;margin:32px auto 0;padding:16px 0 0;border-top:1px solid #888888;font-size:13px;line-height:1.6;color:#767676">` +
 		strings.Join(shown, "<br>") + "</div>"
 	return f
 }

@@ -158,6 +158,10 @@ func reference(t failer, c post.Content, p *Params, goTags *strings.Replacer, m 
 				t.Fatal(err)
 			}
 			src = pageHead + previewLine(c.Preview) + s.restore(inner) + foot.html + pageFoot
+			if c.Design != nil {
+				src = strings.NewReplacer("<!--preview-->", previewLine(c.Preview), "<!--footer-->", foot.html,
+					"<!--content-->", strings.ReplaceAll(s.restore(inner), buttonColours, c.Design.Button)).Replace(c.Design.Page)
+			}
 		} else {
 			src = strings.Replace(src, "<body>", "<body>"+previewLine(c.Preview), 1)
 			src = strings.Replace(src, "</body>", foot.html+"</body>", 1)

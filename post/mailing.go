@@ -43,8 +43,19 @@ type Content struct {
 	// AttachAs is what each recipient's own file is called in the message, with
 	// tags; empty: as it is called in the folder.
 	AttachAs string `json:"attach_as,omitempty"`
+	// Design is the page around a text in Markdown; nil: a plain one.
+	Design *Design `json:"design,omitempty"`
 	// Promotion is there where the mailing is marked as promotional.
 	Promotion *Promotion `json:"promotion,omitempty"`
+}
+
+// Design is a look for a mailing, frozen with it.
+type Design struct {
+	Name string `json:"name"`
+	// Page is HTML without merge tags, in which <!--preview-->, <!--content--> and
+	// <!--footer--> stand once each.
+	Page   string `json:"page"`
+	Button string `json:"button,omitempty"` // the CSS of a button's colours
 }
 
 // Attachment is one file of a message.

@@ -35,6 +35,8 @@ var rooms = []room{
 	{name: "assets/theme", imports: []string{"assets"}},
 	// Data without words of its own, so that accounts may look into it; its test finds the words.
 	{name: "assets/providers", imports: []string{"post"}, tests: []string{"assets"}},
+	// Looks without words of its own.
+	{name: "assets/designs", imports: []string{"post"}, tests: []string{"compose"}},
 	{name: "assets/icons", imports: []string{"assets", "assets/theme"}},
 
 	// Seen by tests and by programs for tests only.
@@ -53,7 +55,7 @@ const testkit = "internal/testkit"
 var floor = []string{"accounts", "contacts", "compose", "mailer", "receipts", "practice"}
 
 var (
-	lower = append([]string{"assets/providers", "storage", "post"}, floor...)
+	lower = append([]string{"assets/providers", "assets/designs", "storage", "post"}, floor...)
 	all   = append([]string{"ui", "cli", "assets", "assets/theme", "assets/icons"}, lower...)
 )
 

@@ -93,7 +93,8 @@ func (r *areaRenderer) MinSize() fyne.Size {
 }
 
 func (r *areaRenderer) Layout(size fyne.Size) {
-	r.ground.Resize(size)
+	// The toolkit cuts what scrolls at whole pixels, so the border stays inside.
+	r.ground.Resize(fyne.NewSize(max(0, size.Width-2), max(0, size.Height-2)))
 	a := r.area
 	height := rowHeightOf(theme.TextSize)
 	a.page = max(1, int((size.Height-2*areaInset)/height))
