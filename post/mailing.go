@@ -86,6 +86,8 @@ type Draft struct {
 	Weights map[int64]int `json:",omitempty"`
 	// Promotional marks what advertises: with a footer and a way to unsubscribe.
 	Promotional bool `json:",omitempty"`
+	// Look is the name of a starter design; empty: the plain page.
+	Look string `json:",omitempty"`
 	// Template says that it is kept to be copied, not to be sent.
 	Template bool `json:",omitempty"`
 	// Held is the mailing that was made of it and can still be called back; 0: none.

@@ -194,7 +194,9 @@ func (e *editor) onBrowser() {
 		page = "<pre>" + escape(s.Text) + "</pre>"
 	}
 	files := e.draft.Content.Attachments
-	screens.Load(e.ctx, env, func(context.Context) (map[string]practice.Inline, error) { return picturesOf(env.Ledger, files) },
+	screens.Load(e.ctx, env, func(context.Context) (map[string]practice.Inline, error) {
+		return picturesOf(env.Ledger, files, s.Logo)
+	},
 		func(inline map[string]practice.Inline, err error) {
 			if err != nil {
 				dialogs.Error(env.Words, env.Window, err)

@@ -4,8 +4,10 @@ package mailings
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"postroom/assets/designs"
 	"postroom/assets/words"
 	"postroom/mailer"
 	"postroom/post"
@@ -20,6 +22,7 @@ type Item struct {
 	Progress, When      string
 	MailingState        post.MailingState // empty for a draft
 	Rehearsal           bool
+	Template            bool
 }
 
 // List is the list in words.
@@ -44,8 +47,12 @@ func LoadList(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now ti
 			} else if held {
 				continue
 			}
+			state := "mailing.state.draft"
+			if d.Template {
+				state = "mailing.state.template"
+			}
 			out.Items = append(out.Items, Item{
-				Draft: d.ID, Name: draftName(w, d), State: w.T("mailing.state.draft"), When: w.When(d.ChangedAt.In(now.Location()), now),
+				Draft: d.ID, Name: draftName(w, d), State: w.T(state), Template: d.Template, When: w.When(d.ChangedAt.In(now.Location()), now),
 			})
 		}
 	}
@@ -108,6 +115,10 @@ func callBack(ctx context.Context, l *storage.Ledger, mailing int64, now time.Ti
 func copyOf(m *post.Mailing) post.Draft {
 	d := post.Draft{Content: m.Content, Promotional: m.Content.Promotion != nil}
 	d.Content.Promotion = nil
+	if x := m.Content.Design; x != nil {
+		d.Look, d.Content.Design = x.Name, nil
+		d.Content.Attachments = slices.DeleteFunc(slices.Clone(d.Content.Attachments), func(a post.Attachment) bool { return a.CID == designs.LogoCID })
+	}
 	for _, s := range m.Senders {
 		d.Accounts = append(d.Accounts, s.Account)
 	}
@@ -117,6 +128,8 @@ func copyOf(m *post.Mailing) post.Draft {
 
 func draftName(w *words.Catalogue, d post.Draft) string {
 	switch {
+	case d.Template && d.Name != "":
+		return d.Name
 	case d.Content.Subject != "":
 		return d.Content.Subject
 	case d.Name != "":

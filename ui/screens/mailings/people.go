@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,8 +29,16 @@ func jobOf(ctx context.Context, l *storage.Ledger, d post.Draft, kind post.Maili
 	if len(d.Lists) == 0 && len(d.To) == 0 && d.Rows == "" {
 		return nil, errNobody
 	}
-	if j.Content.Promotion, err = promotionOf(ctx, l, d, j.Senders[0].Account); err != nil {
+	look, err := lookOf(ctx, l, d, j.Senders[0])
+	if err != nil {
 		return nil, err
+	}
+	if j.Content, j.Removed = look.content, look.removed; len(look.logo) > 0 {
+		a, err := freezeLogo(ctx, l, look.logo)
+		if err != nil {
+			return nil, err
+		}
+		j.Content.Attachments = append(slices.Clone(j.Content.Attachments), a)
 	}
 	uncertain, err := l.Setting(ctx, settingUncertain, string(post.UncertainAsk))
 	if err != nil {
@@ -66,25 +75,6 @@ func sendersOf(ctx context.Context, l *storage.Ledger, d post.Draft) ([]post.Sen
 		all = append(all, s)
 	}
 	return all, nil
-}
-
-// promotionOf is the footer of a draft that is marked as promotional, else nil.
-func promotionOf(ctx context.Context, l *storage.Ledger, d post.Draft, account int64) (*post.Promotion, error) {
-	if !d.Promotional {
-		return nil, nil
-	}
-	h, err := l.Letterhead(ctx, account)
-	if err != nil {
-		return nil, err
-	}
-	name := "mailings"
-	lists, err := l.Lists(ctx)
-	for _, li := range lists {
-		if len(d.Lists) > 0 && li.ID == d.Lists[0] {
-			name = li.Name
-		}
-	}
-	return h.Promote(name), err
 }
 
 // addressed is whom a draft is for.

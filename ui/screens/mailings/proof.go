@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"sync"
 
+	"postroom/assets/designs"
 	"postroom/compose"
 	"postroom/post"
 	"postroom/practice"
@@ -21,13 +22,12 @@ type Sample struct {
 	Total     int64 // 0: not known, or nobody
 	Nobody    bool  // the recipient is made up: there is none yet
 	Subject   string
-	Preview   string // the line behind the subject
 	Parts     []widgets.LetterPart
 	Text      string
 	HTML      string
 	Source    []byte
-	Inline    []compose.Picture
-	Problem   error // what keeps the message from being built, in words
+	Logo      []byte // what the design shows as its logo
+	Problem   error  // what keeps the message from being built, in words
 	Missing   []string
 }
 
@@ -101,11 +101,13 @@ func (p *proof) render(ctx context.Context, d post.Draft, fields []string, s *Sa
 	if len(senders) > 0 {
 		params.From = senders[0]
 	}
-	content := d.Content
-	content.Attachments, content.AttachColumn, content.AttachAs = nil, "", ""
-	if content.Promotion, err = promotionOf(ctx, p.ledger, d, params.From.Account); err != nil {
+	dressed, err := lookOf(ctx, p.ledger, d, params.From)
+	if err != nil {
 		return err
 	}
+	s.Logo = dressed.logo
+	content := dressed.content
+	content.Attachments, content.AttachColumn, content.AttachAs = nil, "", ""
 	if p.compiled == nil || !reflect.DeepEqual(p.content, content) || !equal(p.fields, fields) {
 		m, err := compose.Compile(ctx, content, nil, compose.Options{KnownFields: fields, NoAttachments: true})
 		if err != nil {
@@ -126,9 +128,12 @@ func (p *proof) render(ctx context.Context, d post.Draft, fields []string, s *Sa
 }
 
 // picturesOf reads the pictures that a draft's HTML shows by their ids.
-func picturesOf(l *storage.Ledger, all []post.Attachment) (map[string]practice.Inline, error) {
+func picturesOf(l *storage.Ledger, all []post.Attachment, logo []byte) (map[string]practice.Inline, error) {
 	const most = 20 << 20
 	out := map[string]practice.Inline{}
+	if len(logo) > 0 {
+		out[designs.LogoCID] = practice.Inline{Type: compose.MediaType("logo", logo[:min(512, len(logo))]), Data: logo}
+	}
 	for _, a := range all {
 		if a.CID == "" {
 			continue
