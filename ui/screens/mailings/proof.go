@@ -6,6 +6,7 @@ import (
 	"os"
 	"reflect"
 	"sync"
+	"time"
 
 	"postroom/assets/designs"
 	"postroom/compose"
@@ -93,6 +94,9 @@ func (p *proof) render(ctx context.Context, d post.Draft, fields []string, s *Sa
 	}
 	params := compose.Params{
 		Recipient: s.Recipient, From: post.Sender{Email: "you@example.org"}, MessageID: "<preview@example.org>", Date: d.ChangedAt, Seed: 1,
+	}
+	if params.Date.IsZero() { // nobody looks at it
+		params.Date = time.Unix(0, 0)
 	}
 	senders, err := sendersOf(ctx, p.ledger, d)
 	if err != nil {
