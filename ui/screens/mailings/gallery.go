@@ -85,6 +85,13 @@ func (e *editor) askGallery() {
 	})
 }
 
+// Gallery shows the designs and templates above the composer, where that is open.
+func (v *View) Gallery() {
+	if e, ok := v.page.(*editor); ok {
+		e.askGallery()
+	}
+}
+
 // gallery is the dialog with the looks at the left and how one reads at the right.
 type gallery struct {
 	e      *editor
@@ -98,12 +105,12 @@ type gallery struct {
 
 func newGallery(e *editor, all []Start) *gallery {
 	env := e.v.env
-	g := &gallery{e: e, all: all, letter: widgets.NewLetter(), title: widgets.NewStrong("").Wrapping()}
+	g := &gallery{e: e, all: all, at: min(1, len(all)-1), letter: widgets.NewLetter(), title: widgets.NewStrong("").Wrapping()}
 	g.grid = widgets.NewDataGrid(env.Words, widgets.Column{Key: "name", Title: env.T("composer.gallery.name"), Width: 200, Grow: 1})
 	rows := make([]widgets.Row, len(all))
 	for i, s := range all {
 		rows[i] = widgets.Row{ID: int64(i + 1), Cells: []widgets.Cell{{Text: s.Name}}}
-		if s.Look == e.draft.Look && !s.Draft.Template {
+		if s.Look == e.draft.Look && s.Look != "" && !s.Draft.Template {
 			g.at = i
 		}
 	}
@@ -117,6 +124,7 @@ func newGallery(e *editor, all []Start) *gallery {
 		g.show(int(id - 1))
 		g.take(true)
 	}
+	g.grid.SetSelected(int64(g.at + 1))
 	env.IDs.Set("gallery.grid", g.grid)
 	both := widgets.NewButton(widgets.Primary, env.T("composer.gallery.text"), func() { g.take(true) })
 	look := widgets.NewButton(widgets.Normal, env.T("composer.gallery.look"), func() { g.take(false) })
