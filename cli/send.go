@@ -148,8 +148,7 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if out.Queued = q.Queued; q.Mailing != 0 {
 		out.Mailing = &q.Mailing
 	}
-	out.Warnings = warnings(q.Findings)
-	a.tellWarnings(out.Warnings)
+	a.tellWarnings(warnings(q.Findings))
 	return a.tellQueued(f, out)
 }
 
@@ -381,10 +380,11 @@ func (a *app) recipients(ctx context.Context, l *storage.Ledger, f *sendFlags, j
 		job.KnownFields = []string{} // known: there are none
 	}
 	if f.list != "" {
-		li, err := l.ListByName(ctx, f.list)
+		li, err := l.FreshList(ctx, f.list)
 		if err != nil {
 			return nil, err
 		}
+		job.Lists = []int64{li.ID}
 		job.Total = li.Members
 		job.Recipients = func() iter.Seq2[post.Recipient, error] { return members(ctx, l, li.ID) }
 		return skipped, nil

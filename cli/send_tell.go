@@ -17,8 +17,6 @@ type queued struct {
 	Mailing *int64        `json:"mailing"`
 	Queued  int64         `json:"queued"`
 	Skipped []skippedJSON `json:"skipped"`
-	// Warnings are what preflight would have asked about; left out where there are none.
-	Warnings []findingJSON `json:"warnings,omitempty"`
 }
 
 func (a *app) tellQueued(f *sendFlags, q queued) error {
@@ -102,7 +100,15 @@ func (a *app) tellFindings(f compose.Findings, err error) error {
 	return ended{exitUsage}
 }
 
+// tellWarnings says what preflight would have asked about, on the error stream:
+// in plain words, with --json as one object.
 func (a *app) tellWarnings(all []findingJSON) {
+	if a.json {
+		if len(all) > 0 {
+			a.tellObject(map[string]any{"warnings": all})
+		}
+		return
+	}
 	for i, x := range all {
 		if i == shownFindings {
 			a.note("and %d more to look at", len(all)-shownFindings)

@@ -46,8 +46,44 @@ func MailerOptions(ctx context.Context, l *storage.Ledger, secrets accounts.Secr
 	return mailer.Options{
 		Clock: clock, Log: log, Dial: d.Dial, Trap: r.open, Policy: policy, WaitScale: scale,
 		Signer: (&signers{ledger: l, secrets: secrets}).of,
-		Beside: func(ctx context.Context) { keepIndex(ctx, l, clock, log) },
+		Beside: func(ctx context.Context) {
+			var both sync.WaitGroup
+			both.Go(func() { keepIndex(ctx, l, clock, log) })
+			both.Go(func() { awaitKeyring(ctx, l, secrets, clock, log) })
+			both.Wait()
+		},
 	}, r.close, nil
+}
+
+// keyringEvery is how often it is looked whether a keyring has come back.
+const keyringEvery = 15 * time.Second
+
+// awaitKeyring lets accounts go on that stopped because the keyring was locked or
+// not there, once it can be asked without opening a window. It ends with ctx.
+func awaitKeyring(ctx context.Context, l *storage.Ledger, secrets accounts.Secrets, clock post.Clock, log *slog.Logger) {
+	s, ok := secrets.(accounts.Store)
+	if !ok {
+		return
+	}
+	ring, ok := s.Keyring.(interface{ Open() bool })
+	if !ok {
+		return
+	}
+	for ctx.Err() == nil {
+		n, err := l.ReleaseAccounts(ctx, func(a post.Account) bool { return accounts.KeyringTrouble(a.Reason) && ring.Open() })
+		switch {
+		case err != nil && ctx.Err() == nil:
+			log.Warn("look for accounts that wait for the keyring", slog.Any("err", err))
+		case n > 0:
+			log.Info("the keyring can be asked again", slog.Int("accounts", n))
+		}
+		t := clock.NewTimer(keyringEvery)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+		case <-t.C():
+		}
+	}
 }
 
 // signers reads the accounts' signing keys from the keyring, each once.

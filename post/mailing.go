@@ -137,6 +137,7 @@ type Mailing struct {
 	Senders   []Sender
 	NotBefore time.Time // zero: at once
 	Hours     Hours     // when it may go; zero: always
+	Lists     []int64   // whose people it goes to; set when it is queued, for their suppressions
 	// Staged means that only ReleaseLeft more of its rows may be tried for the
 	// first time; then it waits for the user's word.
 	Staged      bool

@@ -18,7 +18,7 @@ import (
 
 // jobOf turns a draft into what compose checks and queues.
 func jobOf(ctx context.Context, l *storage.Ledger, d post.Draft, kind post.MailingKind, now time.Time) (*compose.Job, error) {
-	j := &compose.Job{Kind: kind, Content: d.Content, Lookup: l, Now: now}
+	j := &compose.Job{Kind: kind, Content: d.Content, Lists: d.Lists, Lookup: l, Now: now}
 	var err error
 	if j.Senders, err = sendersOf(ctx, l, d); err != nil {
 		return nil, err
