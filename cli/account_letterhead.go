@@ -72,8 +72,10 @@ func (a *app) letterhead(ctx context.Context, l *storage.Ledger, name string, f 
 		flag, value string
 		to          *string
 	}{
-		{"colour", f.colour, &h.Colour}, {"postal-address", strings.ReplaceAll(f.address, `\n`, "\n"), &h.PostalAddress},
-		{"unsubscribe-url", f.page, &h.UnsubscribeURL}, {"unsubscribe-words", f.words, &h.UnsubscribeWords},
+		{"colour", f.colour, &h.Colour},
+		{"postal-address", strings.ReplaceAll(f.address, `\n`, "\n"), &h.PostalAddress},
+		{"unsubscribe-url", f.page, &h.UnsubscribeURL},
+		{"unsubscribe-words", f.words, &h.UnsubscribeWords},
 	} {
 		if f.changed(c.flag) {
 			*c.to, changed = strings.TrimSpace(c.value), true
@@ -98,8 +100,11 @@ func (a *app) letterhead(ctx context.Context, l *storage.Ledger, name string, f 
 		logo = plural(int64(len(h.Logo)), "byte", "bytes")
 	}
 	for _, line := range [][2]string{
-		{"colour", h.Colour}, {"logo", logo}, {"postal address", strings.ReplaceAll(h.PostalAddress, "\n", ", ")},
-		{"unsubscribe page", h.UnsubscribeURL}, {"its words", h.UnsubscribeWords},
+		{"colour", h.Colour},
+		{"logo", logo},
+		{"postal address", strings.ReplaceAll(h.PostalAddress, "\n", ", ")},
+		{"unsubscribe page", h.UnsubscribeURL},
+		{"its words", h.UnsubscribeWords},
 	} {
 		value := line[1]
 		if value == "" {

@@ -65,7 +65,7 @@ without N all that are left.`,
 			Args:    cobra.RangeArgs(1, 2),
 			RunE:    a.mailingRelease,
 		},
-		a.mailingRetry(), a.mailingSettle(),
+		a.mailingRetry(), a.mailingSettle(), a.mailingExport(),
 	)
 }
 

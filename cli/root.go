@@ -154,7 +154,7 @@ Results are plain words, or with --json one object a line. The exit code is
 	f.StringVar(&a.logLevel, "log-level", "info", "what is written to logs/postroom.log: debug, info, warn or error")
 	root.SetVersionTemplate("postroom {{.Version}}\n")
 	root.AddCommand(
-		a.accountCommand(), a.contactsCommand(), a.sendCommand(), a.runCommand(), a.mailingCommand(), a.historyCommand(), a.receiptsCommand(),
+		a.accountCommand(), a.contactsCommand(), a.sendCommand(), a.designCommand(), a.runCommand(), a.mailingCommand(), a.historyCommand(), a.receiptsCommand(),
 		a.vaultCommand(), a.settingsCommand(), a.sampleCommand(), a.backupCommand(), a.restoreCommand(), a.checkCommand(),
 	)
 	root.SetHelpCommand(helpCommand())

@@ -1,18 +1,14 @@
 package cli
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"iter"
 	"path/filepath"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
-	"postroom/assets/designs"
 	"postroom/compose"
 	"postroom/contacts"
 	"postroom/mailer"
@@ -28,10 +24,11 @@ type sendFlags struct {
 	attachColumn, attachRoot           string
 	attachColumnAs, preview, design    string
 	replyTo, dsn, at, zone, name       string
-	hours, uncertain                   string
+	hours, uncertain, late             string
+	lateAfter                          time.Duration
 	release                            int64
 	rehearse, checkLinks, promotional  bool
-	removed                            []string // from an HTML body
+	changed                            func(name string) bool
 }
 
 func (a *app) sendCommand() *cobra.Command {
@@ -43,8 +40,9 @@ func (a *app) sendCommand() *cobra.Command {
 is wrong it says what and queues nothing. Otherwise it queues one message per
 recipient and returns; postroom run, or an open window, sends them.
 
-The body is Markdown (.md), HTML (.html) or plain text (.txt). Fields stand in
-double braces, in the subject too: {{first_name | default "guest"}}.
+The body is Markdown (.md), HTML (.html) or plain text (.txt); an .eml file or a
+folder that postroom mailing export wrote brings its subject and files along.
+Fields stand in double braces, in the subject too: {{first_name | default "guest"}}.
 
 With --rehearse the messages go to the practice trap inside the program instead:
 nothing leaves this computer, and each message can be opened as it would arrive.
@@ -68,7 +66,7 @@ be contacts.`,
 	s.StringArrayVar(&f.to, "to", nil, "send to this `address`; can be repeated")
 	s.StringVar(&f.rows, "rows", "", "send one message per row of this `sheet` (CSV)")
 	s.StringVar(&f.subject, "subject", "", "the subject")
-	s.StringVar(&f.body, "body", "", "the `file` with the message: .md, .html or .txt")
+	s.StringVar(&f.body, "body", "", "the `file` with the message: .md, .html, .txt or .eml; or a folder of: postroom mailing export")
 	s.StringArrayVar(&f.attach, "attach", nil, "a `file` for everybody; can be repeated")
 	s.StringArrayVar(&f.attachAs, "attach-as", nil, "what the file is called in the message, such as 'Invoice {{number}}.pdf'; the first is for the first --attach")
 	s.StringVar(&f.attachColumnAs, "attach-column-as", "", "what each recipient's own file is called in the message, such as 'Invoice {{number}}'")
@@ -80,6 +78,8 @@ be contacts.`,
 	s.StringVar(&f.at, "at", "", "not before this `time`: 2026-12-01T09:00:00+01:00, or '2026-12-01 09:00'")
 	s.StringVar(&f.zone, "zone", "", "the time zone of --at and --hours, such as Europe/Berlin (default: this computer's)")
 	s.StringVar(&f.hours, "hours", "", "send only in these `hours`, such as 'mon-fri 09:00-17:00'")
+	s.StringVar(&f.late, "late", "", "what to do when it could not begin at its time, because the computer slept: ask, or skip it (default: send it however late)")
+	s.DurationVar(&f.lateAfter, "late-after", time.Hour, "with --late: it still goes by itself until so long after its time, such as 2h")
 	s.Int64Var(&f.release, "release", 0, "let this `number` go first, then wait for: postroom mailing release")
 	s.StringVar(&f.uncertain, "uncertain", "", "what to do about a message that may or may not have arrived: ask, resend (once) or sent (default: the setting)")
 	s.BoolVar(&f.rehearse, "rehearse", false, "send it to the practice trap: nothing leaves this computer")
@@ -87,6 +87,7 @@ be contacts.`,
 	s.BoolVar(&f.promotional, "promotional", false, "it advertises: add a way to unsubscribe, and the footer of: postroom account letterhead")
 	s.BoolVar(&f.checkLinks, "check-links", false, "try the links in the message; their servers will notice")
 	s.StringVar(&f.name, "name", "", "what the mailing is called in lists (default: the subject)")
+	f.changed = s.Changed
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
 		f.to = append(f.to, args...) // "--to a b c" means three
 		return a.send(ctx, l, &f)
@@ -106,18 +107,8 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if job.Senders, err = a.senders(ctx, l, f); err != nil {
 		return err
 	}
-	if job.Content, err = content(f); err != nil {
+	if err := a.message(ctx, l, f, job); err != nil {
 		return err
-	}
-	if f.design != "" {
-		if err := dress(ctx, l, f, job); err != nil {
-			return err
-		}
-	}
-	if f.promotional {
-		if err := promote(ctx, l, f, job); err != nil {
-			return err
-		}
 	}
 	if job.NotBefore, err = notBefore(f.at, f.zone); err != nil {
 		return err
@@ -152,52 +143,9 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	return a.tellQueued(f, out)
 }
 
-// dress puts a mailing into a design, in the look of its first account.
-func dress(ctx context.Context, l *storage.Ledger, f *sendFlags, job *compose.Job) error {
-	if job.Content.Format != post.FormatMarkdown {
-		return usage("--design is for a body in Markdown (.md)")
-	}
-	from := job.Senders[0]
-	h, err := l.Letterhead(ctx, from.Account)
-	if err != nil {
-		return err
-	}
-	name := cmp.Or(from.FromName, from.Email)
-	if job.Content.Design, err = designs.Dress(f.design, h, name); err != nil {
-		return usage("%s", oneLine(err.Error()))
-	}
-	if len(h.Logo) == 0 {
-		return nil
-	}
-	sum, size, err := l.Put(ctx, bytes.NewReader(h.Logo))
-	if err != nil {
-		return err
-	}
-	kind := compose.MediaType("logo", h.Logo)
-	_, ext, _ := strings.Cut(kind, "/")
-	job.Content.Attachments = append(job.Content.Attachments, post.Attachment{
-		Name: "logo." + ext, SHA256: sum, Size: size, Type: kind, CID: designs.LogoCID,
-	})
-	return nil
-}
-
-// promote marks a mailing as promotional, under the letterhead of its first account.
-func promote(ctx context.Context, l *storage.Ledger, f *sendFlags, job *compose.Job) error {
-	h, err := l.Letterhead(ctx, job.Senders[0].Account)
-	if err != nil {
-		return err
-	}
-	list := f.list
-	if list == "" {
-		list = "mailings"
-	}
-	job.Content.Promotion = h.Promote(list)
-	return nil
-}
-
 // facts gives the check what it looks at beyond the words and rows.
 func (a *app) facts(l *storage.Ledger, f *sendFlags, job *compose.Job) {
-	job.Lookup, job.Now, job.Removed = l, a.Clock.Now(), f.removed
+	job.Lookup, job.Now = l, a.Clock.Now()
 	job.Foresee = mailer.JobOutlook(l, job, time.Local)
 	if f.checkLinks {
 		job.TryLink = compose.LinkTrier(nil)
@@ -215,6 +163,15 @@ func (a *app) pacing(ctx context.Context, l *storage.Ledger, f *sendFlags, job *
 		if job.Hours, err = post.ParseHours(f.hours, zone); err != nil {
 			return err
 		}
+	}
+	switch job.Late.Then = post.LatePolicy(f.late); {
+	case f.late == "":
+	case f.late != string(post.LateAsk) && f.late != string(post.LateSkip):
+		return usage("--late is ask or skip, not %q", f.late)
+	case f.at == "" || f.lateAfter < 0:
+		return usage("--late goes with --at, and --late-after is not negative")
+	default:
+		job.Late.After = f.lateAfter
 	}
 	if f.release < 0 {
 		return usage("--release is how many go first: 1 or more")
@@ -258,75 +215,6 @@ func (a *app) senders(ctx context.Context, l *storage.Ledger, f *sendFlags) ([]p
 		all = append(all, post.Sender{Account: x.ID, Email: x.Email, FromName: x.FromName, Weight: x.Weight})
 	}
 	return all, nil
-}
-
-// maxBody is how large a body may be, in bytes: a text of that size is a
-// mistake, pictures belong beside it.
-const maxBody = 5 << 20
-
-// content reads the message.
-func content(f *sendFlags) (post.Content, error) {
-	c := post.Content{Subject: f.subject, Preview: f.preview, ReplyTo: strings.TrimSpace(f.replyTo), DSN: post.DSN(strings.ToLower(f.dsn))}
-	switch c.DSN {
-	case post.DSNNone, post.DSNFailure, post.DSNAll:
-	default:
-		return c, usage("--dsn is none, failure or all, not %q", f.dsn)
-	}
-	if f.body == "" {
-		return c, usage("give the file with the message: --body letter.md")
-	}
-	switch ext := strings.ToLower(filepath.Ext(f.body)); ext {
-	case ".md", ".markdown":
-		c.Format = post.FormatMarkdown
-	case ".html", ".htm":
-		c.Format = post.FormatHTML
-	case ".txt":
-		c.Format = post.FormatText
-	default:
-		return c, usage("the name of the body must end in .md, .html or .txt, not %q", ext)
-	}
-	b, err := readSmall(f.body, maxBody)
-	if err != nil {
-		return c, err
-	}
-	if c.Body = strings.TrimPrefix(string(b), "\ufeff"); !utf8.ValidString(c.Body) {
-		return c, usage("%s is not in UTF-8; save it as UTF-8 and try again", f.body)
-	}
-	if c.Format == post.FormatHTML {
-		if c.Body, f.removed, err = compose.CleanHTML(c.Body); err != nil {
-			return c, err
-		}
-	}
-	if c.Body, c.Attachments, err = compose.TakePictures(c.Body, c.Format, filepath.Dir(f.body)); err != nil {
-		return c, err
-	}
-	if len(f.attachAs) > len(f.attach) {
-		return c, usage("--attach-as names the file of an --attach, the first the first; there are more names than files")
-	}
-	for i, name := range f.attach {
-		path, err := filepath.Abs(name)
-		if err != nil {
-			return c, &post.Error{Kind: post.KindInvalid, Message: "the file " + name + " cannot be found", Err: err}
-		}
-		a := post.Attachment{Name: filepath.Base(path), Path: path}
-		if i < len(f.attachAs) && f.attachAs[i] != "" {
-			a.Name = f.attachAs[i]
-		}
-		c.Attachments = append(c.Attachments, a)
-	}
-	if (f.attachColumn == "") != (f.attachRoot == "") {
-		return c, usage("--attach-column and --attach-root go together: the field that names the file, and the folder it is in")
-	}
-	if f.attachColumnAs != "" && f.attachColumn == "" {
-		return c, usage("--attach-column-as goes with --attach-column")
-	}
-	if f.attachColumn != "" {
-		c.AttachColumn, c.AttachAs = f.attachColumn, f.attachColumnAs
-		if c.AttachRoot, err = filepath.Abs(f.attachRoot); err != nil {
-			return c, &post.Error{Kind: post.KindInvalid, Message: "the folder " + f.attachRoot + " cannot be found", Err: err}
-		}
-	}
-	return c, nil
 }
 
 // notBefore reads --at: RFC 3339 with its own offset, or day and time in zone.

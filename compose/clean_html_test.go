@@ -31,8 +31,11 @@ func TestCleanHTML(t *testing.T) {
 		{"css", `<p style="width:expression(alert(1));color:red">x</p>`, []string{"color:red"}, []string{"expression"}, []string{"expression()"}},
 		{"css escapes", `<p style="beh\61vior:url(x.htc);color:red">x</p>`, []string{"x"}, nil, nil},
 		{"sheet", "<html><head><style>p{color:#123456}@media (max-width:400px){p{color:red}}</style></head><body><p>{{city}}</p></body></html>", []string{`<p style="color:#123456`, "@media", "{{city}}</p>"}, nil, nil},
-		{"table", "<style>td{padding:3px}</style><table>{{if city}}<tr><td>{{city}}</td></tr>{{else}}<tr><td>b</td></tr>{{end}}</table>",
-			[]string{"{{if city}}<tbody><tr><td style=\"padding:3px", "{{else}}<tr>", "</tr>{{end}}"}, nil, nil},
+		{
+			"table", "<style>td{padding:3px}</style><table>{{if city}}<tr><td>{{city}}</td></tr>{{else}}<tr><td>b</td></tr>{{end}}</table>",
+			[]string{"{{if city}}<tbody><tr><td style=\"padding:3px", "{{else}}<tr>", "</tr>{{end}}"},
+			nil, nil,
+		},
 		{"svg", `<svg><script>1</script></svg><p>x</p>`, []string{"<p>x</p>"}, []string{"<svg", "script"}, []string{"svg"}},
 		{"quotes in tags", `<style>p{color:red}</style><p title="{{city | default "a \"b\""}}">{{city | default "x<y"}}</p>`, []string{`{{city | default "a \"b\""}}`, `{{city | default "x<y"}}`}, nil, nil},
 	} {

@@ -129,6 +129,14 @@ func freezeError(name string, err error) error {
 	}
 }
 
+// unusable is for a file that a message names and that cannot be taken.
+func unusable(name string, err error) error {
+	return &post.Error{
+		Kind: post.KindInvalid, Op: "read the message", Message: "the file " + name + " cannot be read", Err: err,
+		Reason: post.Reason{Key: "compose.file-unreadable", Args: []string{name}},
+	}
+}
+
 // rowFiles finds recipients' own files: named by a column, separated by
 // semicolons, below one folder that no name and no link leads out of.
 type rowFiles struct {

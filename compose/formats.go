@@ -281,7 +281,7 @@ func parseNumberFormat(pattern string) (format, string) {
 	}
 	f.point = rest[:1]
 	f.decimals = len(rest) - 1
-	if (f.point != "." && f.point != ",") || f.point == f.group || f.decimals < 1 || f.decimals > 6 || !strings.HasPrefix("567890", rest[1:]) {
+	if (f.point != "." && f.point != ",") || f.point == f.group || f.decimals < 1 || f.decimals > 6 || rest[1:] != "567890"[:f.decimals] {
 		return nil, numberUsage
 	}
 	return f, ""
@@ -305,9 +305,10 @@ func parseNumber(s string) (n number, ok bool) {
 		s = strings.TrimPrefix(s, "+")
 	}
 	point := strings.LastIndexAny(s, ".,")
-	whole, fraction, sign := s, "", ""
+	whole, fraction := s, ""
 	if point >= 0 {
-		whole, fraction, sign = s[:point], s[point+1:], s[point:point+1]
+		sign := s[point : point+1]
+		whole, fraction = s[:point], s[point+1:]
 		others := strings.ContainsAny(whole, ".,")
 		switch {
 		case strings.Contains(whole, sign): // 1,234,567: all of them between thousands
@@ -339,7 +340,9 @@ func groups(s string) (string, bool) {
 	if sep == "" {
 		return s, true
 	}
-	if !strings.Contains(",. \u00a0\u202f'’", sep) {
+	switch sep {
+	case ",", ".", " ", "\u00a0", "\u202f", "'", "’":
+	default:
 		return "", false
 	}
 	parts := strings.Split(s, sep)

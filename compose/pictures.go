@@ -38,7 +38,7 @@ func TakePictures(body string, format post.BodyFormat, folder string) (string, [
 	}
 	root, err := os.OpenRoot(folder)
 	if err != nil {
-		return body, nil, freezeError(folder, plainPath(err))
+		return body, nil, unusable(folder, plainPath(err))
 	}
 	defer root.Close()
 	var all []post.Attachment
@@ -77,18 +77,18 @@ func TakePictures(body string, format post.BodyFormat, folder string) (string, [
 func picture(root *os.Root, path, full string) (post.Attachment, error) {
 	f, err := openIn(root.Stat, root.Open, filepath.FromSlash(path))
 	if err != nil {
-		return post.Attachment{}, freezeError(path, err)
+		return post.Attachment{}, unusable(path, err)
 	}
 	defer f.Close()
 	hash := sha256.New()
 	first := make([]byte, 512)
 	n, err := io.ReadFull(f, first)
 	if err != nil && n == 0 {
-		return post.Attachment{}, freezeError(path, err)
+		return post.Attachment{}, unusable(path, err)
 	}
 	hash.Write(first[:n])
 	if _, err := io.Copy(hash, f); err != nil {
-		return post.Attachment{}, freezeError(path, err)
+		return post.Attachment{}, unusable(path, err)
 	}
 	kind := MediaType(path, first[:n])
 	if !pictureTypes[kind] {

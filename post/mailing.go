@@ -143,6 +143,7 @@ type Mailing struct {
 	Staged      bool
 	ReleaseLeft int64
 	Uncertain   UncertainPolicy // empty: ask
+	Late        Late
 	// Hold is empty, MailingPaused or MailingCancelled.
 	Hold       MailingState
 	Reason     Reason
@@ -150,6 +151,35 @@ type Mailing struct {
 	Counts     map[State]int64
 	CreatedAt  time.Time
 	FinishedAt time.Time // when its last row was settled; zero while rows are pending
+}
+
+// Late is what becomes of a scheduled mailing that could not begin at its time,
+// because the machine slept or nobody ran Postroom. The zero value sends it
+// however late it is.
+type Late struct {
+	After time.Duration // it goes by itself until so long after its time
+	Then  LatePolicy    // what is done after that
+}
+
+// LatePolicy is what is done about a mailing that is too late.
+type LatePolicy string
+
+// The policies: it waits for the user's word, or is cancelled.
+const (
+	LateAsk  LatePolicy = "ask"
+	LateSkip LatePolicy = "skip"
+)
+
+// Missed reports whether at now it is too late to begin by itself.
+func (m *Mailing) Missed(now time.Time) bool {
+	if m.Late.Then == "" || m.NotBefore.IsZero() {
+		return false
+	}
+	due := m.NotBefore
+	if open, until := m.Hours.Open(due); !open {
+		due = until
+	}
+	return now.After(due.Add(m.Late.After))
 }
 
 // UncertainPolicy is what a mailing does about deliveries that may or may not

@@ -38,16 +38,25 @@ type ClaimParams struct {
 // Record.
 func (l *Ledger) Claim(ctx context.Context, p ClaimParams) ([]post.Delivery, error) {
 	var got []post.Delivery
+	var skipped []int64
 	err := l.write(ctx, "claim deliveries", func(t *Tx) error {
-		got = got[:0]
+		got, skipped = got[:0], skipped[:0]
 		for i := range p.Results {
 			if err := t.result(&p.Results[i]); err != nil {
 				return err
 			}
 		}
-		open, err := t.claimable(p)
+		open, late, err := t.claimable(p)
 		if err != nil {
 			return err
+		}
+		for i := range late {
+			if err := t.holdLate(&late[i]); err != nil {
+				return err
+			}
+			if late[i].Late.Then == post.LateSkip {
+				skipped = append(skipped, late[i].ID)
+			}
 		}
 		for _, m := range open {
 			n := p.N - len(got)
@@ -68,7 +77,22 @@ func (l *Ledger) Claim(ctx context.Context, p ClaimParams) ([]post.Delivery, err
 	if err != nil {
 		return nil, err
 	}
+	for _, id := range skipped { // nothing of them is claimed any more
+		if _, err := l.moveRows(context.WithoutCancel(ctx), "skip the mailing", id, post.StateQueued, post.StateCancelled, "reason = ''"); err != nil {
+			l.log.Warn("cancel a mailing that was too late", "mailing", id, "err", err)
+		}
+	}
 	return got, nil
+}
+
+// holdLate does what the user wished for a mailing that is too late to begin.
+func (t *Tx) holdLate(m *post.Mailing) error {
+	hold, why := post.MailingPaused, post.Reason{Key: "mailing.late", Args: []string{m.NotBefore.UTC().Format("2006-01-02 15:04 UTC")}}
+	if m.Late.Then == post.LateSkip {
+		hold, why = post.MailingCancelled, post.Reason{Key: "mailing.late_skipped", Args: []string{m.NotBefore.UTC().Format("2006-01-02 15:04 UTC")}}
+	}
+	_, err := t.exec("UPDATE mailings SET hold=?, reason=? WHERE id=?", string(hold), why.Encode(), m.ID)
+	return err
 }
 
 // claimable is a mailing that may be claimed from.
@@ -77,35 +101,43 @@ type claimable struct {
 	release int64 // how many may be tried for the first time; -1: all
 }
 
-// claimable lists the mailings that this account may send from now, in turn.
-func (t *Tx) claimable(p ClaimParams) ([]claimable, error) {
-	rows, err := t.query(`SELECT m.id, m.hours, m.release_left FROM mailings m
+// claimable lists the mailings that this account may send from now, in turn; and
+// those of which nothing was tried and that are too late to begin.
+func (t *Tx) claimable(p ClaimParams) (all []claimable, late []post.Mailing, err error) {
+	rows, err := t.query(`SELECT m.id, m.hours, m.release_left, m.not_before, m.late_after,
+			CASE WHEN m.late_then = '' OR EXISTS (SELECT 1 FROM mailing_counts c WHERE c.mailing_id = m.id AND c.state <> 'queued' AND c.n > 0)
+				THEN '' ELSE m.late_then END FROM mailings m
 		WHERE m.ready = 1 AND m.finished_at = 0 AND m.hold = '' AND m.kind = ?1 AND m.not_before <= ?2
 		AND (?3 = 0 OR EXISTS (SELECT 1 FROM mailing_senders s WHERE s.mailing_id = m.id AND s.account_id = ?3))
 		ORDER BY m.id <= ?4, m.id`, string(p.Kind), post.Millis(t.now), p.Account, p.After)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer rows.Close()
-	var all []claimable
 	for rows.Next() {
-		var m claimable
+		var c claimable
+		var m post.Mailing
 		var hours string
-		if err := rows.Scan(&m.id, &hours, &m.release); err != nil {
-			return nil, err
+		var notBefore, after int64
+		if err := rows.Scan(&c.id, &hours, &c.release, &notBefore, &after, &m.Late.Then); err != nil {
+			return nil, nil, err
 		}
 		if hours != "" {
-			h, err := post.DecodeHours(hours)
-			if err != nil {
-				return nil, err
-			}
-			if open, _ := h.Open(t.now); !open {
-				continue
+			if m.Hours, err = post.DecodeHours(hours); err != nil {
+				return nil, nil, err
 			}
 		}
-		all = append(all, m)
+		m.ID, m.NotBefore, m.Late.After = c.id, post.FromMillis(notBefore), time.Duration(after)*time.Millisecond
+		if m.Missed(t.now) {
+			late = append(late, m)
+			continue
+		}
+		if open, _ := m.Hours.Open(t.now); hours != "" && !open {
+			continue
+		}
+		all = append(all, c)
 	}
-	return all, rows.Err()
+	return all, late, rows.Err()
 }
 
 const deliveryColumns = `id, mailing_id, row, contact_id, address, key, copy, name, fields, attachments, message_id, seed, state,

@@ -11,15 +11,15 @@ import (
 	"postroom/post"
 )
 
-const mailingColumns = `m.id, m.kind, m.name, m.content, m.token, m.hold, m.reason, m.not_before, m.hours, m.release_left, m.uncertain, m.created_at, m.finished_at,
+const mailingColumns = `m.id, m.kind, m.name, m.content, m.token, m.hold, m.reason, m.not_before, m.hours, m.release_left, m.uncertain, m.late_after, m.late_then, m.created_at, m.finished_at,
 	coalesce((SELECT json_group_object(state, n) FROM mailing_counts c WHERE c.mailing_id = m.id), '{}'),
 	coalesce((SELECT json_group_array(json_array(s.account_id, s.email, s.from_name, s.weight) ORDER BY s.position)
 		FROM mailing_senders s WHERE s.mailing_id = m.id), '[]')`
 
 func scanMailing(row interface{ Scan(...any) error }) (m post.Mailing, err error) {
 	var content, reason, hours, counts, senders string
-	var notBefore, created, finished int64
-	if err := row.Scan(&m.ID, &m.Kind, &m.Name, &content, &m.Token, &m.Hold, &reason, &notBefore, &hours, &m.ReleaseLeft, &m.Uncertain, &created,
+	var notBefore, late, created, finished int64
+	if err := row.Scan(&m.ID, &m.Kind, &m.Name, &content, &m.Token, &m.Hold, &reason, &notBefore, &hours, &m.ReleaseLeft, &m.Uncertain, &late, &m.Late.Then, &created,
 		&finished, &counts, &senders); err != nil {
 		return m, err
 	}
@@ -27,6 +27,7 @@ func scanMailing(row interface{ Scan(...any) error }) (m post.Mailing, err error
 	if m.Hours, err = post.DecodeHours(hours); err != nil {
 		return m, err
 	}
+	m.Late.After = time.Duration(late) * time.Millisecond
 	m.Reason = post.DecodeReason(reason)
 	m.NotBefore, m.CreatedAt, m.FinishedAt = post.FromMillis(notBefore), post.FromMillis(created), post.FromMillis(finished)
 	if err := json.Unmarshal([]byte(content), &m.Content); err != nil {
@@ -153,12 +154,13 @@ func (l *Ledger) Rates(ctx context.Context) ([]Rate, error) {
 }
 
 // HoldMailing pauses a mailing, or (hold "") resumes it; one that waits for the
-// user's word gives the rest free. One that was cancelled stays cancelled:
+// user's word gives the rest free, and one that was too late is not any more. One that was cancelled stays cancelled:
 // post.KindConflict.
 func (l *Ledger) HoldMailing(ctx context.Context, id int64, hold post.MailingState, why post.Reason) error {
 	const op = "hold the mailing"
 	return l.write(ctx, op, func(t *Tx) error {
-		n, err := t.change(`UPDATE mailings SET hold = ?1, reason = ?2, release_left = CASE WHEN ?1 = '' AND hold = '' AND release_left = 0 THEN -1 ELSE release_left END
+		n, err := t.change(`UPDATE mailings SET hold = ?1, reason = ?2, release_left = CASE WHEN ?1 = '' AND hold = '' AND release_left = 0 THEN -1 ELSE release_left END,
+				late_then = CASE ?1 WHEN '' THEN '' ELSE late_then END
 			WHERE id = ?3 AND ready = 1 AND hold <> 'cancelled'`, string(hold), why.Encode(), id)
 		if err == nil && n == 0 {
 			return t.whyNotMailing(op, id)
