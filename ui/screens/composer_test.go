@@ -180,6 +180,7 @@ func TestComposerSchedules(t *testing.T) {
 	named[*widgets.Entry](s, "pacing.day").SetText("2099-01-01")
 	named[*widgets.Entry](s, "pacing.zone").SetText("Europe/Berlin")
 	named[*widgets.Select](s, "pacing.hours").SetSelectedIndex(3)
+	named[*widgets.Select](s, "pacing.late").SetSelectedIndex(3)
 	named[*widgets.Entry](s, "pacing.own_hours").SetText("sat,sun 10:00-12:00")
 	s.shoot("schedule")
 	s.press("Send")
@@ -188,7 +189,7 @@ func TestComposerSchedules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := m[0]; got.NotBefore.UTC().Format("2006-01-02 15:04") != "2099-01-01 08:00" || got.Hours.Zone != "Europe/Berlin" || len(got.Senders) != 2 || got.Senders[0].Weight != 3 || got.Total() != 40 {
+	if got := m[0]; got.NotBefore.UTC().Format("2006-01-02 15:04") != "2099-01-01 08:00" || got.Hours.Zone != "Europe/Berlin" || got.Late.Then != post.LateSkip || len(got.Senders) != 2 || got.Senders[0].Weight != 3 || got.Total() != 40 {
 		t.Fatalf("%+v", got)
 	}
 	s.shoot("scheduled")

@@ -8,6 +8,7 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/widget"
 
+	"postroom/compose"
 	"postroom/post"
 	"postroom/ui/dialogs"
 	"postroom/ui/screens"
@@ -74,21 +75,14 @@ func (e *editor) askImport() {
 
 func (e *editor) importFile(path string) {
 	env := e.v.env
-	type taken struct {
-		content post.Content
-		removed []string
-	}
-	screens.Load(e.ctx, env, func(ctx context.Context) (taken, error) {
-		c, removed, err := ImportMessage(ctx, env.Ledger, path)
-		return taken{c, removed}, err
-	}, func(t taken, err error) {
+	screens.Load(e.ctx, env, func(ctx context.Context) (compose.Imported, error) { return ImportMessage(ctx, env.Ledger, path) }, func(in compose.Imported, err error) {
 		if err != nil {
 			dialogs.Error(env.Words, env.Window, err)
 			return
 		}
-		e.takeContent(t.content)
-		if len(t.removed) > 0 {
-			dialogs.List(env.Words, env.Window, env.T("composer.import.cleaned"), env.T("composer.import.cleaned.why"), t.removed)
+		e.takeImported(in)
+		if len(in.Removed) > 0 {
+			dialogs.List(env.Words, env.Window, env.T("composer.import.cleaned"), env.T("composer.import.cleaned.why"), in.Removed)
 		}
 	})
 }
@@ -117,4 +111,16 @@ func (e *editor) askExport() {
 			dialogs.Info(env.Words, env.Window, env.T("composer.export.title"), env.T("composer.export.done", filepath.Base(path)))
 		})
 	})
+}
+
+// takeImported puts what came from a file in the place of what is there. A design
+// that is one of ours is put on anew, in the account's own colours.
+func (e *editor) takeImported(in compose.Imported) {
+	d := draftOf(in.Content)
+	e.edit(func() { e.draft.Look = d.Look })
+	e.promo.SetChecked(in.Promotional)
+	if d.Content.ReplyTo != "" {
+		e.replyTo.SetText(d.Content.ReplyTo)
+	}
+	e.takeContent(d.Content)
 }

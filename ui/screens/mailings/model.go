@@ -113,16 +113,23 @@ func callBack(ctx context.Context, l *storage.Ledger, mailing int64, now time.Ti
 
 // copyOf is a new draft with the words and files of a mailing, for nobody yet.
 func copyOf(m *post.Mailing) post.Draft {
-	d := post.Draft{Content: m.Content, Promotional: m.Content.Promotion != nil}
-	d.Content.Promotion = nil
-	if x := m.Content.Design; x != nil {
-		d.Look, d.Content.Design = x.Name, nil
-		d.Content.Attachments = slices.DeleteFunc(slices.Clone(d.Content.Attachments), func(a post.Attachment) bool { return a.CID == designs.LogoCID })
-	}
+	d := draftOf(m.Content)
 	for _, s := range m.Senders {
 		d.Accounts = append(d.Accounts, s.Account)
 	}
 	d.Content.AttachColumn, d.Content.AttachRoot, d.Content.AttachAs = "", "", ""
+	return d
+}
+
+// draftOf is a draft with a content that was frozen: its design and footer are
+// named again, so that they are made of what the account is like now.
+func draftOf(c post.Content) post.Draft {
+	d := post.Draft{Content: c, Promotional: c.Promotion != nil}
+	d.Content.Promotion = nil
+	if x := c.Design; x != nil && slices.Contains(designs.Names(), x.Name) {
+		d.Look, d.Content.Design = x.Name, nil
+		d.Content.Attachments = slices.DeleteFunc(slices.Clone(c.Attachments), func(a post.Attachment) bool { return a.CID == designs.LogoCID })
+	}
 	return d
 }
 

@@ -18,11 +18,11 @@ import (
 // choose: when, in which hours, how much of it first, how long it can be called
 // back, and what is done when it is not known whether a message arrived.
 type pacing struct {
-	env                              *screens.Env
-	when, hours, first, hold, policy *widgets.Select
-	day, clock, zone, own            *widgets.Entry
-	later, ownHours                  *fyne.Container
-	dialog                           *dialogs.Dialog
+	env                                    *screens.Env
+	when, hours, first, hold, policy, late *widgets.Select
+	day, clock, zone, own                  *widgets.Entry
+	later, ownHours                        *fyne.Container
+	dialog                                 *dialogs.Dialog
 }
 
 // The choices, in the order in which they are listed.
@@ -35,6 +35,12 @@ var (
 		key  string
 		hold time.Duration
 	}{{"pacing.hold.short", 10 * time.Second}, {"pacing.hold.minute", time.Minute}, {"pacing.hold.long", 10 * time.Minute}, {"pacing.hold.none", 0}}
+	// lateChoices are for a computer that slept when the time came.
+	lateChoices = []struct {
+		key  string
+		late post.Late
+	}{{"pacing.late.hour", post.Late{After: time.Hour, Then: post.LateAsk}}, {"pacing.late.day", post.Late{After: 24 * time.Hour, Then: post.LateAsk}},
+		{"pacing.late.send", post.Late{}}, {"pacing.late.skip", post.Late{After: time.Hour, Then: post.LateSkip}}}
 	unsureChoices = []struct {
 		key    string
 		policy post.UncertainPolicy
@@ -83,6 +89,11 @@ func newPacing(env *screens.Env, uncertain post.UncertainPolicy) *pacing {
 	for _, c := range unsureChoices {
 		unsure = append(unsure, w.T(c.key))
 	}
+	var late []string
+	for _, c := range lateChoices {
+		late = append(late, w.T(c.key))
+	}
+	p.late = widgets.NewSelect(late, nil)
 	p.hours = widgets.NewSelect(hours, func(string) { p.show() })
 	p.first, p.hold, p.policy = widgets.NewSelect(first, nil), widgets.NewSelect(hold, nil), widgets.NewSelect(unsure, nil)
 	p.when = widgets.NewSelect([]string{w.T("pacing.when.now"), w.T("pacing.when.at")}, func(string) { p.show() })
@@ -99,7 +110,7 @@ func newPacing(env *screens.Env, uncertain post.UncertainPolicy) *pacing {
 	p.own.SetPlaceHolder("mon-fri 09:00-17:00")
 	for id, o := range map[string]fyne.CanvasObject{
 		"pacing.when": p.when, "pacing.day": p.day, "pacing.clock": p.clock, "pacing.zone": p.zone, "pacing.hours": p.hours, "pacing.own_hours": p.own,
-		"pacing.first": p.first, "pacing.hold": p.hold, "pacing.unsure": p.policy,
+		"pacing.first": p.first, "pacing.hold": p.hold, "pacing.late": p.late, "pacing.unsure": p.policy,
 	} {
 		env.IDs.Set(id, o)
 	}
@@ -120,7 +131,8 @@ func (p *pacing) object(sentence string) fyne.CanvasObject {
 		return widgets.VStack(4, widgets.NewSmall(p.env.T(key)), choice)
 	}
 	two := func(a, b fyne.CanvasObject) fyne.CanvasObject { return widgets.Columns(12, []float32{1, 1}, a, b) }
-	p.later = widgets.Columns(8, []float32{3, 2, 4}, field("pacing.day", p.day), field("pacing.clock", p.clock), field("pacing.zone", p.zone))
+	p.later = widgets.VStack(12, widgets.Columns(8, []float32{3, 2, 4}, field("pacing.day", p.day), field("pacing.clock", p.clock), field("pacing.zone", p.zone)),
+		field("pacing.late", p.late))
 	p.ownHours = widgets.VStack(4, widgets.NewSmall(p.env.T("pacing.hours.own.how")).Wrapping(), p.own)
 	p.show()
 	return widgets.VStack(12, widgets.NewQuiet(sentence).Wrapping(),
@@ -168,7 +180,7 @@ func (p *pacing) apply(job *compose.Job) error {
 		if !at.After(now) {
 			return &post.Error{Kind: post.KindInvalid, Op: "schedule", Message: "that time is over already", Reason: post.Reason{Key: "pacing.over"}}
 		}
-		job.NotBefore = at
+		job.NotBefore, job.Late = at, lateChoices[max(0, p.late.SelectedIndex())].late
 	} else {
 		zone = zoneName(p.env)
 		if d := holdChoices[max(0, p.hold.SelectedIndex())].hold; d > 0 {
