@@ -32,7 +32,7 @@ func TestButton(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Contains(p.HTML, "background-color:#1d5c9b"); got != want {
+		if got := strings.Contains(p.HTML, `class="pr-button"`); got != want {
 			t.Errorf("%q is a button: %v\n%s", body, got, p.HTML)
 		}
 	}

@@ -78,7 +78,21 @@ type Draft struct {
 	Accounts []int64 // sender accounts
 	Lists    []int64
 	To       []string // typed addresses
-	Content  Content
+	// Rows is the path of a sheet with one message per row, in the place of lists
+	// and addresses; empty: none.
+	Rows string `json:",omitempty"`
+	// Weights are the accounts' shares of this mailing; who is not in it has that
+	// of the account.
+	Weights map[int64]int `json:",omitempty"`
+	// Promotional marks what advertises: with a footer and a way to unsubscribe.
+	Promotional bool `json:",omitempty"`
+	// Look is the name of a starter design; empty: the plain page.
+	Look string `json:",omitempty"`
+	// Template says that it is kept to be copied, not to be sent.
+	Template bool `json:",omitempty"`
+	// Held is the mailing that was made of it and can still be called back; 0: none.
+	Held    int64 `json:",omitempty"`
+	Content Content
 	// ChangedAt is when it was last saved.
 	ChangedAt time.Time
 	CreatedAt time.Time

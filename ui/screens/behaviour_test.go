@@ -83,7 +83,8 @@ func TestComposer(t *testing.T) {
 	s.show(v, screens.Route{Verb: "new"})
 	s.settle()
 	named[*widgets.Entry](s, "compose.subject").SetText("Hello {{firstname}}")
-	named[*widgets.Entry](s, "compose.body").SetText("Dear {{first_name}},\n\n**welcome**.")
+	body := named[*widgets.TextArea](s, "compose.body")
+	body.Replace(0, 0, "Dear {{first_name}},\n\n**welcome**.")
 	s.settle()
 	drafts, err := l.Drafts(ctx)
 	if err != nil || len(drafts) != 2 || drafts[0].Content.Subject != "Hello {{firstname}}" {
@@ -127,6 +128,7 @@ func TestComposer(t *testing.T) {
 	named[*widgets.Select](s, "pacing.hours").SetSelectedIndex(1)
 	named[*widgets.Select](s, "pacing.first").SetSelectedIndex(1)
 	named[*widgets.Select](s, "pacing.unsure").SetSelectedIndex(2)
+	named[*widgets.Select](s, "pacing.hold").SetSelectedIndex(3)
 	s.shoot("confirm")
 	s.press("Send")
 	s.settle()

@@ -22,6 +22,8 @@ import (
 type TextArea struct {
 	widget.BaseWidget
 	PlaceHolder string
+	// ReadOnly lets the text be read, selected and copied only.
+	ReadOnly bool
 	// OnChanged is called after each change that the user makes, and Replace;
 	// not by SetText.
 	OnChanged func()
@@ -93,6 +95,9 @@ func (a *TextArea) Select(from, to int) {
 func (a *TextArea) Replace(from, to int, text string) { a.replace(from, to, []rune(text), false) }
 
 func (a *TextArea) replace(from, to int, text []rune, typed bool) {
+	if a.ReadOnly {
+		return
+	}
 	a.script.replace(from, to, text, typed)
 	a.cursor, a.wanted = from+len(text), -1
 	a.anchor = a.cursor

@@ -38,10 +38,19 @@ func advanceOf(size float32) func(rune) float32 {
 		case r == '\t':
 			s = "    "
 		}
-		w := fyne.MeasureText(strings.Repeat(s, many), size, areaStyle).Width / many
+		w := fyne.MeasureText(strings.Repeat(s, many), size, styleOf(r)).Width / many
 		known[r] = w
 		return w
 	}
+}
+
+// styleOf is how a character is drawn: what the font of even widths lacks comes
+// from the other one, which has it on every computer.
+func styleOf(r rune) fyne.TextStyle {
+	if r < 0x0500 || r >= 0x2000 && r < 0x2300 {
+		return areaStyle
+	}
+	return fyne.TextStyle{}
 }
 
 func rowHeightOf(size float32) float32 {
@@ -197,16 +206,29 @@ func (r *areaRenderer) row(begin, end int, y, height float32) {
 
 // piece draws characters of one colour and returns where the next begin.
 func (r *areaRenderer) piece(text []rune, x, y, height float32, colour fyne.ThemeColorName) float32 {
+	for len(text) > 0 {
+		style, n := styleOf(text[0]), 1
+		for n < len(text) && styleOf(text[n]) == style {
+			n++
+		}
+		x = r.run(text[:n], style, x, y, height, colour)
+		text = text[n:]
+	}
+	return x
+}
+
+// run draws characters of one colour and one font.
+func (r *areaRenderer) run(text []rune, style fyne.TextStyle, x, y, height float32, colour fyne.ThemeColorName) float32 {
 	if r.used == len(r.pieces) {
-		r.pieces = append(r.pieces, &canvas.Text{TextSize: theme.TextSize, TextStyle: areaStyle})
+		r.pieces = append(r.pieces, &canvas.Text{TextSize: theme.TextSize})
 	}
 	t := r.pieces[r.used]
 	r.used++
 	words := strings.ReplaceAll(string(text), "\t", "    ")
 	width := r.area.script.length(text)
 	c := theme.Colour(colour)
-	if t.Text != words || t.Color != c {
-		t.Text, t.Color = words, c
+	if t.Text != words || t.Color != c || t.TextStyle != style {
+		t.Text, t.Color, t.TextStyle = words, c, style
 		t.Refresh()
 	}
 	t.Move(fyne.NewPos(x, y))

@@ -88,6 +88,19 @@ func (p *detailPage) fill(d *Detail, err error) {
 func (p *detailPage) head(d *Detail) fyne.CanvasObject {
 	env := p.v.env
 	buttons := []*widgets.Button{widgets.NewButton(widgets.Normal, env.T("action.back"), func() { p.v.turn(p.v.list) })}
+	again := widgets.NewButton(widgets.Normal, env.T("mailing.copy"), p.onCopy)
+	env.IDs.Set("mailing.copy", again)
+	buttons = append(buttons, again)
+	if d.CanSendSame {
+		same := widgets.NewButton(widgets.Primary, env.T("mailing.send_same"), func() { p.onSendSame(d) })
+		env.IDs.Set("mailing.send_same", same)
+		buttons = append(buttons, same)
+	}
+	if d.CanCallBack {
+		back := widgets.NewButton(widgets.Primary, env.T("mailing.call_back"), p.onCallBack)
+		env.IDs.Set("mailing.call_back", back)
+		buttons = append(buttons, back)
+	}
 	if d.CanCancel {
 		buttons = append(buttons, widgets.NewButton(widgets.Danger, env.T("mailing.cancel"), p.onCancel))
 	}
@@ -146,7 +159,7 @@ func (p *detailPage) counters(d *Detail) fyne.CanvasObject {
 	row = append(row, widgets.Space(), widgets.NewQuiet(d.Ends))
 	lines := []fyne.CanvasObject{meter, widgets.HStack(22, row...)}
 	if d.From != "" {
-		lines = append(lines, widgets.NewSmall(w.T("mailing.from", d.From)))
+		lines = append(lines, widgets.HStack(10, widgets.NewSmall(w.T("mailing.from", d.From)), widgets.Space(), widgets.NewSmall(w.T("mailing.hash", d.Hash))))
 	}
 	if d.Hours != "" {
 		lines = append(lines, widgets.NewSmall(d.Hours))

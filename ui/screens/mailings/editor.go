@@ -8,21 +8,20 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
-	base "fyne.io/fyne/v2/theme"
-	"fyne.io/fyne/v2/widget"
 
 	"postroom/assets/theme"
-	"postroom/compose"
 	"postroom/post"
-	"postroom/storage"
 	"postroom/ui/dialogs"
 	"postroom/ui/screens"
 	"postroom/ui/widgets"
 )
 
-// The composer waits so long after a key before it saves, renders and checks.
+// The composer waits so long after a key before it saves and renders, and before
+// it checks. Whoever types without a pause is saved every so often all the same,
+// so that a crash takes no more than that.
 const (
 	settle     = 300 * time.Millisecond
+	saveEvery  = time.Second
 	checkAfter = 900 * time.Millisecond
 	titleRunes = 44
 )
@@ -40,65 +39,98 @@ type editor struct {
 	head     *widgets.Header
 	from     *widgets.Select
 	to       *widgets.Select
+	senders  []option // the lines of from
+	lists    []option // the lines of to
 	typed    *widgets.Entry
 	subject  *widgets.Entry
-	body     *widgets.Entry
+	behind   *widgets.Entry // the preview text
+	replyTo  *widgets.Entry
+	promo    *widgets.Check
+	body     *widgets.TextArea
 	format   *widgets.Select
+	tools    *fyne.Container
+	find     *finder
+	writing  *fyne.Container // the bar, the finder, the body and the files
 	files    *fyne.Container
+	addFile  *widgets.Button
+	pane     *pane
 	strip    *fyne.Container
 	stripTxt *widgets.Text
 	root     *fyne.Container
-	person   *widgets.Text
-	letter   *fyne.Container
+
+	proof    *proof
 	sample   *Sample
-	place    storage.Page
-	index    int64
+	index    int64 // of the recipient in front, from 1
+	findings []group
+	gaps     Gaps
 
 	saveTimer, checkTimer *time.Timer
-	checking              context.CancelFunc
+	checking, counting    context.CancelFunc
+	unsaved               time.Time // since when; zero: nothing is
 	saving, dirty         bool
-	quiet                 bool // controls are being filled, not typed in
+	after                 []func() // when all is saved
+	quiet                 bool     // controls are being filled, not typed in
+	keys                  func(*fyne.KeyEvent)
 }
 
 var formats = []post.BodyFormat{post.FormatMarkdown, post.FormatHTML, post.FormatText}
 
 func newEditor(v *View, d post.Draft) *editor {
 	env := v.env
-	e := &editor{v: v, draft: d, loader: screens.NewLoader(env), place: storage.Page{Limit: 1}, index: 1}
+	e := &editor{v: v, draft: d, loader: screens.NewLoader(env), proof: &proof{ledger: env.Ledger}, index: 1}
 	if e.draft.Content.Format == "" {
 		e.draft.Content.Format = post.FormatMarkdown
 	}
-	rehearse := widgets.NewButton(widgets.Normal, env.T("action.rehearse"), func() { e.finish(post.Rehearsal) })
-	send := widgets.NewButton(widgets.Primary, env.T("action.check_and_send"), func() { e.finish(post.Live) })
-	back := widgets.NewButton(widgets.Normal, env.T("action.back"), func() { e.save(func() { v.turn(v.list) }) })
-	env.IDs.Set("compose.rehearse", rehearse)
-	env.IDs.Set("compose.send", send)
-	env.IDs.Set("compose.back", back)
-	e.head = widgets.NewHeader(screens.Short(draftName(env.Words, d), titleRunes), nil, back, rehearse, send)
-	e.from = widgets.NewSelect(nil, func(string) { e.onFrom() })
-	e.to = widgets.NewSelect(nil, func(string) { e.onTo() })
+	e.head = widgets.NewHeader(screens.Short(draftName(env.Words, d), titleRunes), nil, e.buttons()...)
+	e.from = widgets.NewSelect(nil, func(string) { e.pick(e.from, e.senders) })
+	e.to = widgets.NewSelect(nil, func(string) { e.pick(e.to, e.lists) })
 	e.typed = widgets.NewEntry()
 	e.typed.SetPlaceHolder(env.T("composer.typed"))
 	e.subject = widgets.NewEntry()
 	e.subject.SetPlaceHolder(env.T("composer.subject.hint"))
-	e.body = widgets.NewMultiLineEntry()
-	e.body.SetPlaceHolder(env.T("composer.body.hint"))
-	e.body.TextStyle = fyne.TextStyle{Monospace: true}
+	e.body = widgets.NewTextArea(env.Words)
+	e.body.PlaceHolder = env.T("composer.body.hint")
+	e.body.OnKey = e.onKey
 	e.format = widgets.NewSelect(formatNames(env), func(string) { e.onFormat() })
+	e.find = newFinder(e)
 	for id, o := range map[string]fyne.CanvasObject{
-		"compose.from": e.from, "compose.to": e.to, "compose.typed": e.typed, "compose.subject": e.subject, "compose.body": e.body,
+		"compose.from": e.from, "compose.to": e.to, "compose.typed": e.typed, "compose.subject": e.subject, "compose.body": e.body, "compose.format": e.format,
 	} {
 		env.IDs.Set(id, o)
 	}
+	e.pane = newPane(e)
 	e.root = e.layout()
 	e.fillFields()
-	e.typed.OnChanged = func(s string) { e.edit(func() { e.draft.To = parseTo(s) }) }
+	e.listen()
+	return e
+}
+
+func (e *editor) buttons() []*widgets.Button {
+	env := e.v.env
+	back := widgets.NewButton(widgets.Normal, env.T("action.back"), func() { e.save(func() { e.v.turn(e.v.list) }) })
+	var more *widgets.Button
+	more = widgets.NewButton(widgets.Normal, env.T("action.more")+" ▾", func() { e.moreMenu(more) })
+	rehearse := widgets.NewButton(widgets.Normal, env.T("action.rehearse"), func() { e.finish(post.Rehearsal) })
+	send := widgets.NewButton(widgets.Primary, env.T("action.check_and_send"), func() { e.finish(post.Live) })
+	env.IDs.Set("compose.back", back)
+	env.IDs.Set("compose.more", more)
+	env.IDs.Set("compose.rehearse", rehearse)
+	env.IDs.Set("compose.send", send)
+	return []*widgets.Button{back, more, rehearse, send}
+}
+
+// listen takes over what is typed, once the fields are filled.
+func (e *editor) listen() {
+	e.typed.OnChanged = func(s string) {
+		e.edit(func() { e.draft.To = parseTo(s) })
+	}
 	e.subject.OnChanged = func(s string) {
 		e.edit(func() { e.draft.Content.Subject = s })
-		e.head.SetTitle(screens.Short(draftName(env.Words, e.draft), titleRunes))
+		e.head.SetTitle(screens.Short(draftName(e.v.env.Words, e.draft), titleRunes))
 	}
-	e.body.OnChanged = func(s string) { e.edit(func() { e.draft.Content.Body = s }) }
-	return e
+	e.behind.OnChanged = func(s string) { e.edit(func() { e.draft.Content.Preview = s }) }
+	e.replyTo.OnChanged = func(s string) { e.edit(func() { e.draft.Content.ReplyTo = strings.TrimSpace(s) }) }
+	e.body.OnChanged = func() { e.edit(func() {}) }
 }
 
 func formatNames(env *screens.Env) []string {
@@ -117,121 +149,17 @@ func (e *editor) layout() *fyne.Container {
 		widgets.Columns(14, []float32{9, 11},
 			widgets.HStack(10, label("composer.from"), widgets.Grow(e.from)),
 			widgets.HStack(10, widgets.FixedWidth(40, widgets.NewQuiet(env.T("composer.to"))), widgets.Grow(people))),
-		widgets.HStack(10, label("composer.subject"), widgets.Grow(e.subject))))
+		widgets.HStack(10, label("composer.subject"), widgets.Grow(e.subject)),
+		e.more(label)))
 	e.files = widgets.HStack(10)
-	writing := widgets.NewCard("", nil, widgets.VStack(8, e.toolbar(), widgets.NewDivider(), widgets.Grow(e.body), widgets.NewDivider(), e.files))
-	e.person = widgets.NewText("").Cutting()
-	e.letter = container.NewStack()
-	prev := widgets.NewButton(widgets.Normal, "‹", func() { e.step(false) })
-	next := widgets.NewButton(widgets.Normal, "›", func() { e.step(true) })
-	open := widgets.NewButton(widgets.Link, env.T("action.open_in_browser"), e.onBrowser)
-	env.IDs.Set("compose.previous", prev)
-	env.IDs.Set("compose.next", next)
-	reading := widgets.NewCard("", nil, widgets.VStack(10,
-		widgets.HStack(10, prev, widgets.Grow(e.person), next, open),
-		widgets.Grow(widgets.NewPlainCard(widgets.Inset(14, 14, 14, 14, e.letter)))))
-	e.stripTxt = widgets.NewText("").Wrapping()
-	e.strip = container.NewStack(widgets.NewStrip(widgets.HStack(10, widgets.NewStrong(env.T("composer.before_it_goes")).Toned(theme.Attention), widgets.Grow(e.stripTxt))))
+	e.writing = widgets.VStack(8, e.toolbar(), e.find.bar, widgets.Grow(e.body), e.files)
+	e.stripTxt = widgets.NewText("").Cutting()
+	show := widgets.NewButton(widgets.Link, env.T("composer.check.show"), e.showChecks)
+	env.IDs.Set("compose.checks", show)
+	e.strip = container.NewStack(widgets.NewStrip(widgets.HStack(10, widgets.NewStrong(env.T("composer.before_it_goes")).Toned(theme.Attention), widgets.Grow(e.stripTxt), show)))
 	e.strip.Hide()
-	return widgets.VStack(theme.Gap, e.head, form, widgets.Grow(widgets.Columns(theme.Gap, []float32{6, 5}, writing, reading)), e.strip)
-}
-
-// toolbar marks up the selected words, or inserts a field.
-func (e *editor) toolbar() fyne.CanvasObject {
-	env := e.v.env
-	tool := func(key string, do func()) fyne.CanvasObject { return widgets.NewButton(widgets.Flat, env.T(key), do) }
-	row := []fyne.CanvasObject{
-		tool("composer.tool.bold", func() { e.wrap("**", "**") }),
-		tool("composer.tool.italic", func() { e.wrap("*", "*") }),
-		tool("composer.tool.heading", func() { e.linePrefix("## ") }),
-		tool("composer.tool.list", func() { e.linePrefix("- ") }),
-		tool("composer.tool.link", func() { e.wrap("[", "](https://)") }),
-		widgets.Space(),
-	}
-	var insert *widgets.Button
-	insert = widgets.NewButton(widgets.Link, env.T("action.insert_field")+" ▾", func() { e.fieldMenu(insert) })
-	env.IDs.Set("compose.insert_field", insert)
-	return widgets.HStack(2, append(row, insert, widgets.FixedWidth(130, e.format))...)
-}
-
-func (e *editor) fieldMenu(at fyne.CanvasObject) {
-	fields := []string{"name", "email", "first_name", "last_name"}
-	if e.choices != nil && len(e.choices.Fields) > 0 {
-		fields = e.choices.Fields
-	}
-	items := make([]*fyne.MenuItem, 0, len(fields))
-	for _, f := range fields {
-		items = append(items, fyne.NewMenuItem(f, func() { e.insertText("{{" + f + "}}") }))
-	}
-	c := e.v.env.Window.Canvas()
-	pos := fyne.CurrentApp().Driver().AbsolutePositionForObject(at)
-	widget.ShowPopUpMenuAtPosition(fyne.NewMenu("", items...), c, pos.AddXY(0, at.Size().Height))
-}
-
-// insertText puts text at the cursor of the body.
-func (e *editor) insertText(s string) {
-	e.replaceRange(e.cursor(), e.cursor(), s)
-}
-
-// cursor is the place of the cursor in the body, counted in runes.
-func (e *editor) cursor() int {
-	lines := strings.Split(e.body.Text, "\n")
-	n := 0
-	for i := 0; i < e.body.CursorRow && i < len(lines); i++ {
-		n += len([]rune(lines[i])) + 1
-	}
-	return min(n+e.body.CursorColumn, len([]rune(e.body.Text)))
-}
-
-func (e *editor) replaceRange(from, to int, s string) {
-	r := []rune(e.body.Text)
-	e.body.SetText(string(r[:from]) + s + string(r[to:]))
-	e.moveTo(from + len([]rune(s)))
-	e.v.env.Window.Canvas().Focus(e.body)
-}
-
-func (e *editor) moveTo(at int) {
-	row, col := 0, 0
-	for i, r := range []rune(e.body.Text) {
-		if i == at {
-			break
-		}
-		if col++; r == '\n' {
-			row, col = row+1, 0
-		}
-	}
-	e.body.CursorRow, e.body.CursorColumn = row, col
-	e.body.Refresh()
-}
-
-// wrap puts marks around the selected words.
-func (e *editor) wrap(before, after string) {
-	sel := e.body.SelectedText()
-	at := e.cursor()
-	if sel == "" {
-		e.replaceRange(at, at, before+after)
-		e.moveTo(at + len([]rune(before)))
-		return
-	}
-	n := len([]rune(sel))
-	text := []rune(e.body.Text)
-	from := at - n // the cursor is at one end of the selection
-	if from < 0 || string(text[from:at]) != sel {
-		from = at
-	}
-	e.replaceRange(from, min(from+n, len(text)), before+sel+after)
-}
-
-// linePrefix puts a mark at the beginning of the cursor's line.
-func (e *editor) linePrefix(mark string) {
-	at := e.cursor()
-	r := []rune(e.body.Text)
-	from := at
-	for from > 0 && r[from-1] != '\n' {
-		from--
-	}
-	e.replaceRange(from, from, mark)
-	e.moveTo(at + len(mark))
+	return widgets.VStack(theme.Gap, e.head, form,
+		widgets.Grow(widgets.Columns(theme.Gap, []float32{6, 5}, widgets.NewCard("", nil, e.writing), e.pane.root)), e.strip)
 }
 
 func (e *editor) object() fyne.CanvasObject { return e.root }
@@ -240,6 +168,14 @@ func (e *editor) show() {
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.loader.Start()
 	env := e.v.env
+	c := env.Window.Canvas()
+	e.keys = c.OnTypedKey()
+	c.SetOnTypedKey(e.onWindowKey)
+	c.AddShortcut(findKey, func(fyne.Shortcut) {
+		if c.Overlays().Top() == nil {
+			e.find.open(e)
+		}
+	})
 	screens.Load(e.ctx, env, func(ctx context.Context) (*Choices, error) { return LoadChoices(ctx, env.Ledger) }, e.onChoices)
 	e.showState()
 	e.preview()
@@ -250,70 +186,20 @@ func (e *editor) hide() {
 	e.loader.Stop()
 	if e.cancel != nil {
 		e.cancel()
+		c := e.v.env.Window.Canvas()
+		c.SetOnTypedKey(e.keys)
+		c.RemoveShortcut(findKey)
 	}
 	for _, t := range []*time.Timer{e.saveTimer, e.checkTimer} {
 		if t != nil {
 			t.Stop()
 		}
 	}
-	if e.dirty {
-		e.save(func() {})
-	}
+	go e.proof.close() // a step may be under way
+	e.save(func() {})
 }
 
 func (e *editor) changed() {}
-
-// onChoices fills the choices of senders and lists.
-func (e *editor) onChoices(c *Choices, err error) {
-	env := e.v.env
-	if err != nil {
-		dialogs.Error(env.Words, env.Window, err)
-		return
-	}
-	e.choices = c
-	e.quiet = true
-	defer func() { e.quiet = false }()
-	var senders []string
-	chosen := -1
-	for i, a := range c.Accounts {
-		senders = append(senders, accountLabel(a))
-		if slices.Contains(e.draft.Accounts, a.ID) {
-			chosen = i
-		}
-	}
-	if len(senders) == 0 {
-		senders = []string{env.T("composer.no_accounts")}
-	}
-	if chosen < 0 && len(c.Accounts) > 0 {
-		chosen = 0
-		e.draft.Accounts = []int64{c.Accounts[0].ID}
-	}
-	e.from.SetOptions(senders)
-	e.from.SetSelectedIndex(max(chosen, 0))
-	lists := []string{env.T("composer.no_list")}
-	at := 0
-	for i, l := range c.Lists {
-		lists = append(lists, env.T("composer.list", l.Name, l.Members))
-		if slices.Contains(e.draft.Lists, l.ID) {
-			at = i + 1
-		}
-	}
-	if at == 0 && len(e.draft.To) == 0 && len(c.Lists) == 1 && e.draft.ID == 0 {
-		at = 1
-		e.draft.Lists = []int64{c.Lists[0].ID}
-	}
-	e.to.SetOptions(lists)
-	e.to.SetSelectedIndex(at)
-	e.preview()
-	e.check()
-}
-
-func accountLabel(a post.Account) string {
-	if a.FromName != "" {
-		return a.FromName + " · " + a.Email
-	}
-	return a.Name + " · " + a.Email
-}
 
 // fillFields shows the draft in the controls.
 func (e *editor) fillFields() {
@@ -322,34 +208,11 @@ func (e *editor) fillFields() {
 	e.subject.SetText(e.draft.Content.Subject)
 	e.body.SetText(e.draft.Content.Body)
 	e.typed.SetText(strings.Join(e.draft.To, ", "))
+	e.behind.SetText(e.draft.Content.Preview)
+	e.replyTo.SetText(e.draft.Content.ReplyTo)
+	e.promo.SetChecked(e.draft.Promotional)
 	e.format.SetSelectedIndex(slices.Index(formats, e.draft.Content.Format))
 	e.showFiles()
-}
-
-func (e *editor) onFrom() {
-	if i := e.from.SelectedIndex(); e.choices != nil && i >= 0 && i < len(e.choices.Accounts) {
-		e.edit(func() { e.draft.Accounts = []int64{e.choices.Accounts[i].ID} })
-	}
-}
-
-func (e *editor) onTo() {
-	i := e.to.SelectedIndex()
-	if e.choices == nil || i < 0 {
-		return
-	}
-	e.edit(func() {
-		e.draft.Lists = nil
-		if i > 0 && i <= len(e.choices.Lists) {
-			e.draft.Lists = []int64{e.choices.Lists[i-1].ID}
-		}
-		e.place, e.index = storage.Page{Limit: 1}, 1
-	})
-}
-
-func (e *editor) onFormat() {
-	if i := e.format.SelectedIndex(); i >= 0 {
-		e.edit(func() { e.draft.Content.Format = formats[i] })
-	}
 }
 
 // edit changes the draft and sees to it that it is saved, shown and checked.
@@ -358,13 +221,17 @@ func (e *editor) edit(change func()) {
 		return
 	}
 	change()
+	if now := time.Now(); e.unsaved.IsZero() {
+		e.unsaved = now
+	}
 	e.dirty = true
 	e.showState()
 	post := e.v.env.Post
 	if e.saveTimer != nil {
 		e.saveTimer.Stop()
 	}
-	e.saveTimer = time.AfterFunc(settle, func() {
+	wait := max(0, min(settle, saveEvery-time.Since(e.unsaved)))
+	e.saveTimer = time.AfterFunc(wait, func() {
 		post(func() {
 			e.save(func() {})
 			e.preview()
@@ -376,29 +243,50 @@ func (e *editor) edit(change func()) {
 	e.checkTimer = time.AfterFunc(checkAfter, func() { post(e.check) })
 }
 
-// save makes what is written durable and then calls done.
+// save makes what is written durable and then calls done. One save runs at a
+// time, so that an older text never comes to lie over a newer one.
 func (e *editor) save(done func()) {
-	if !e.dirty || e.saving && e.draft.ID == 0 {
-		done()
+	e.after = append(e.after, done)
+	if e.saving {
 		return
 	}
-	e.dirty, e.saving = false, true
-	d := e.draft
-	d.Name = d.Content.Subject
+	if !e.dirty {
+		all := e.after
+		e.after = nil
+		for _, f := range all {
+			f()
+		}
+		return
+	}
+	e.dirty, e.saving, e.unsaved = false, true, time.Time{}
+	d := e.written()
 	env := e.v.env
 	// Saved even when the screen is left: nothing typed is lost.
 	screens.Load(context.Background(), env, func(ctx context.Context) (int64, error) { return env.Ledger.SaveDraft(ctx, d) },
 		func(id int64, err error) {
 			e.saving = false
 			if err != nil {
-				e.dirty = true
+				e.dirty, e.after = true, nil
 				dialogs.Error(env.Words, env.Window, err)
 				return
 			}
 			e.draft.ID = id
 			e.showState()
-			done()
+			if len(e.after) > 0 {
+				last := e.after[len(e.after)-1]
+				e.after = e.after[:len(e.after)-1]
+				e.save(last)
+			}
 		})
+}
+
+// written is the draft with what stands in the body.
+func (e *editor) written() post.Draft {
+	e.draft.Content.Body = e.body.Text()
+	if !e.draft.Template {
+		e.draft.Name = e.draft.Content.Subject
+	}
+	return e.draft
 }
 
 func (e *editor) showState() {
@@ -410,171 +298,4 @@ func (e *editor) showState() {
 		key = "mailing.state.draft_saved"
 	}
 	e.head.SetPill(e.v.env.T(key), theme.Quiet)
-}
-
-// attach adds files to the draft.
-func (e *editor) attach(paths []string) {
-	env := e.v.env
-	screens.Load(e.ctx, env, func(context.Context) ([]post.Attachment, error) {
-		var all []post.Attachment
-		for _, p := range paths {
-			a, err := attachmentOf(p)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, a)
-		}
-		return all, nil
-	}, func(all []post.Attachment, err error) {
-		if err != nil {
-			dialogs.Error(env.Words, env.Window, err)
-			return
-		}
-		e.edit(func() {
-			for _, a := range all {
-				same := func(b post.Attachment) bool { return b.Path == a.Path }
-				if !slices.ContainsFunc(e.draft.Content.Attachments, same) {
-					e.draft.Content.Attachments = append(e.draft.Content.Attachments, a)
-				}
-			}
-		})
-		e.showFiles()
-	})
-}
-
-func (e *editor) showFiles() {
-	env := e.v.env
-	e.files.Objects = nil
-	for i, a := range e.draft.Content.Attachments {
-		e.files.Add(widgets.NewSmall(a.Name + "  " + env.Words.Size(a.Size)))
-		x := widgets.NewButton(widgets.Flat, "✕", func() {
-			e.edit(func() { e.draft.Content.Attachments = slices.Delete(e.draft.Content.Attachments, i, i+1) })
-			e.showFiles()
-		})
-		x.Small, x.Hint = true, env.T("action.remove")
-		e.files.Add(x)
-	}
-	add := widgets.NewButton(widgets.Link, "+ "+env.T("action.attach"), func() {
-		dialogs.PickFiles(env.Words, env.Window, env.T("action.attach"), e.attach)
-	})
-	env.IDs.Set("compose.attach", add)
-	e.files.Add(add)
-	e.files.Refresh()
-}
-
-// step shows the next or the previous recipient.
-func (e *editor) step(forward bool) {
-	if e.sample == nil {
-		return
-	}
-	switch p := e.sample.Pages; {
-	case forward && p.Next != "":
-		e.place, e.index = storage.Page{Limit: 1, Cursor: p.Next}, e.index+1
-	case !forward && p.Prev != "":
-		e.place, e.index = storage.Page{Limit: 1, Cursor: p.Prev, Back: true}, max(1, e.index-1)
-	default:
-		return
-	}
-	e.preview()
-}
-
-func (e *editor) preview() {
-	d, place, index := e.draft, e.place, e.index
-	if d.ChangedAt.IsZero() { // a new draft; a message has a date
-		d.ChangedAt = e.v.env.Clock.Now().Truncate(time.Second)
-	}
-	screens.Run(e.loader, func(ctx context.Context) (*Sample, error) {
-		return LoadSample(ctx, e.v.env.Ledger, d, place, index)
-	}, e.showSample)
-}
-
-func (e *editor) showSample(s *Sample, err error) {
-	env := e.v.env
-	if err != nil {
-		env.Log.Error("preview", "err", err)
-		return
-	}
-	e.sample = s
-	name := s.Recipient.Name
-	if name == "" {
-		name = s.Recipient.Address
-	}
-	if s.Total > 0 {
-		name += "  ·  " + env.T("composer.person_of", s.Index, s.Total)
-	} else {
-		name = env.T("composer.example", name)
-	}
-	e.person.SetText(name)
-	var body fyne.CanvasObject
-	switch {
-	case s.Problem != nil:
-		what, advice := env.Words.Error(s.Problem)
-		body = widgets.VStack(6, widgets.NewStrong(what).Toned(theme.Bad).Wrapping(), widgets.NewQuiet(advice).Wrapping())
-	case s.Markdown != "":
-		rich := widget.NewRichTextFromMarkdown(s.Markdown)
-		rich.Wrapping = fyne.TextWrapWord
-		body = widgets.VStack(4, letterHead(s.Subject), rich)
-	default:
-		text := widget.NewLabel(s.Text)
-		text.Wrapping = fyne.TextWrapWord
-		body = widgets.VStack(4, letterHead(s.Subject), text)
-	}
-	e.letter.Objects = []fyne.CanvasObject{container.NewVScroll(body)}
-	e.letter.Refresh()
-}
-
-// letterHead is a subject that lines up with the toolkit's text below it.
-func letterHead(subject string) fyne.CanvasObject {
-	margin := base.InnerPadding()
-	return widgets.Inset(0, margin, 0, margin, widgets.NewStrong(subject).Wrapping())
-}
-
-func (e *editor) onBrowser() {
-	if e.sample == nil || e.sample.Problem != nil {
-		return
-	}
-	page := e.sample.HTML
-	if page == "" {
-		page = "<pre>" + escape(e.sample.Text) + "</pre>"
-	}
-	showPage(e.v.env, []byte(page), nil)
-}
-
-// check runs preflight in the background and shows what it found.
-func (e *editor) check() {
-	if e.ctx == nil || e.ctx.Err() != nil {
-		return
-	}
-	if e.checking != nil {
-		e.checking()
-	}
-	ctx, cancel := context.WithCancel(e.ctx)
-	e.checking = cancel
-	d, env := e.draft, e.v.env
-	if d.Content.Subject == "" && d.Content.Body == "" {
-		e.strip.Hide()
-		return
-	}
-	screens.Load(ctx, env, func(ctx context.Context) (compose.Findings, error) {
-		j, err := jobOf(ctx, env.Ledger, d, post.Live)
-		if err != nil {
-			return compose.Findings{}, err
-		}
-		return compose.Check(ctx, j, nil)
-	}, func(f compose.Findings, err error) {
-		text := ""
-		switch {
-		case err != nil && !isCancelled(err):
-			text, _ = env.Words.Error(err)
-		case err == nil:
-			text = findingsText(env.Words, &f)
-		}
-		e.stripTxt.SetText(text)
-		if e.strip.Hidden = text == ""; e.strip.Hidden {
-			e.strip.Hide()
-		} else {
-			e.strip.Show()
-		}
-		e.root.Refresh()
-	})
 }

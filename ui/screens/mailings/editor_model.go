@@ -3,7 +3,6 @@ package mailings
 import (
 	"context"
 	"errors"
-	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,169 +45,6 @@ var (
 	errNobody   = &post.Error{Kind: post.KindInvalid, Op: "send", Message: "choose a list of recipients, or type an address", Reason: post.Reason{Key: "composer.nobody"}}
 )
 
-// jobOf turns a draft into what compose checks and queues.
-func jobOf(ctx context.Context, l *storage.Ledger, d post.Draft, kind post.MailingKind) (*compose.Job, error) {
-	j := &compose.Job{Kind: kind, Content: d.Content, Lists: d.Lists}
-	for _, id := range d.Accounts {
-		a, err := l.Account(ctx, id)
-		if post.KindOf(err) == post.KindNotFound {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		j.Senders = append(j.Senders, post.Sender{Account: a.ID, Email: a.Email, FromName: a.FromName, Weight: 1})
-	}
-	if len(j.Senders) == 0 {
-		return nil, errNoSender
-	}
-	if len(d.Lists) == 0 && len(d.To) == 0 {
-		return nil, errNobody
-	}
-	fields, err := l.FieldNames(ctx)
-	if err != nil {
-		return nil, err
-	}
-	j.KnownFields = fields
-	j.Recipients = func() iter.Seq2[post.Recipient, error] { return recipients(ctx, l, d) }
-	lists, err := l.Lists(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, li := range lists {
-		for _, id := range d.Lists {
-			if li.ID == id {
-				j.Total += li.Members
-			}
-		}
-	}
-	j.Total += int64(len(d.To))
-	return j, nil
-}
-
-// recipients walks the draft's lists, then its typed addresses.
-func recipients(ctx context.Context, l *storage.Ledger, d post.Draft) iter.Seq2[post.Recipient, error] {
-	return func(yield func(post.Recipient, error) bool) {
-		for _, list := range d.Lists {
-			for c, err := range l.EachMember(ctx, list) {
-				if err != nil {
-					yield(post.Recipient{}, err)
-					return
-				}
-				if !yield(recipientOf(c), nil) {
-					return
-				}
-			}
-		}
-		for _, to := range d.To {
-			name, a, err := post.ParseMailbox(to)
-			if err != nil {
-				yield(post.Recipient{}, err)
-				return
-			}
-			if !yield(post.Recipient{Address: a.String(), Key: post.AddressKey(a), Name: name}, nil) {
-				return
-			}
-		}
-	}
-}
-
-func recipientOf(c post.Contact) post.Recipient {
-	return post.Recipient{Contact: c.ID, Address: c.Address, Key: c.Key, Name: c.Name, Fields: c.Fields}
-}
-
-// Sample is one recipient's message as the preview shows it.
-type Sample struct {
-	Recipient post.Recipient
-	Index     int64 // from 1
-	Total     int64
-	Pages     storage.Pages
-	Subject   string
-	Markdown  string // the merged body, where the draft is Markdown
-	Text      string
-	HTML      string
-	Source    []byte
-	Problem   error // what keeps the message from being built, in words
-	Missing   []string
-}
-
-// example stands in when there is nobody to show yet.
-var example = post.Recipient{Address: "anna@example.org", Key: "anna@example.org", Name: "Anna Köhler", Fields: map[string]string{
-	"first_name": "Anna", "last_name": "Köhler",
-}}
-
-// LoadSample renders a draft for the recipient at a place in its first list.
-func LoadSample(ctx context.Context, l *storage.Ledger, d post.Draft, p storage.Page, index int64) (*Sample, error) {
-	s := &Sample{Index: index, Recipient: example}
-	switch {
-	case len(d.Lists) > 0:
-		f := storage.ContactFilter{List: d.Lists[0]}
-		p.Limit = 1
-		rows, pages, err := l.Contacts(ctx, f, p)
-		if err != nil {
-			return nil, err
-		}
-		if s.Total, err = l.CountContacts(ctx, f); err != nil {
-			return nil, err
-		}
-		if len(rows) > 0 {
-			s.Recipient, s.Pages = recipientOf(rows[0].Contact), pages
-		}
-	case len(d.To) > 0:
-		if name, a, err := post.ParseMailbox(d.To[0]); err == nil {
-			s.Recipient, s.Total = post.Recipient{Address: a.String(), Key: post.AddressKey(a), Name: name}, int64(len(d.To))
-		}
-	}
-	s.Problem = s.render(ctx, l, d)
-	return s, nil
-}
-
-func (s *Sample) render(ctx context.Context, l *storage.Ledger, d post.Draft) error {
-	fields, err := l.FieldNames(ctx)
-	if err != nil {
-		return err
-	}
-	if s.Total == 0 {
-		fields = nil // nobody's fields are known yet
-	}
-	p := compose.Params{
-		Recipient: s.Recipient, From: post.Sender{Email: "you@example.org"}, MessageID: "<preview@example.org>", Date: d.ChangedAt, Seed: 1,
-	}
-	if p.Date.IsZero() {
-		p.Date = d.CreatedAt
-	}
-	if len(d.Accounts) > 0 {
-		if a, err := l.Account(ctx, d.Accounts[0]); err == nil {
-			p.From = post.Sender{Account: a.ID, Email: a.Email, FromName: a.FromName}
-		}
-	}
-	content := d.Content
-	content.Attachments, content.AttachColumn, content.ReplyTo = nil, "", ""
-	m, err := compose.Compile(ctx, content, nil, compose.Options{KnownFields: fields, NoAttachments: true})
-	if err != nil {
-		return err
-	}
-	out, err := compose.MakePreview(m, &p)
-	if err != nil {
-		return err
-	}
-	s.Subject, s.Text, s.HTML, s.Source, s.Missing = out.Subject, out.Text, out.HTML, out.Source, out.Missing
-	if content.Format != post.FormatMarkdown {
-		return nil
-	}
-	// The same words merged as plain text are the Markdown that this person
-	// gets, which the window can show as rich text.
-	content.Format = post.FormatText
-	if m, err = compose.Compile(ctx, content, nil, compose.Options{KnownFields: fields, NoAttachments: true}); err != nil {
-		return err
-	}
-	if out, err = compose.MakePreview(m, &p); err != nil {
-		return err
-	}
-	s.Markdown = out.Text
-	return nil
-}
-
 // attachmentOf looks at a file that the user picked.
 func attachmentOf(path string) (post.Attachment, error) {
 	fi, err := os.Stat(path)
@@ -248,15 +84,15 @@ func parseTo(s string) []string {
 	return out
 }
 
-// findingsText is preflight's strip: one line, the worst first.
-func findingsText(w *words.Catalogue, f *compose.Findings) string {
-	if f.Errors == 0 && f.Warnings == 0 {
-		return ""
-	}
-	type group struct {
-		text string
-		n    int
-	}
+// group are findings of one kind, of which the first stands for all.
+type group struct {
+	first compose.Finding
+	n     int
+	rows  []int64 // those that are about a row, in order
+}
+
+// groupsOf puts findings of one kind together, the errors first.
+func groupsOf(f *compose.Findings) []group {
 	var groups []group
 	for _, sev := range []compose.Severity{compose.SeverityError, compose.SeverityWarning} {
 		seen := map[string]int{}
@@ -266,21 +102,32 @@ func findingsText(w *words.Catalogue, f *compose.Findings) string {
 				continue
 			}
 			id := x.Reason.Key + "\x00" + x.Field
-			if at, ok := seen[id]; ok {
-				groups[at].n++
-				continue
+			if x.Row == 0 {
+				id += "\x00" + strings.Join(x.Reason.Args, "\x00")
 			}
-			seen[id] = len(groups)
-			groups = append(groups, group{findingWords(w, x), 1})
+			at, ok := seen[id]
+			if !ok {
+				at = len(groups)
+				seen[id] = at
+				groups = append(groups, group{first: *x})
+			}
+			if groups[at].n++; x.Row > 0 {
+				groups[at].rows = append(groups[at].rows, x.Row)
+			}
 		}
 	}
+	return groups
+}
+
+// findingsText is preflight's strip: one line, the worst first.
+func findingsText(w *words.Catalogue, groups []group) string {
 	var parts []string
-	for _, g := range groups {
-		if g.n > 1 {
-			parts = append(parts, w.T("composer.times", g.text, int64(g.n)))
-			continue
+	for i := range groups {
+		text := findingWords(w, &groups[i].first)
+		if n := groups[i].n; n > 1 {
+			text = w.T("composer.times", text, int64(n-1))
 		}
-		parts = append(parts, g.text)
+		parts = append(parts, text)
 	}
 	return strings.Join(parts, "  ·  ")
 }

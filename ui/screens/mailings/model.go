@@ -4,8 +4,10 @@ package mailings
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"postroom/assets/designs"
 	"postroom/assets/words"
 	"postroom/mailer"
 	"postroom/post"
@@ -20,6 +22,7 @@ type Item struct {
 	Progress, When      string
 	MailingState        post.MailingState // empty for a draft
 	Rehearsal           bool
+	Template            bool
 }
 
 // List is the list in words.
@@ -39,8 +42,17 @@ func LoadList(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now ti
 			return nil, err
 		}
 		for _, d := range drafts {
+			if held, err := stillHeld(ctx, l, d, now); err != nil {
+				return nil, err
+			} else if held {
+				continue
+			}
+			state := "mailing.state.draft"
+			if d.Template {
+				state = "mailing.state.template"
+			}
 			out.Items = append(out.Items, Item{
-				Draft: d.ID, Name: draftName(w, d), State: w.T("mailing.state.draft"), When: w.When(d.ChangedAt.In(now.Location()), now),
+				Draft: d.ID, Name: draftName(w, d), State: w.T(state), Template: d.Template, When: w.When(d.ChangedAt.In(now.Location()), now),
 			})
 		}
 	}
@@ -55,8 +67,76 @@ func LoadList(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now ti
 	return out, nil
 }
 
+// stillHeld reports whether a draft is kept only to be called back, and forgets
+// it once its mailing has begun.
+func stillHeld(ctx context.Context, l *storage.Ledger, d post.Draft, now time.Time) (bool, error) {
+	if d.Held == 0 {
+		return false, nil
+	}
+	m, err := l.Mailing(ctx, d.Held)
+	if err != nil && post.KindOf(err) != post.KindNotFound {
+		return false, err
+	}
+	if err == nil && now.Before(m.NotBefore) {
+		return true, nil
+	}
+	return true, l.DeleteDraft(ctx, d.ID)
+}
+
+// callBack cancels a mailing that has not begun and returns the draft that it was
+// made of.
+func callBack(ctx context.Context, l *storage.Ledger, mailing int64, now time.Time) (post.Draft, error) {
+	m, err := l.Mailing(ctx, mailing)
+	if err != nil {
+		return post.Draft{}, err
+	}
+	// A second is left for the mailer, which may be about to begin.
+	if !now.Add(time.Second).Before(m.NotBefore) || m.Hold == post.MailingCancelled {
+		return post.Draft{}, &post.Error{Kind: post.KindConflict, Op: "call back", Message: "it has begun already", Reason: post.Reason{Key: "mailing.call_back.late"}}
+	}
+	drafts, err := l.Drafts(ctx)
+	if err != nil {
+		return post.Draft{}, err
+	}
+	if _, err := l.CancelMailing(ctx, mailing); err != nil {
+		return post.Draft{}, err
+	}
+	for _, d := range drafts {
+		if d.Held == mailing {
+			d.Held = 0
+			_, err := l.SaveDraft(ctx, d)
+			return d, err
+		}
+	}
+	return copyOf(&m), nil
+}
+
+// copyOf is a new draft with the words and files of a mailing, for nobody yet.
+func copyOf(m *post.Mailing) post.Draft {
+	d := draftOf(m.Content)
+	for _, s := range m.Senders {
+		d.Accounts = append(d.Accounts, s.Account)
+	}
+	d.Content.AttachColumn, d.Content.AttachRoot, d.Content.AttachAs = "", "", ""
+	return d
+}
+
+// draftOf is a draft with a content that was frozen: its design and footer are
+// named again, so that they are made of what the account is like now.
+func draftOf(c post.Content) post.Draft {
+	d := post.Draft{Content: c, Promotional: c.Promotion != nil}
+	d.Content.Promotion = nil
+	if x := c.Design; x != nil && slices.Contains(designs.Names(), x.Name) {
+		d.Look, d.Content.Design = x.Name, nil
+		d.Content.Attachments = slices.DeleteFunc(slices.Clone(c.Attachments), func(a post.Attachment) bool { return a.CID == designs.LogoCID })
+	}
+	return d
+}
+
 func draftName(w *words.Catalogue, d post.Draft) string {
 	switch {
+	case d.Template && d.Name != "":
+		return d.Name
 	case d.Content.Subject != "":
 		return d.Content.Subject
 	case d.Name != "":
@@ -101,6 +181,8 @@ type Detail struct {
 	Rows                                 []Row
 	From1                                int64 // number of the first row, from 1
 	Pages                                storage.Pages
+	Hash                                 string // of what everybody gets
+	CanCallBack, CanSendSame             bool
 	CanPause, CanResume, CanCancel, Held bool
 }
 
@@ -126,6 +208,9 @@ func LoadDetail(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now 
 		CanPause: m.Hold == "" && m.Pending() > 0 && !m.WaitsForWord(), CanResume: state == post.MailingPaused,
 		CanCancel: m.Hold != post.MailingCancelled && m.Pending() > 0,
 	}
+	d.Hash = hashOf(&m)
+	d.CanCallBack = state == post.MailingScheduled && m.Kind == post.Live && now.Before(m.NotBefore)
+	d.CanSendSame = m.Kind == post.Rehearsal && m.Pending() == 0 && m.Hold == "" && m.Counts[post.StateSent] > 0
 	if !m.Hours.IsZero() {
 		d.Hours = w.T("mailing.hours", w.Hours(m.Hours))
 	}

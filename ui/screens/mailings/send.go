@@ -1,35 +1,39 @@
 package mailings
 
 import (
-	"bytes"
 	"context"
-	"encoding/csv"
 	"html"
 	"iter"
 	"regexp"
 	"strings"
+	"time"
 
-	"postroom/assets/sample"
 	"postroom/compose"
 	"postroom/post"
 	"postroom/practice"
 	"postroom/storage"
 	"postroom/ui/dialogs"
 	"postroom/ui/screens"
+	"postroom/ui/widgets"
 )
 
 // finish checks the draft, asks, and queues it: live, or as a rehearsal.
 func (e *editor) finish(kind post.MailingKind) {
 	e.save(func() {
-		d, env := e.draft, e.v.env
-		var job *compose.Job
+		d, env := e.written(), e.v.env
+		now := env.Now()
 		var found compose.Findings
 		dialogs.Work(env.Words, env.Window, env.Post, env.T("composer.checking"), func(ctx context.Context, report func(done, total int64)) error {
-			var err error
-			if job, err = jobOf(ctx, env.Ledger, d, kind); err != nil {
+			for _, id := range d.Lists { // those with a rule are chosen anew
+				if err := env.Ledger.RefreshList(ctx, id); err != nil {
+					return err
+				}
+			}
+			job, err := jobOf(ctx, env.Ledger, d, kind, now)
+			if err != nil {
 				return err
 			}
-			found, err = compose.Check(ctx, job, report)
+			found, err = checkJob(ctx, job, env, d, report)
 			return err
 		}, func(err error) {
 			switch {
@@ -37,6 +41,8 @@ func (e *editor) finish(kind post.MailingKind) {
 			case err != nil:
 				dialogs.Error(env.Words, env.Window, err)
 			case !found.OK():
+				e.showFindings(groupsOf(&found))
+				e.showChecks()
 				dialogs.List(env.Words, env.Window, env.T("composer.not_yet"), env.Words.N("composer.not_yet.why", found.Errors), findingLines(env, &found))
 			case kind == post.Rehearsal:
 				e.queue(kind, nil)
@@ -50,29 +56,21 @@ func (e *editor) finish(kind post.MailingKind) {
 // ask shows what will happen before anything does.
 func (e *editor) ask(f *compose.Findings) {
 	env := e.v.env
-	sentence := env.Words.N("composer.confirm", f.Rows, e.from.Selected)
+	sentence := env.Words.N("composer.confirm", f.Rows, e.confirmFrom())
 	if f.Warnings > 0 {
-		sentence += "\n\n" + findingsText(env.Words, f)
+		sentence += "\n\n" + screens.Short(findingsText(env.Words, groupsOf(f)), 600)
 	}
-	how := newPacing(env)
-	dialogs.Form(env.Words, env.Window, env.T("composer.confirm.title"), env.T("action.send"), how.object(env.Words, sentence), nil, func() string {
-		e.queue(post.Live, how.apply)
-		return ""
-	})
+	askPacing(env, sentence, func(how *pacing) { e.queue(post.Live, how.apply) })
 }
 
 // queue freezes the draft into a mailing and shows it. how, where set, says how
 // it goes out.
 func (e *editor) queue(kind post.MailingKind, how func(*compose.Job) error) {
-	d, env := e.draft, e.v.env
+	d, env := e.written(), e.v.env
+	now := env.Now()
 	var out compose.Queued
 	dialogs.Work(env.Words, env.Window, env.Post, env.T("composer.queueing"), func(ctx context.Context, report func(done, total int64)) error {
-		for _, list := range d.Lists { // those with a rule are chosen anew
-			if err := env.Ledger.RefreshList(ctx, list); err != nil {
-				return err
-			}
-		}
-		job, err := jobOf(ctx, env.Ledger, d, kind)
+		job, err := jobOf(ctx, env.Ledger, d, kind, now)
 		if err != nil {
 			return err
 		}
@@ -85,10 +83,15 @@ func (e *editor) queue(kind post.MailingKind, how func(*compose.Job) error) {
 		if out, err = compose.Queue(ctx, env.Ledger, env.Ledger, job, report); err != nil {
 			return err
 		}
-		if kind == post.Live && out.Mailing != 0 {
+		if kind != post.Live || out.Mailing == 0 {
+			return nil
+		}
+		if job.NotBefore.IsZero() {
 			return env.Ledger.DeleteDraft(ctx, d.ID)
 		}
-		return nil
+		d.Held = out.Mailing // until it goes it can be called back
+		_, err = env.Ledger.SaveDraft(ctx, d)
+		return err
 	}, func(err error) {
 		switch {
 		case isCancelled(err):
@@ -104,6 +107,97 @@ func (e *editor) queue(kind post.MailingKind, how func(*compose.Job) error) {
 			e.v.turn(newDetailPage(e.v, out.Mailing))
 		}
 	})
+}
+
+// settingTestAddress is where the last test went.
+const settingTestAddress = "composer.test_address"
+
+// askTest sends the message of the recipient in front to any address.
+func (e *editor) askTest() {
+	env := e.v.env
+	to := widgets.NewEntry()
+	env.IDs.Set("compose.test.to", to)
+	if e.choices != nil && len(e.draft.Accounts) > 0 {
+		for _, a := range e.choices.Accounts {
+			if a.ID == e.draft.Accounts[0] {
+				to.SetText(a.Email)
+			}
+		}
+	}
+	screens.Load(e.ctx, env, func(ctx context.Context) (string, error) { return env.Ledger.Setting(ctx, settingTestAddress, "") }, func(s string, err error) {
+		if err == nil && s != "" {
+			to.SetText(s)
+		}
+	})
+	body := widgets.VStack(12, widgets.NewQuiet(env.T("composer.test.why")).Wrapping(), to)
+	dialogs.Form(env.Words, env.Window, env.T("action.test_to_myself"), env.T("action.send"), body, to, func() string {
+		a, err := post.ParseAddress(strings.TrimSpace(to.Text))
+		if err != nil {
+			what, _ := env.Words.Error(err)
+			return what
+		}
+		e.sendTest(a)
+		return ""
+	})
+}
+
+func (e *editor) sendTest(a post.Address) {
+	env, d, n := e.v.env, e.written(), e.index
+	now := env.Now()
+	var out compose.Queued
+	dialogs.Work(env.Words, env.Window, env.Post, env.T("composer.queueing"), func(ctx context.Context, _ func(done, total int64)) error {
+		job, err := testJob(ctx, env.Ledger, d, e.proof, n, a, now)
+		if err != nil {
+			return err
+		}
+		job.Name = env.T("composer.test.name", plainName(d.Content.Subject))
+		if out, err = compose.Queue(ctx, env.Ledger, env.Ledger, job, nil); err != nil {
+			return err
+		}
+		return env.Ledger.SetSetting(ctx, settingTestAddress, a.String())
+	}, func(err error) {
+		switch {
+		case isCancelled(err):
+		case err != nil:
+			dialogs.Error(env.Words, env.Window, err)
+		case out.Mailing == 0:
+			dialogs.Info(env.Words, env.Window, env.T("composer.nobody_left"), env.T("composer.nobody_left.why"))
+		default:
+			env.Mail.Kick()
+			dialogs.Info(env.Words, env.Window, env.T("action.test_to_myself"), env.T("composer.test.sent", a.String()))
+		}
+	})
+}
+
+// testJob is a mailing of one message: that of the recipient of a number, to
+// another address.
+func testJob(ctx context.Context, l *storage.Ledger, d post.Draft, p *proof, n int64, a post.Address, now time.Time) (*compose.Job, error) {
+	s, err := p.sample(ctx, d, n)
+	if err != nil {
+		return nil, err
+	}
+	if s.Problem != nil {
+		return nil, s.Problem
+	}
+	if s.Nobody {
+		d.To = []string{a.String()}
+	}
+	job, err := jobOf(ctx, l, d, post.Live, now)
+	if err != nil {
+		return nil, err
+	}
+	r := s.Recipient
+	// The address becomes a value like any other, so {{email}} says what the
+	// recipient would read only where it stands in a field of its own.
+	r.Contact, r.Address, r.Key, r.Attachments = 0, a.String(), post.AddressKey(a), nil
+	if s.Nobody {
+		job.KnownFields = nil
+	}
+	job.Total = 1
+	job.Recipients = func() iter.Seq2[post.Recipient, error] {
+		return func(yield func(post.Recipient, error) bool) { yield(r, nil) }
+	}
+	return job, nil
 }
 
 var tags = regexp.MustCompile(`\{\{[^}]*\}\}`)
@@ -138,112 +232,3 @@ func showPage(env *screens.Env, page []byte, inline map[string]practice.Inline) 
 }
 
 func escape(s string) string { return html.EscapeString(s) }
-
-// rehearseSample queues the built-in sample as a rehearsal and shows it.
-func (v *View) rehearseSample() {
-	env := v.env
-	var out compose.Queued
-	dialogs.Work(env.Words, env.Window, env.Post, env.T("mailings.sample.work"), func(ctx context.Context, report func(done, total int64)) error {
-		job, err := sampleJob(ctx, env.Ledger)
-		if err != nil {
-			return err
-		}
-		out, err = compose.Queue(ctx, env.Ledger, env.Ledger, job, report)
-		return err
-	}, func(err error) {
-		if isCancelled(err) {
-			return
-		}
-		if err != nil {
-			dialogs.Error(env.Words, env.Window, err)
-			return
-		}
-		env.Mail.Kick()
-		v.turn(newDetailPage(v, out.Mailing))
-	})
-}
-
-// sampleJob is the rehearsal of the built-in sample. Its sender is the first
-// account, or the practice account, which is made where there is none: it is
-// paused for good, so nothing can ever leave through it.
-func sampleJob(ctx context.Context, l *storage.Ledger) (*compose.Job, error) {
-	sender, err := sampleSender(ctx, l)
-	if err != nil {
-		return nil, err
-	}
-	rows, fields, err := samplePeople()
-	if err != nil {
-		return nil, err
-	}
-	file := sample.Attachment()
-	sum, size, err := l.Put(ctx, bytes.NewReader(file.Content))
-	if err != nil {
-		return nil, err
-	}
-	return &compose.Job{
-		Name: sample.Name, Kind: post.Rehearsal, Total: int64(len(rows)), KnownFields: fields, Senders: []post.Sender{sender},
-		Content: post.Content{
-			Subject: sample.Subject, Format: post.FormatMarkdown, Body: string(sample.Message().Content),
-			Attachments: []post.Attachment{{Name: file.Name, SHA256: sum, Size: size, Type: file.Type}},
-		},
-		Recipients: func() iter.Seq2[post.Recipient, error] {
-			return func(yield func(post.Recipient, error) bool) {
-				for _, r := range rows {
-					if !yield(r, nil) {
-						return
-					}
-				}
-			}
-		},
-	}, nil
-}
-
-// practiceName is the name of the account that only rehearsals use.
-const practiceName = "Practice"
-
-func sampleSender(ctx context.Context, l *storage.Ledger) (post.Sender, error) {
-	all, err := l.Accounts(ctx)
-	if err != nil {
-		return post.Sender{}, err
-	}
-	if len(all) > 0 {
-		return post.Sender{Account: all[0].ID, Email: all[0].Email, FromName: all[0].FromName}, nil
-	}
-	a, err := l.CreateAccount(ctx, post.Account{
-		Name: practiceName, Email: "practice@localhost", FromName: practiceName, Host: "127.0.0.1", Port: 25, TLS: post.TLSNone,
-		Auth: post.AuthNone, Secret: post.SecretNone,
-	})
-	if err != nil {
-		return post.Sender{}, err
-	}
-	err = l.HoldAccount(ctx, a.ID, post.AccountPaused, post.Reason{Key: "account.practice"})
-	return post.Sender{Account: a.ID, Email: a.Email, FromName: a.FromName}, err
-}
-
-// samplePeople reads the sample's sheet: email and name columns, the rest are
-// fields.
-func samplePeople() ([]post.Recipient, []string, error) {
-	all, err := csv.NewReader(bytes.NewReader(sample.People().Content)).ReadAll()
-	if err != nil {
-		return nil, nil, err
-	}
-	head := all[0]
-	rows := make([]post.Recipient, 0, len(all)-1)
-	for _, cells := range all[1:] {
-		r := post.Recipient{Fields: map[string]string{}}
-		for i, c := range cells {
-			if head[i] == "email" {
-				r.Address = c
-				continue
-			}
-			r.Fields[head[i]] = c
-		}
-		a, err := post.ParseAddress(r.Address)
-		if err != nil {
-			return nil, nil, err
-		}
-		r.Key, r.Name = post.AddressKey(a), strings.TrimSpace(r.Fields["first_name"]+" "+r.Fields["last_name"])
-		rows = append(rows, r)
-	}
-	return rows, head[1:], nil
-}

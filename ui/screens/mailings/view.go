@@ -118,6 +118,9 @@ func (v *View) openDraft(id int64) {
 			v.turn(v.list)
 			return
 		}
+		if d.Template { // it is begun with, not written in
+			d.ID, d.Template, d.Name = 0, false, ""
+		}
 		v.turn(newEditor(v, d))
 	})
 }
