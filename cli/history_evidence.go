@@ -58,7 +58,7 @@ type evidenceJSON struct {
 }
 
 func (a *app) writeEvidence(ctx context.Context, l *storage.Ledger, file string, choice receipts.Choice) error {
-	archive := compose.Archive{Kept: l}
+	archive := compose.Archive{Kept: l, Signer: (&signers{ledger: l, secrets: a.Secrets}).of}
 	e := receipts.Evidence{
 		Records: l, Message: archive.Message, Words: a.words, Clock: a.Clock, Log: a.log,
 		Progress: func(done int64) { a.status("%d deliveries", done) },

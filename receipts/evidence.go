@@ -56,7 +56,7 @@ type Evidence struct {
 	Records Records
 	// Message makes a delivery's message again, as it was sent; see
 	// compose.Archive.
-	Message func(ctx context.Context, d *post.Delivery) ([]byte, error)
+	Message func(ctx context.Context, d *post.Delivery) (message []byte, signed bool, err error)
 	Words   Words
 	Clock   post.Clock
 	Log     *slog.Logger
@@ -86,6 +86,7 @@ const (
 	pageName    = "index.html"
 	peopleDir   = "people"
 	saltName    = "salt"
+	messageName = "message.eml"
 	maxPageRows = 2000 // the rest is in the records
 )
 

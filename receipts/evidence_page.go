@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"html/template"
 	"strconv"
+	"strings"
 	"time"
 
 	"postroom/post"
@@ -69,8 +70,8 @@ func (g *page) delivery(p *pack, h *storage.HistoryRow, r *record, own *personal
 	} else if h.State == post.StateSent {
 		row.Receipt = w.T("evidence.no_news")
 	}
-	if r.Message == "as sent" && !p.Anonymous {
-		row.Message = personal(h.ID, "message.eml")
+	if strings.HasPrefix(r.Message, "as sent") && !p.Anonymous {
+		row.Message = personal(h.ID, messageName)
 	}
 	row.Steps = append(row.Steps, pageStep{When: clockTime(h.QueuedAt), What: w.T("history.step.queued")})
 	for i, a := range r.Attempts {

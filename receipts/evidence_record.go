@@ -92,7 +92,8 @@ type record struct {
 	Reason    string           `json:"reason,omitempty"`
 	QueuedAt  *string          `json:"queued_at"`
 	SentAt    *string          `json:"sent_at"`
-	// Message is "as sent", "not sent", or "lost" when it cannot be made again.
+	// Message is "as sent"; "as sent, signed anew" when its DKIM signature is of
+	// the account's present key; "not sent"; or "lost" when it cannot be made again.
 	Message  string       `json:"message"`
 	Attempts []attempt    `json:"attempts"`
 	Came     []cameRecord `json:"came_back"`
@@ -197,13 +198,18 @@ func (p *pack) message(ctx context.Context, f *folder, h *storage.HistoryRow, ha
 		return "not sent", nil
 	}
 	if h.Address != "" { // else the person was erased
-		b, err := p.Message(ctx, &h.Delivery)
-		if err == nil {
+		b, signed, err := p.Message(ctx, &h.Delivery)
+		switch {
+		case err == nil:
 			p.Messages++
-			return "as sent", f.add("message.eml", b)
-		}
-		if ctx.Err() != nil {
+			if signed {
+				return "as sent, signed anew", f.add(messageName, b)
+			}
+			return "as sent", f.add(messageName, b)
+		case ctx.Err() != nil:
 			return "", ctx.Err()
+		case post.KindOf(err) == post.KindSignIn: // the user can unlock the key
+			return "", err
 		}
 		p.Log.Warn("a message cannot be made again", slog.Int64("delivery", h.ID), slog.Any("err", err))
 	}
