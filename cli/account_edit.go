@@ -20,6 +20,7 @@ import (
 
 // accountFlags are what account add and account set have in common.
 type accountFlags struct {
+	replyTokens                                string
 	email, fromName, host, tls, ca, auth, user string
 	port                                       int
 	passwordStdin, confirm                     bool
@@ -63,6 +64,7 @@ func (f *accountFlags) add(c *cobra.Command) {
 	s.StringVar(&f.clientID, "client-id", "", "what we are called at that provider, in place of the setting")
 	s.StringSliceVar(&f.scopes, "scope", nil, "what to ask that provider for, in place of the usual")
 	s.StringVar(&f.imapTLS, "imap-tls", "", "tls, starttls, or none (none only to this computer itself)")
+	s.StringVar(&f.replyTokens, "reply-tokens", "none", "plus: ask for answers at name+token@domain, where the server takes that; so each is tied to its message")
 	f.changed = s.Changed
 }
 
@@ -128,6 +130,9 @@ func (a *app) addAccount(ctx context.Context, l *storage.Ledger, name string, f 
 		if secret != "" {
 			a.forget(context.WithoutCancel(ctx), x)
 		}
+		return err
+	}
+	if err := a.keepReplies(ctx, l, x, f); err != nil {
 		return err
 	}
 	d, err := a.describe(ctx, l, x)
@@ -204,6 +209,9 @@ func (a *app) setAccount(ctx context.Context, l *storage.Ledger, name string, f 
 		if err := l.SetAccountLearned(ctx, x.ID, post.Learned{}); err != nil {
 			return err
 		}
+	}
+	if err := a.keepReplies(ctx, l, x, f); err != nil {
+		return err
 	}
 	d, err := a.describe(ctx, l, x)
 	if err != nil {
@@ -302,6 +310,9 @@ func (a *app) apply(x *post.Account, f *accountFlags) (secret string, err error)
 		return "", err
 	}
 	if err := checkMailbox(x); err != nil {
+		return "", err
+	}
+	if err := f.checkReplies(); err != nil {
 		return "", err
 	}
 	return a.chooseSecret(x, f)

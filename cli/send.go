@@ -28,6 +28,7 @@ type sendFlags struct {
 	hours, uncertain                   string
 	release                            int64
 	rehearse, checkLinks, promotional  bool
+	readReceipt                        bool
 	removed                            []string // from an HTML body
 }
 
@@ -74,6 +75,7 @@ be contacts.`,
 	s.StringVar(&f.attachRoot, "attach-root", "", "the `folder` that those files are in")
 	s.StringVar(&f.replyTo, "reply-to", "", "where answers go, when not to the sender")
 	s.StringVar(&f.dsn, "dsn", string(post.DSNFailure), "delivery reports to ask for: none, failure or all")
+	s.BoolVar(&f.readReceipt, "read-receipt", false, "ask to be told when a message was opened; most programs ask their user first, or never tell")
 	s.StringVar(&f.at, "at", "", "not before this `time`: 2026-12-01T09:00:00+01:00, or '2026-12-01 09:00'")
 	s.StringVar(&f.zone, "zone", "", "the time zone of --at and --hours, such as Europe/Berlin (default: this computer's)")
 	s.StringVar(&f.hours, "hours", "", "send only in these `hours`, such as 'mon-fri 09:00-17:00'")
@@ -228,7 +230,7 @@ const maxBody = 5 << 20
 
 // content reads the message.
 func content(f *sendFlags) (post.Content, error) {
-	c := post.Content{Subject: f.subject, Preview: f.preview, ReplyTo: strings.TrimSpace(f.replyTo), DSN: post.DSN(strings.ToLower(f.dsn))}
+	c := post.Content{Subject: f.subject, Preview: f.preview, ReplyTo: strings.TrimSpace(f.replyTo), DSN: post.DSN(strings.ToLower(f.dsn)), ReadReceipt: f.readReceipt}
 	switch c.DSN {
 	case post.DSNNone, post.DSNFailure, post.DSNAll:
 	default:
