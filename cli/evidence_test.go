@@ -185,7 +185,7 @@ func TestEvidence(t *testing.T) {
 		t.Error("the answer is not in it")
 	}
 
-	one, _ := a.write("--address", "Anna@Example.org")
+	one, _ := a.write("--address", "Anna <ANNA@Example.org>")
 	if v := a.verify(exitDone, one); v.Deliveries != 1 {
 		t.Errorf("%+v", v)
 	}

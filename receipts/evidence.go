@@ -95,6 +95,7 @@ type pack struct {
 	*Evidence
 	Choice
 	key   string // of Address
+	local string // its part before "@": that narrows the search, whatever form the domain has
 	zip   *zip.Writer
 	spool *bufio.Writer // records.jsonl, until its turn in the zip file comes
 	last  string        // the hash of the last line
@@ -113,7 +114,7 @@ func (e *Evidence) Write(ctx context.Context, dst string, c Choice) (Pack, error
 		if err != nil {
 			return Pack{}, err
 		}
-		p.key = post.AddressKey(a)
+		p.key, p.local = post.AddressKey(a), a.Local
 	}
 	err := p.file(ctx, dst)
 	var known *post.Error
@@ -181,7 +182,7 @@ func (p *pack) all(ctx context.Context) error {
 	if err := p.opening(ctx); err != nil {
 		return err
 	}
-	f := storage.HistoryFilter{Mailing: p.Mailing, Search: p.Address}
+	f := storage.HistoryFilter{Mailing: p.Mailing, Search: p.local}
 	if p.Mailing == 0 {
 		f.Kind = post.Live
 	}
