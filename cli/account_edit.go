@@ -21,6 +21,7 @@ import (
 
 // accountFlags are what account add and account set have in common.
 type accountFlags struct {
+	replyTokens                                string
 	email, fromName, host, tls, ca, auth, user string
 	port                                       int
 	passwordStdin, confirm                     bool
@@ -65,6 +66,7 @@ func (f *accountFlags) add(c *cobra.Command) {
 	s.StringVar(&f.clientID, "client-id", "", "what we are called at that provider, in place of the setting")
 	s.StringSliceVar(&f.scopes, "scope", nil, "what to ask that provider for, in place of the usual")
 	s.StringVar(&f.imapTLS, "imap-tls", "", "tls, starttls, or none (none only to this computer itself)")
+	s.StringVar(&f.replyTokens, "reply-tokens", "none", "plus: ask for answers at name+token@domain, where the server takes that; so each is tied to its message")
 	f.changed = s.Changed
 }
 
@@ -135,6 +137,9 @@ func (a *app) storeNew(ctx context.Context, l *storage.Ledger, x post.Account, f
 		if secret != "" {
 			a.forget(context.WithoutCancel(ctx), x)
 		}
+		return err
+	}
+	if err := a.keepReplies(ctx, l, x, f); err != nil {
 		return err
 	}
 	d, err := a.describe(ctx, l, x)
@@ -247,6 +252,9 @@ func (a *app) setAccount(ctx context.Context, l *storage.Ledger, name string, f 
 			return err
 		}
 	}
+	if err := a.keepReplies(ctx, l, x, f); err != nil {
+		return err
+	}
 	d, err := a.describe(ctx, l, x)
 	if err != nil {
 		return err
@@ -345,6 +353,9 @@ func (a *app) apply(x *post.Account, f *accountFlags) (secret string, err error)
 		return "", err
 	}
 	if err := checkMailbox(x); err != nil {
+		return "", err
+	}
+	if err := f.checkReplies(); err != nil {
 		return "", err
 	}
 	return a.chooseSecret(x, f)

@@ -57,6 +57,7 @@ as "bounced" or "replied", stands beside it (see: postroom receipts fetch).`,
 		}
 		return nil
 	})
+	c.AddCommand(a.evidenceCommand())
 	return c
 }
 

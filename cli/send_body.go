@@ -96,6 +96,9 @@ func (f *sendFlags) override(c *post.Content) (err error) {
 	if f.changed("reply-to") {
 		c.ReplyTo = strings.TrimSpace(f.replyTo)
 	}
+	if f.changed("read-receipt") {
+		c.ReadReceipt = f.readReceipt
+	}
 	if f.changed("dsn") || c.DSN == "" {
 		c.DSN = post.DSN(strings.ToLower(f.dsn))
 	}

@@ -33,11 +33,15 @@ type Mailing struct {
 	text    *part
 	html    *part // nil for a plain text mailing
 	replyTo []byte
-	promo   *post.Promotion
-	design  *post.Design
-	looks   looks // for Check
-	files   []file
-	inline  []file // pictures that the HTML shows
+	// readReceipt asks for a notification to the address in From, which is the
+	// envelope's, too: another one would make programs distrust it (RFC 8098 2.1).
+	readReceipt bool
+	plus        []int64 // accounts; see post.ReplyTokensPlus
+	promo       *post.Promotion
+	design      *post.Design
+	looks       looks // for Check
+	files       []file
+	inline      []file // pictures that the HTML shows
 	// fileNames are those of the files for everybody, where they hold tags.
 	fileNames []*program
 	own       *ownFiles
@@ -56,7 +60,10 @@ type Field struct {
 // the part, the line and what to write instead; a file that cannot be read is
 // KindNotFound. An empty subject or body is no error here, see Check.
 func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Options) (*Mailing, error) {
-	m := &Mailing{names: newNames(opts.KnownFields), own: &ownFiles{blobs: blobs}, promo: content.Promotion, design: content.Design}
+	m := &Mailing{
+		names: newNames(opts.KnownFields), own: &ownFiles{blobs: blobs}, promo: content.Promotion, design: content.Design,
+		readReceipt: content.ReadReceipt, plus: content.PlusAccounts,
+	}
 	if m.promo != nil {
 		m.names.link = &expr{field: -1}
 	}

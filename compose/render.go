@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,7 +152,10 @@ func (m *Message) begin(p *Params) error {
 func (m *Mailing) header(dst *Message, p *Params) error {
 	b := appendMailbox(dst.buf, "From", cleanName(p.From.FromName), dst.from)
 	b = appendMailbox(b, "To", cleanName(p.Recipient.Name), dst.to)
-	b = append(b, m.replyTo...)
+	b = m.appendReplyTo(b, dst, p)
+	if m.readReceipt {
+		b = appendMailbox(b, "Disposition-Notification-To", "", dst.from)
+	}
 	var err error
 	if dst.text, err = m.subject.appendText(dst.text[:0], dst.vals); err != nil {
 		return tooLong(err)
@@ -171,6 +175,25 @@ func (m *Mailing) header(dst *Message, p *Params) error {
 	b = append(b, "MIME-Version: 1.0\r\n"...)
 	dst.buf = b
 	return nil
+}
+
+// maxLocal is how long the part before "@" may be (RFC 5321 4.5.3.1.1).
+const maxLocal = 64
+
+// appendReplyTo says where answers go: where the user wants them, else, for a
+// sender that wants it, to an address of its own for each message.
+func (m *Mailing) appendReplyTo(b []byte, dst *Message, p *Params) []byte {
+	if len(m.replyTo) > 0 || !slices.Contains(m.plus, p.From.Account) {
+		return append(b, m.replyTo...)
+	}
+	a := dst.from
+	if strings.ContainsAny(a.Local, "+\"") {
+		return b
+	}
+	if a.Local += "+" + token(p.MessageID); len(a.Local) > maxLocal {
+		return b
+	}
+	return appendMailbox(b, "Reply-To", cleanName(p.From.FromName), a)
 }
 
 // mixed writes the body: the texts alone, or the texts and the files (RFC 2046

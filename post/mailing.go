@@ -16,6 +16,16 @@ const (
 // offers them.
 type DSN string
 
+// ReplyTokens is how answers are told apart that name no Message-ID.
+type ReplyTokens string
+
+// The choices for answers. Plus asks for them at name+token@domain, which servers
+// with subaddresses (RFC 5233) deliver to name@domain.
+const (
+	ReplyTokensNone ReplyTokens = "none"
+	ReplyTokensPlus ReplyTokens = "plus"
+)
+
 // The choices for delivery reports.
 const (
 	DSNNone    DSN = "none"
@@ -33,6 +43,12 @@ type Content struct {
 	Preview string `json:"preview,omitempty"`
 	ReplyTo string `json:"reply_to,omitempty"`
 	DSN     DSN    `json:"dsn,omitempty"`
+	// ReadReceipt asks the recipient's program to tell the sender when the message
+	// was shown (RFC 8098 2.1). Most programs ask their user first, or never tell.
+	ReadReceipt bool `json:"read_receipt,omitempty"`
+	// PlusAccounts are the senders whose mail asks for answers at an address that
+	// names the delivery; see ReplyTokensPlus. Frozen when it is queued.
+	PlusAccounts []int64 `json:"plus_accounts,omitempty"`
 	// Attachments go to everybody. In a draft only Path is set; in a mailing
 	// the content is frozen and Path is empty.
 	Attachments []Attachment `json:"attachments,omitempty"`

@@ -84,10 +84,12 @@ func New(env *screens.Env) *View {
 	env.IDs.Set("history.mailing", v.mailing)
 	env.IDs.Set("history.outcome", v.outcome)
 	env.IDs.Set("history.grid", v.grid)
+	evidence := widgets.NewButton(widgets.Normal, env.T("history.evidence"), v.onEvidence)
 	env.IDs.Set("history.export", export)
+	env.IDs.Set("history.evidence", evidence)
 	head := widgets.NewHeader(env.T("nav.history"), []fyne.CanvasObject{
 		widgets.Grow(v.search), widgets.FixedWidth(180, v.mailing), widgets.FixedWidth(150, v.outcome),
-	}, export)
+	}, evidence, export)
 	v.root = widgets.VStack(theme.Gap, head, widgets.Grow(v.body))
 	return v
 }
