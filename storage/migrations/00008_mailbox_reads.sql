@@ -1,0 +1,5 @@
+-- +goose Up
+-- When a mailbox was read last, and what kept it from being read since.
+ALTER TABLE mailboxes ADD COLUMN read_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE mailboxes ADD COLUMN tried_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE mailboxes ADD COLUMN trouble TEXT NOT NULL DEFAULT '';
