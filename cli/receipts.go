@@ -61,6 +61,7 @@ type fetchedJSON struct {
 	// Unreadable ones the server could not give.
 	Unreadable int                      `json:"unreadable,omitempty"`
 	By         map[post.ReceiptKind]int `json:"by"`
+	Paused     []int64                  `json:"paused,omitempty"` // mailings that paused themselves over it
 }
 
 func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string) error {
@@ -81,9 +82,12 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 			return noted
 		}
 		if err == nil || r.Read > 0 {
-			if err := a.answer(fetchedJSON{x.Name, r.Read, r.Matched, r.Unmatched, r.Unreadable, r.By}, "%s: %s%s", oneLine(x.Name), plural(int64(r.Read), "message read", "messages read"), a.byKind(r)); err != nil {
+			if err := a.answer(fetchedJSON{x.Name, r.Read, r.Matched, r.Unmatched, r.Unreadable, r.By, r.Paused}, "%s: %s%s", oneLine(x.Name), plural(int64(r.Read), "message read", "messages read"), a.byKind(r)); err != nil {
 				return err
 			}
+		}
+		for _, id := range r.Paused {
+			a.note("Mailing %d has paused itself, because too much of it came back; see: postroom mailing show %d", id, id)
 		}
 		if err == nil {
 			continue

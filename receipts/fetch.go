@@ -54,6 +54,7 @@ type Result struct {
 	Unmatched  int // reports and wishes that are tied to none
 	Unreadable int // messages that the server could not give; see Fetch
 	By         map[post.ReceiptKind]int
+	Paused     []int64 // mailings that paused themselves over it
 }
 
 func (f *Fetcher) patience() time.Duration {
@@ -244,6 +245,10 @@ func (f *Fetcher) keep(ctx context.Context, found []storage.Incoming, upTo imap.
 	*p = next
 	r.Matched += n.Matched
 	r.Unmatched += n.Unmatched
+	r.Paused = append(r.Paused, n.Paused...)
+	for _, id := range n.Paused {
+		f.Log.Warn("a mailing paused itself: too much of it came back", slog.Int64("mailing", id))
+	}
 	for k, c := range n.By {
 		r.By[k] += c
 	}
