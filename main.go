@@ -62,7 +62,7 @@ func show(ctx context.Context, instance *ui.Instance, ledger *storage.Ledger, lo
 	if err != nil {
 		return err
 	}
-	secrets := accounts.NewStore()
+	secrets := accounts.NewStore().In(ledger.Dir(), ledger)
 	dialer := &accounts.Dialer{Secrets: secrets, Log: log}
 	opt, closeTrap, err := cli.MailerOptions(ctx, ledger, secrets, post.SystemClock{}, log)
 	if err != nil {

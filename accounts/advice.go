@@ -43,6 +43,13 @@ var adviceWords = map[string]string{
 	"advice.enter_password":   "Enter the account's password again.",
 	"advice.short_password":   "The password does not fit into the system's keyring. Use a password command, or an app password.",
 	"advice.command":          "Run the password command in a terminal: it must print the password and nothing else.",
+	"advice.pin":              "The server shows another certificate than the one that you trusted. If it was renewed, compare its fingerprint again; if nobody knows of it, somebody may be in between.",
+	"advice.proxy":            "The account's proxy did not connect. Check its address, or send without it.",
+	"advice.vault":            "Unlock the password vault, then try again.",
+	"advice.vault_damaged":    "Put a copy of the vault file back, or move it away and make a new one; then give the passwords again.",
+	"advice.ask":              "Give the account's password; it is asked for each time.",
+	"advice.token":            "Sign in with the provider again.",
+	"advice.client_id":        "Set the client id for this provider in the settings, or use an app password.",
 	"advice.confirm_command":  "Look at the password command and confirm it, because the ledger was restored or copied.",
 }
 
@@ -75,6 +82,14 @@ func advice(a post.Account, f *post.Fault) (post.Reason, string) {
 func adviceKey(a post.Account, f *post.Fault) string {
 	if f.Cause == post.CauseSecret {
 		return secretAdvice(f.Reason.Key)
+	}
+	switch {
+	case f.Reason.Key == keyTokenRefused:
+		return "advice.token"
+	case f.Reason.Key == keyTokenServer:
+		return "advice.try_later"
+	case f.Reason.Key == "fault.proxy":
+		return "advice.proxy"
 	}
 	if !f.Reply.IsZero() && f.Cause != post.CauseNoTLS {
 		return replyAdvice(a, f)
@@ -141,6 +156,16 @@ func secretAdvice(key string) string {
 		return "advice.command"
 	case keyTooMany:
 		return "advice.wait"
+	case keyVaultLocked, keyVaultAbsent, keyVaultWrong:
+		return "advice.vault"
+	case keyVaultDamaged, keyVaultFailed:
+		return "advice.vault_damaged"
+	case keyAsk:
+		return "advice.ask"
+	case keyTokenNoClient, keyTokenClient, keyTokenIssuer:
+		return "advice.client_id"
+	case keyTokenMissing, keyTokenRevoked, keyTokenDenied, keyTokenTime, keyTokenAnswer, keyTokenShort, keyTokenFailed:
+		return "advice.token"
 	case "":
 		return ""
 	}
@@ -151,7 +176,10 @@ func certificateAdvice(err error) string {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
+	var pin *pinError
 	switch {
+	case errors.As(err, &pin):
+		return "advice.pin"
 	case errors.As(err, &authority):
 		return "advice.authority"
 	case errors.As(err, &host):

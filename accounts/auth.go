@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/wneessen/go-mail/smtp"
@@ -19,7 +20,8 @@ const (
 	mechLogin   = "LOGIN"         // draft-murchison-sasl-login
 	mechCRAMMD5 = "CRAM-MD5"      // RFC 2195, by name only
 	mechSCRAM   = "SCRAM-SHA-256" // RFC 7677
-	mechXOAUTH2 = "XOAUTH2"       // by name only: its secret is a token
+	mechXOAUTH2 = "XOAUTH2"       // Google's; its secret is a token
+	mechBearer  = "OAUTHBEARER"   // RFC 7628; its secret is a token
 )
 
 const (
@@ -59,13 +61,18 @@ func (s *signIn) authenticate(ctx context.Context) (string, *post.Fault) {
 // mechanism chooses how to sign in from what is offered, best first.
 func (s *signIn) mechanism() (string, *post.Fault) {
 	var wanted []string
-	switch s.a.Auth {
-	case post.AuthAuto, "":
+	switch {
+	case s.isToken():
+		wanted = []string{mechBearer, mechXOAUTH2}
+		if s.a.Auth == post.AuthXOAUTH2 {
+			wanted = wanted[1:]
+		}
+	case s.a.Auth == post.AuthAuto, s.a.Auth == "":
 		wanted = []string{mechPlain, mechLogin}
 		if preparable(s.a.Login()) && preparable(s.secret) {
 			wanted = []string{mechSCRAM, mechPlain, mechLogin}
 		}
-	case post.AuthSCRAMSHA256:
+	case s.a.Auth == post.AuthSCRAMSHA256:
 		if !preparable(s.a.Login()) || !preparable(s.secret) {
 			return "", secretFault(signInError(keyUnusable, "the name or password holds a character that cannot be sent", nil))
 		}
@@ -89,6 +96,12 @@ func (s *signIn) mechanism() (string, *post.Fault) {
 	return "", f
 }
 
+// isToken reports that the secret is an access token, which never goes where a
+// password is asked for.
+func (s *signIn) isToken() bool {
+	return s.a.Secret == post.SecretOAuth || s.a.Auth == post.AuthXOAUTH2
+}
+
 // preparable reports whether SCRAM's preparation of strings (RFC 8265) takes s.
 func preparable(s string) bool {
 	_, err := precis.OpaqueString.String(s)
@@ -104,6 +117,8 @@ func (s *signIn) client(mech string) smtp.Auth {
 		return smtp.LoginAuth(user, s.secret, s.host, loopback)
 	case mechCRAMMD5:
 		return smtp.CRAMMD5Auth(user, s.secret)
+	case mechBearer:
+		return bearerClient{user: user, token: s.secret, host: s.host, port: s.a.Port}
 	case mechXOAUTH2:
 		return smtp.XOAuth2Auth(user, s.secret)
 	default:
@@ -212,6 +227,28 @@ func cutSecret(text, secret string) string {
 		return "***"
 	}
 	return before + "***"
+}
+
+// bearerClient is OAUTHBEARER (RFC 7628 3.1).
+type bearerClient struct {
+	user, token, host string
+	port              int
+}
+
+var _ smtp.Auth = bearerClient{}
+
+// Start returns the whole of it.
+func (b bearerClient) Start(*smtp.ServerInfo) (mech string, first []byte, err error) {
+	name := strings.NewReplacer("=", "=3D", ",", "=2C").Replace(b.user) // RFC 5801 4
+	return mechBearer, []byte("n,a=" + name + ",\x01host=" + b.host + "\x01port=" + strconv.Itoa(b.port) + "\x01auth=Bearer " + b.token + "\x01\x01"), nil
+}
+
+// Next answers the server's explanation of a refusal, which ends it (3.2.3).
+func (bearerClient) Next(_ []byte, more bool) ([]byte, error) {
+	if !more {
+		return nil, nil
+	}
+	return []byte{1}, nil
 }
 
 func authFault(detail string) *post.Fault {

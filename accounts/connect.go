@@ -30,6 +30,9 @@ func hostName(host string) string {
 
 // resolve finds all addresses of the host, in the order of RFC 6724.
 func (s *signIn) resolve(ctx context.Context) (string, *post.Fault) {
+	if s.a.Proxy != "" {
+		return s.resolveFar(), nil
+	}
 	if ip, err := netip.ParseAddr(s.host); err == nil {
 		s.addrs = []netip.Addr{ip.Unmap()}
 		return ip.Unmap().String(), nil
@@ -66,6 +69,13 @@ func (s *signIn) resolve(ctx context.Context) (string, *post.Fault) {
 // computer only: what counts is the address that is really dialled, not what
 // its name promises.
 func (s *signIn) connect(ctx context.Context) (string, *post.Fault) {
+	if s.a.Proxy != "" {
+		conn, fault := s.connectFar(ctx)
+		if fault != nil {
+			return "", fault
+		}
+		return s.connected(ctx, conn)
+	}
 	if s.a.TLS == post.TLSNone {
 		s.addrs = slices.DeleteFunc(s.addrs, func(ip netip.Addr) bool { return !ip.IsLoopback() })
 		if len(s.addrs) == 0 || !post.IsLoopbackHost(s.a.Host) {
@@ -98,15 +108,20 @@ func (s *signIn) connect(ctx context.Context) (string, *post.Fault) {
 			}
 			s.guarded = true
 		}
-		s.wire = NewWire(conn)
-		s.release = context.AfterFunc(ctx, s.wire.Abort)
-		s.session.Address = conn.RemoteAddr().String()
-		if s.a.TLS == post.TLSImplicit {
-			return s.session.Address, nil // the greeting comes under TLS
-		}
-		return s.session.Address, s.greeting(ctx)
+		return s.connected(ctx, conn)
 	}
 	return "", worst
+}
+
+// connected takes over the connection that the conversation is on.
+func (s *signIn) connected(ctx context.Context, conn net.Conn) (string, *post.Fault) {
+	s.wire = NewWire(conn)
+	s.release = context.AfterFunc(ctx, s.wire.Abort)
+	s.session.Address = conn.RemoteAddr().String()
+	if s.a.TLS == post.TLSImplicit {
+		return s.session.Address, nil // the greeting comes under TLS
+	}
+	return s.session.Address, s.greeting(ctx)
 }
 
 func (s *signIn) dialOne(ctx context.Context, addr string, timeout time.Duration) (net.Conn, error) {

@@ -71,7 +71,16 @@ func (d *Dialer) Dial(ctx context.Context, a post.Account) (*Conn, error) {
 	if fault := s.fetchSecret(ctx); fault != nil {
 		return nil, fault
 	}
-	if fault := s.run(ctx, d.Trace); fault != nil {
+	used := s.secret
+	fault := s.run(ctx, d.Trace)
+	if renewable(a, fault) {
+		s = d.begin(a)
+		if fault = s.renewSecret(ctx, used); fault == nil {
+			fault = s.run(ctx, d.Trace)
+		}
+		tokenRefused(fault)
+	}
+	if fault != nil {
 		d.log().LogAttrs(ctx, slog.LevelDebug, "sign-in failed", slog.Int64("account", a.ID),
 			slog.String("phase", string(fault.Phase)), slog.Int("code", fault.Reply.Code), slog.String("cause", string(fault.Cause)))
 		return nil, fault
@@ -177,6 +186,37 @@ func (s *signIn) fetchSecret(ctx context.Context) *post.Fault {
 		return secretFault(errMissing())
 	}
 	secret, err := s.d.Secrets.Get(ctx, s.a)
+	if err == nil {
+		err = checkSecret(secret)
+	}
+	if err != nil {
+		return secretFault(err)
+	}
+	s.secret = secret
+	return nil
+}
+
+// renewable reports that a server has refused a token, which may have ended
+// before its time: it is renewed once.
+func renewable(a post.Account, fault *post.Fault) bool {
+	return fault != nil && a.Secret == post.SecretOAuth && fault.Phase == post.PhaseAuth && fault.Reply.Class() == 5
+}
+
+// tokenRefused words a refusal that a fresh token did not mend: there is no
+// password to check.
+func tokenRefused(fault *post.Fault) {
+	if fault != nil && fault.Phase == post.PhaseAuth && fault.Reply.Code == 535 {
+		fault.Reason = post.Reason{Key: keyTokenRefused}
+	}
+}
+
+// renewSecret gets another token than the one that was refused.
+func (s *signIn) renewSecret(ctx context.Context, refused string) *post.Fault {
+	r, ok := s.d.Secrets.(Refresher)
+	if !ok {
+		return secretFault(errMissing())
+	}
+	secret, err := r.Refresh(ctx, s.a, refused)
 	if err == nil {
 		err = checkSecret(secret)
 	}

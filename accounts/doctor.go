@@ -49,12 +49,21 @@ func (d *Dialer) Test(ctx context.Context, a post.Account) Report {
 		s.secretFault = s.fetchSecret(ctx)
 	}
 	var r Report
-	fault := s.run(ctx, func(step Step) {
+	used := s.secret
+	tell := func(step Step) {
 		r.Steps = append(r.Steps, step)
 		if d.Trace != nil {
 			d.Trace(step)
 		}
-	})
+	}
+	fault := s.run(ctx, tell)
+	if renewable(a, fault) && s.secretFault == nil { // Dial would try once more
+		r.Steps = nil
+		s = d.begin(a)
+		s.secretFault = s.renewSecret(ctx, used)
+		fault = s.run(ctx, tell)
+		tokenRefused(fault)
+	}
 	r.OK, r.Extensions, r.TLS = fault == nil, s.hello.ext, s.tls
 	if s.wire != nil {
 		s.wire.Quit(politeQuit)

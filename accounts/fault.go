@@ -50,6 +50,9 @@ func secretFault(err error) *post.Fault {
 	var e *post.Error
 	if errors.As(err, &e) {
 		f.Detail, f.Reason = e.Message, e.Reason
+		if e.Kind == post.KindNetwork { // no server was found wrong: this is waited out
+			f.Phase, f.Cause = post.PhaseConnect, post.CauseUnreachable
+		}
 		if e.Kind == post.KindCancelled {
 			f.Cause = post.CauseCancelled
 			if errors.Is(err, context.DeadlineExceeded) {

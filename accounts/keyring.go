@@ -51,6 +51,20 @@ func newKeyring(r ring, timeout time.Duration) *Keyring {
 	return k
 }
 
+// Open reports whether the keyring would answer now without asking its user. It
+// is false where that cannot be told.
+func (k *Keyring) Open() bool { return ringOpen() }
+
+// KeyringTrouble reports whether an account's reason is that the keyring could
+// not be asked, which ends when it can.
+func KeyringTrouble(r post.Reason) bool {
+	switch r.Key {
+	case keyKeyringLocked, keyKeyringWaiting, keyKeyringAbsent, keyKeyringNone:
+		return true
+	}
+	return false
+}
+
 // Get returns the secret that is kept under a.SecretRef.
 func (k *Keyring) Get(ctx context.Context, a post.Account) (string, error) {
 	if a.SecretRef == "" {

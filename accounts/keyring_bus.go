@@ -27,6 +27,28 @@ func ringReachable() error {
 	return bus.Close()
 }
 
+// ringOpen looks whether the keyring can be asked without opening a window: it
+// is there, and the collection that go-keyring uses is not locked.
+func ringOpen() bool {
+	if ringReachable() != nil {
+		return false
+	}
+	bus, err := dbus.ConnectSessionBus()
+	if err != nil {
+		return false
+	}
+	defer bus.Close() //nolint:errcheck // it was only looked through
+	for _, collection := range []dbus.ObjectPath{"/org/freedesktop/secrets/collection/login", "/org/freedesktop/secrets/aliases/default"} {
+		locked, err := bus.Object("org.freedesktop.secrets", collection).GetProperty("org.freedesktop.Secret.Collection.Locked")
+		if err != nil {
+			continue
+		}
+		is, ok := locked.Value().(bool)
+		return ok && !is
+	}
+	return false
+}
+
 // isRingAbsent reports that there is no session bus, or no Secret Service on it.
 func isRingAbsent(err error) bool {
 	var bus dbus.Error

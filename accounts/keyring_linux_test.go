@@ -188,6 +188,7 @@ func TestInnerKeyring(t *testing.T) {
 		t.Skip("runs inside TestRealKeyring only")
 	case "unlocked":
 		startRing(t, "ring-password")
+		wantOpen(t, s, true)
 		testUnlocked(t, s, a)
 	case "locked":
 		first := startRing(t, "ring-password")
@@ -196,8 +197,18 @@ func TestInnerKeyring(t *testing.T) {
 		}
 		first.stop()
 		waitOffBus(t)
-		startRing(t, "")
+		locked := startRing(t, "")
 		wantNoAnswer(t, s, a, keyKeyringLocked)
+		wantOpen(t, s, false)
+		locked.stop() // gone
+		waitOffBus(t)
+		wantNoAnswer(t, s, a, keyKeyringAbsent)
+		wantOpen(t, s, false)
+		startRing(t, "ring-password") // and back, unlocked
+		wantOpen(t, s, true)
+		if got, err := s.Get(ctx, a); err != nil || got != secretForTests {
+			t.Errorf("after it came back: %v", err)
+		}
 	case "wrong":
 		first := startRing(t, "ring-password")
 		if err := s.Set(ctx, a, secretForTests); err != nil {
@@ -210,8 +221,18 @@ func TestInnerKeyring(t *testing.T) {
 	case "fresh":
 		startRing(t, "")
 		wantNoAnswer(t, s, a, keyKeyringNone)
+		wantOpen(t, s, false)
 	case "absent", "nobus", "noaddress":
 		wantNoAnswer(t, s, a, keyKeyringAbsent)
+		wantOpen(t, s, false)
+	}
+}
+
+// wantOpen looks at the keyring as the program does while accounts wait for it.
+func wantOpen(t *testing.T, s Store, want bool) {
+	t.Helper()
+	if got := s.Keyring.(*Keyring).Open(); got != want {
+		t.Errorf("open: %v", got)
 	}
 }
 

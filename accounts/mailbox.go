@@ -55,6 +55,9 @@ func (m *Mailbox) Allow(n int64) { m.conn.left.Store(n) }
 // MailboxOf is the account with its mailbox's server in the place of the one
 // that takes its mail.
 func MailboxOf(a post.Account) post.Account {
+	if hostName(a.Host) != hostName(a.IMAPHost) {
+		a.Pin = "" // it is for one server
+	}
 	a.Host, a.Port, a.TLS = a.IMAPHost, a.IMAPPort, a.IMAPTLS
 	return a
 }
@@ -71,8 +74,16 @@ func (d *Dialer) DialMailbox(ctx context.Context, a post.Account) (*Mailbox, err
 	if fault := s.fetchSecret(ctx); fault != nil {
 		return nil, fault
 	}
+	used := s.secret
 	m, fault := s.openMailbox(ctx)
 	s.secret = ""
+	if renewable(a, fault) {
+		s = d.begin(MailboxOf(a))
+		if fault = s.renewSecret(ctx, used); fault == nil {
+			m, fault = s.openMailbox(ctx)
+			s.secret = ""
+		}
+	}
 	if fault != nil {
 		return nil, fault
 	}
@@ -132,6 +143,13 @@ func (s *signIn) openMailbox(ctx context.Context) (*Mailbox, *post.Fault) {
 }
 
 func (s *signIn) connectMailbox(ctx context.Context) (net.Conn, *post.Fault) {
+	if s.a.Proxy != "" {
+		conn, fault := s.connectFar(ctx)
+		if fault == nil {
+			s.session.Address = conn.RemoteAddr().String()
+		}
+		return conn, fault
+	}
 	if s.a.TLS == post.TLSNone {
 		s.addrs = slices.DeleteFunc(s.addrs, func(ip netip.Addr) bool { return !ip.IsLoopback() })
 		if len(s.addrs) == 0 || !post.IsLoopbackHost(s.a.Host) {
@@ -171,14 +189,21 @@ func (s *signIn) connectMailbox(ctx context.Context) (net.Conn, *post.Fault) {
 // encryptMailbox brings the connection to where a password may be sent. A
 // client that it returns beside a fault is closed by the caller.
 func (s *signIn) encryptMailbox(ctx context.Context, conn *cappedConn, news chan<- struct{}) (*imapclient.Client, *post.Fault) {
-	roots, fault := authorities(s.a.CA)
+	config, fault := s.tlsConfig()
 	if fault != nil {
 		return nil, fault
 	}
 	var state *tls.ConnectionState
-	config := &tls.Config{
-		ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"imap"},
-		VerifyConnection: func(c tls.ConnectionState) error { state = &c; return nil },
+	verify := config.VerifyConnection
+	config.NextProtos = []string{"imap"}
+	config.VerifyConnection = func(c tls.ConnectionState) error {
+		if verify != nil {
+			if err := verify(c); err != nil {
+				return err
+			}
+		}
+		state = &c
+		return nil
 	}
 	opt := imapclient.Options{TLSConfig: config, UnilateralDataHandler: &imapclient.UnilateralDataHandler{
 		Mailbox: func(*imapclient.UnilateralDataMailbox) {
@@ -258,7 +283,7 @@ func (s *signIn) signInMailbox(ctx context.Context, c *imapclient.Client) *post.
 func (s *signIn) loginMailbox(c *imapclient.Client) error {
 	caps := c.Caps()
 	switch {
-	case s.a.Auth == post.AuthXOAUTH2:
+	case s.isToken():
 		return c.Authenticate(bearer{s.a.Login(), s.secret})
 	case caps.Has(imap.AuthCap(sasl.Plain)):
 		return c.Authenticate(sasl.NewPlainClient("", s.a.Login(), s.secret))

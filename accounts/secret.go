@@ -3,6 +3,8 @@ package accounts
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"path/filepath"
 	"strings"
 
 	"postroom/post"
@@ -22,21 +24,44 @@ type Secrets interface {
 	Delete(ctx context.Context, a post.Account) error
 }
 
-// Store is the Secrets of a whole ledger: it asks the keyring or runs the
-// password command, as each account says.
+// Store is the Secrets of a whole ledger: it asks the place that each account
+// says. A place that is nil has nothing; there is no fall-back from one to
+// another.
 type Store struct {
-	Keyring Secrets // for post.SecretKeyring
-	Command Secrets // for post.SecretCommand
+	Keyring Secrets  // for post.SecretKeyring
+	Command Secrets  // for post.SecretCommand
+	Vault   *Vault   // for post.SecretVault
+	Session *Session // for post.SecretAsk
+	Tokens  *Tokens  // for post.SecretOAuth
 }
 
-var _ Secrets = Store{}
+var (
+	_ Secrets   = Store{}
+	_ Refresher = Store{}
+)
 
-// NewStore returns the Store of this computer: its keyring and its shell.
+// NewStore returns the Store of this computer, its keyring and its shell,
+// without what belongs to a data folder: see In.
 func NewStore() Store { return Store{Keyring: NewKeyring(), Command: NewCommand()} }
+
+// In returns the Store for the data folder dir, with its vault, the passwords
+// that are asked for, and the tokens on shelf. What is set already stays.
+func (s Store) In(dir string, shelf Shelf) Store {
+	if s.Vault == nil {
+		s.Vault = NewVault(filepath.Join(dir, VaultFile))
+	}
+	if s.Session == nil {
+		s.Session = &Session{}
+	}
+	if s.Tokens == nil {
+		s.Tokens = &Tokens{Shelf: shelf, Keyring: s.Keyring, Vault: s.Vault}
+	}
+	return s
+}
 
 // Get returns the account's secret; see Secrets.
 func (s Store) Get(ctx context.Context, a post.Account) (string, error) {
-	from := s.of(a)
+	from := s.of(a.Secret)
 	if from == nil {
 		return "", errMissing()
 	}
@@ -47,13 +72,12 @@ func (s Store) Get(ctx context.Context, a post.Account) (string, error) {
 	return usable(secret)
 }
 
-// Set keeps a secret. Only a keyring can; for any other account it is a
-// KindConflict.
+// Set keeps a secret. A command cannot: that is a KindConflict.
 func (s Store) Set(ctx context.Context, a post.Account, secret string) error {
 	if err := checkSecret(secret); err != nil {
 		return err
 	}
-	from := s.of(a)
+	from := s.of(a.Secret)
 	if from == nil {
 		return errNotKept()
 	}
@@ -62,20 +86,73 @@ func (s Store) Set(ctx context.Context, a post.Account, secret string) error {
 
 // Delete forgets the account's secret where one is kept.
 func (s Store) Delete(ctx context.Context, a post.Account) error {
-	if from := s.of(a); from != nil {
+	if from := s.of(a.Secret); from != nil {
 		return from.Delete(ctx, a)
 	}
 	return nil
 }
 
-func (s Store) of(a post.Account) Secrets {
-	switch a.Secret {
-	case post.SecretKeyring:
+// Refresh returns a token in place of one that a server refused; see Refresher.
+func (s Store) Refresh(ctx context.Context, a post.Account, refused string) (string, error) {
+	if a.Secret != post.SecretOAuth || s.Tokens == nil {
+		return "", errMissing()
+	}
+	return s.Tokens.Refresh(ctx, a, refused)
+}
+
+// of is the place of a kind; a nil pointer in it would not be a nil Secrets.
+func (s Store) of(kind post.SecretKind) Secrets {
+	switch {
+	case kind == post.SecretKeyring:
 		return s.Keyring
-	case post.SecretCommand:
+	case kind == post.SecretCommand:
 		return s.Command
+	case kind == post.SecretVault && s.Vault != nil:
+		return s.Vault
+	case kind == post.SecretAsk && s.Session != nil:
+		return s.Session
+	case kind == post.SecretOAuth && s.Tokens != nil:
+		return s.Tokens
 	}
 	return nil
+}
+
+// Movable reports whether an account's password can be moved to another place:
+// what is in keyring or vault, or was given in this run.
+func Movable(kind post.SecretKind) bool {
+	return kind == post.SecretKeyring || kind == post.SecretVault || kind == post.SecretAsk
+}
+
+// Move takes an account's password to another place: keyring, vault, or ask
+// (where it is in memory for the rest of the run, and then asked for). keep
+// stores the changed account. The password is in its new place before the
+// account says so, and leaves the old one after; a crash in between leaves it in
+// both. An error of KindSignIn after keep means that the old one could not be
+// forgotten: the account is moved all the same, and returned.
+func (s Store) Move(ctx context.Context, a post.Account, to post.SecretKind, keep func(post.Account) error) (post.Account, error) {
+	if a.Secret == to {
+		return a, nil
+	}
+	if !Movable(a.Secret) || !Movable(to) || s.of(to) == nil {
+		return a, errNotKept()
+	}
+	secret, err := s.Get(ctx, a)
+	if err != nil {
+		return a, err
+	}
+	moved := a
+	moved.Secret, moved.SecretRef = to, NewSecretRef()
+	if to == post.SecretAsk {
+		moved.SecretRef = ""
+	}
+	if err := s.Set(ctx, moved, secret); err != nil {
+		return a, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := keep(moved); err != nil {
+		return a, errors.Join(err, s.Delete(ctx, moved))
+	}
+	return moved, s.Delete(ctx, a)
 }
 
 // NewSecretRef returns a random name for a keyring entry, so that neither the
@@ -118,7 +195,7 @@ func errMissing() *post.Error {
 
 func errNotKept() *post.Error {
 	return &post.Error{
-		Kind: post.KindConflict, Op: opSecret, Message: "this account's password does not come from the keyring, so it cannot be kept there",
+		Kind: post.KindConflict, Op: opSecret, Message: "this account's password is not kept by Postroom, so it cannot be changed or moved here",
 		Reason: post.Reason{Key: keyNotKept},
 	}
 }

@@ -18,7 +18,8 @@ func isCertificate(err error) bool {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
-	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid)
+	var pin *pinError
+	return errors.As(err, &pin) || errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &host) || errors.As(err, &invalid)
 }
 
 // certificateDetail says what is wrong with a certificate in the words that
@@ -50,6 +51,8 @@ type TLSInfo struct {
 	Names    []string  `json:"names,omitempty"`  // what it is valid for
 	Issuer   string    `json:"issuer,omitempty"`
 	NotAfter time.Time `json:"not_after,omitzero"`
+	// Key is what this one key can be pinned by: see Fingerprint.
+	Key string `json:"key_sha256,omitempty"`
 }
 
 // String returns version and cipher, as the send log keeps them.
@@ -88,6 +91,10 @@ func (s *signIn) startTLS(ctx context.Context) *post.Fault {
 		return fault
 	case reply.Class() == 5:
 		return &post.Fault{Phase: post.PhaseSTARTTLS, Reply: reply, Cause: post.CauseNoTLS, Detail: "STARTTLS refused"}
+	case reply.Class() == 4: // it does offer it, and cannot now (RFC 3207 4)
+		fault := refusal(post.PhaseSTARTTLS, reply)
+		fault.Reason = post.Reason{Key: "account.tls_later"}
+		return fault
 	case reply.Code != 220:
 		return refusal(post.PhaseSTARTTLS, reply)
 	case s.wire.Unasked() == post.CauseProtocol:
@@ -103,11 +110,11 @@ func (s *signIn) startTLS(ctx context.Context) *post.Fault {
 // handshake puts TLS on the connection. The name is verified against the host
 // as configured (RFC 7817 3).
 func (s *signIn) handshake(ctx context.Context) *post.Fault {
-	roots, fault := authorities(s.a.CA)
+	config, fault := s.tlsConfig()
 	if fault != nil {
 		return fault
 	}
-	conn := tls.Client(s.wire.raw, &tls.Config{ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12})
+	conn := tls.Client(s.wire.raw, config)
 	err := s.wire.raw.SetDeadline(time.Now().Add(tlsTimeout))
 	if err == nil {
 		err = conn.HandshakeContext(ctx)
@@ -116,9 +123,8 @@ func (s *signIn) handshake(ctx context.Context) *post.Fault {
 		err = s.wire.raw.SetDeadline(time.Time{})
 	}
 	if err != nil {
-		var verification *tls.CertificateVerificationError
-		if errors.As(err, &verification) && len(verification.UnverifiedCertificates) > 0 {
-			s.tls = infoOf(verification.UnverifiedCertificates[0])
+		if cert := untrusted(err); cert != nil {
+			s.tls = infoOf(cert)
 		}
 		fault := faultOf(ctx, post.PhaseTLS, err)
 		var header tls.RecordHeaderError
@@ -157,7 +163,7 @@ func authorities(pem []byte) (*x509.CertPool, *post.Fault) {
 func infoOf(cert *x509.Certificate) *TLSInfo {
 	info := &TLSInfo{
 		Server: post.CleanReply(cert.Subject.String()), Issuer: post.CleanReply(cert.Issuer.String()),
-		NotAfter: cert.NotAfter.UTC(),
+		NotAfter: cert.NotAfter.UTC(), Key: Fingerprint(cert),
 	}
 	for _, name := range cert.DNSNames[:min(len(cert.DNSNames), maxNames)] {
 		info.Names = append(info.Names, post.CleanReply(name))

@@ -21,7 +21,7 @@ func (a *app) accountCommand() *cobra.Command {
 		`An account is a sender address and the server that takes its mail. Its password
 is kept in this computer's keyring, or comes from a command of yours; it is
 never written to a file and never given as an argument.`,
-		a.accountAdd(), a.accountSet(), a.accountDiscover(),
+		a.accountAdd(), a.accountSet(), a.accountSignin(), a.accountDiscover(), a.accountLetterhead(), a.accountDKIM(),
 		&cobra.Command{
 			Use: "list", Short: "List all accounts", Args: takes(0, "nothing"),
 			RunE: a.onLedger(a.accountList),
@@ -177,6 +177,10 @@ func (a *app) accountShow(ctx context.Context, l *storage.Ledger, args []string)
 	line("Sends as", from)
 	line("Server", serverOf(x))
 	line("Signs in", signInOf(x))
+	line("Proxy", x.Proxy)
+	if x.Pin != "" {
+		line("Certificate", "only the one with the key "+x.Pin)
+	}
 	if len(x.CA) > 0 {
 		line("Authority", "a private one, kept with the account")
 	}
@@ -216,6 +220,12 @@ func signInOf(x post.Account) string {
 		return "as " + x.Login() + ", password from a command"
 	case x.Secret == post.SecretKeyring:
 		return "as " + x.Login() + ", password from the keyring"
+	case x.Secret == post.SecretVault:
+		return "as " + x.Login() + ", password from the vault"
+	case x.Secret == post.SecretAsk:
+		return "as " + x.Login() + ", password asked for each time"
+	case x.Secret == post.SecretOAuth:
+		return "as " + x.Login() + ", by a token of its provider"
 	}
 	return "as " + x.Login() + ", no password is kept"
 }
@@ -238,6 +248,9 @@ type testJSON struct {
 func (a *app) accountTest(ctx context.Context, l *storage.Ledger, args []string) error {
 	x, err := l.AccountByName(ctx, args[0])
 	if err != nil {
+		return err
+	}
+	if err := a.openSecrets(ctx, l, []post.Account{x}, false); err != nil {
 		return err
 	}
 	d := accounts.Dialer{Secrets: a.Secrets, Clock: a.Clock, Log: a.log}
@@ -263,6 +276,11 @@ func (a *app) accountTest(ctx context.Context, l *storage.Ledger, args []string)
 			a.say("%s can send.", oneLine(x.Name))
 		}
 		return nil
+	}
+	if f := lastFault(r); !a.json && r.TLS != nil && f != nil && f.Phase == post.PhaseTLS && f.Cause == post.CauseCertificate {
+		a.say("The certificate is of %s, issued by %s, until %s.", oneLine(r.TLS.Server), oneLine(r.TLS.Issuer), moment(r.TLS.NotAfter))
+		a.say("The fingerprint (SHA-256) of its key is %s.", r.TLS.Key)
+		a.say("If the server's owner tells you the same, trust it alone: postroom account set %s --pin %s", oneLine(x.Name), r.TLS.Key)
 	}
 	// What would stop the account needs the user; what it would wait out does not.
 	if f := lastFault(r); f != nil && mailer.Judge(mailer.Event{Phase: f.Phase, Reply: f.Reply, Cause: f.Cause}).Account == mailer.Stop {
@@ -305,12 +323,16 @@ func (a *app) accountRemove(ctx context.Context, l *storage.Ledger, args []strin
 
 // forget takes a password that is no longer needed out of the keyring.
 func (a *app) forget(ctx context.Context, x post.Account) {
-	if x.Secret != post.SecretKeyring {
+	if x.Secret != post.SecretKeyring && x.Secret != post.SecretVault && x.Secret != post.SecretOAuth {
 		return
 	}
 	if err := a.Secrets.Delete(ctx, x); err != nil {
 		a.log.Warn("delete a password", slog.Any("err", err))
-		a.note("Its old password could not be taken out of the keyring (%s); remove the entry %s there yourself.", oneLine(err.Error()), x.SecretRef)
+		where := "keyring"
+		if x.Secret == post.SecretVault {
+			where = "vault"
+		}
+		a.note("Its old password could not be taken out of the %s (%s); remove the entry %s there yourself.", where, oneLine(err.Error()), x.SecretRef)
 	}
 }
 

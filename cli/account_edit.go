@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"postroom/accounts"
+	"postroom/assets/providers"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -27,6 +28,9 @@ type accountFlags struct {
 	connections, weight                        int
 	imapHost, imapTLS                          string
 	imapPort                                   int
+	vault, keyring, ask                        bool
+	pin, proxy, selector, oauth, clientID      string
+	scopes                                     []string
 	changed                                    func(name string) bool
 }
 
@@ -49,6 +53,15 @@ func (f *accountFlags) add(c *cobra.Command) {
 	s.IntVar(&f.weight, "weight", 1, "its part of a mailing that several accounts share: 1 to 100")
 	s.StringVar(&f.imapHost, "imap-host", "", "the `server` of its mailbox, where reports and replies come to; it signs in there as for sending")
 	s.IntVar(&f.imapPort, "imap-port", 0, "the mailbox server's port: 993 is usual with tls, 143 with starttls")
+	s.BoolVar(&f.vault, "vault", false, "keep the password in the vault file; alone: move it there")
+	s.BoolVar(&f.keyring, "keyring", false, "keep the password in the keyring (as usual); alone: move it there")
+	s.BoolVar(&f.ask, "ask-password", false, "keep no password and ask for it each time the program runs")
+	s.StringVar(&f.pin, "pin", "", "trust the one certificate with this `SHA256` of its key, as account test shows it; '' trusts authorities again")
+	s.StringVar(&f.proxy, "proxy", "", "connect through socks5://HOST:PORT or http://HOST:PORT, which looks up names too; '' for none")
+	s.StringVar(&f.selector, "dkim-selector", "", "the `name` under which the server signs, for account health")
+	s.StringVar(&f.oauth, "oauth", "", "sign in by token at this `provider`: google, microsoft, or the https address of an issuer; then: account signin")
+	s.StringVar(&f.clientID, "client-id", "", "what we are called at that provider, in place of the setting")
+	s.StringSliceVar(&f.scopes, "scope", nil, "what to ask that provider for, in place of the usual")
 	s.StringVar(&f.imapTLS, "imap-tls", "", "tls, starttls, or none (none only to this computer itself)")
 	f.changed = s.Changed
 }
@@ -80,6 +93,9 @@ The password is read from standard input and kept in this computer's keyring
 }
 
 func (a *app) addAccount(ctx context.Context, l *storage.Ledger, name string, f *accountFlags) error {
+	if err := a.openSecrets(ctx, l, nil, a.vaultStdin); err != nil {
+		return err
+	}
 	x := post.Account{Name: strings.TrimSpace(name), Auth: post.AuthAuto}
 	must := []string{"email", "host", "port", "tls"}
 	if !f.changed("host") {
@@ -148,6 +164,9 @@ func (a *app) accountSet() *cobra.Command {
 }
 
 func (a *app) setAccount(ctx context.Context, l *storage.Ledger, name string, f *accountFlags) error {
+	if err := a.openSecrets(ctx, l, nil, a.vaultStdin); err != nil {
+		return err
+	}
 	old, err := l.AccountByName(ctx, name)
 	if err != nil {
 		return err
@@ -175,8 +194,11 @@ func (a *app) setAccount(ctx context.Context, l *storage.Ledger, name string, f 
 		}
 		return err
 	}
-	if old.SecretRef != x.SecretRef {
+	if old.SecretRef != x.SecretRef || old.Secret != x.Secret {
 		a.forget(ctx, old)
+	}
+	if x, err = a.moveAsFlagged(ctx, l, x, f); err != nil {
+		return err
 	}
 	if x.Host != old.Host || x.Port != old.Port || x.TLS != old.TLS { // another server has other habits
 		if err := l.SetAccountLearned(ctx, x.ID, post.Learned{}); err != nil {
@@ -193,25 +215,79 @@ func (a *app) setAccount(ctx context.Context, l *storage.Ledger, name string, f 
 	return a.answer(d, "changed %s", oneLine(x.Name))
 }
 
+// moveAsFlagged moves a password that is kept already, where a place was named
+// and no new password given.
+func (a *app) moveAsFlagged(ctx context.Context, l *storage.Ledger, x post.Account, f *accountFlags) (post.Account, error) {
+	to := x.Secret
+	switch {
+	case f.vault:
+		to = post.SecretVault
+	case f.keyring:
+		to = post.SecretKeyring
+	}
+	if to == x.Secret {
+		return x, nil
+	}
+	if err := a.openSecrets(ctx, l, []post.Account{x}, true); err != nil {
+		return x, err
+	}
+	s, err := a.store()
+	if err != nil {
+		return x, err
+	}
+	return s.Move(ctx, x, to, func(m post.Account) error { return l.UpdateAccount(ctx, m) })
+}
+
+// chooseToken sets the provider whose token the account signs in with. It is not
+// signed in by that: see account signin.
+func (f *accountFlags) chooseToken(x *post.Account) error {
+	o := post.OAuth{ClientID: strings.TrimSpace(f.clientID), Scopes: f.scopes}
+	switch name := strings.TrimSpace(f.oauth); {
+	case strings.HasPrefix(name, "https://"):
+		o.Issuer = name
+		if o.ClientID == "" || len(o.Scopes) == 0 {
+			return usage("an issuer of your own needs --client-id and --scope")
+		}
+	default:
+		if _, ok := providers.AuthServerByID(name); !ok {
+			return usage("--oauth is google, microsoft, or the https address of an issuer, not %q", name)
+		}
+		o.Provider = name
+	}
+	if x.Secret != post.SecretOAuth {
+		x.SecretRef = accounts.NewSecretRef()
+	}
+	x.Secret, x.OAuth, x.PasswordCommand, x.CommandHeld = post.SecretOAuth, o, "", false
+	return nil
+}
+
+// cleanPin takes a fingerprint as programs show it, with colons or spaces.
+func cleanPin(s string) string {
+	return strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(strings.TrimSpace(s)))
+}
+
 // apply puts the flags that were given into x, checks the whole, and returns
 // the password that is to be kept in the keyring, if any.
 func (a *app) apply(x *post.Account, f *accountFlags) (secret string, err error) {
 	for name, set := range map[string]func(){
-		"email":       func() { x.Email = strings.TrimSpace(f.email) },
-		"from-name":   func() { x.FromName = strings.TrimSpace(f.fromName) },
-		"host":        func() { x.Host = strings.TrimSpace(f.host) },
-		"port":        func() { x.Port = f.port },
-		"tls":         func() { x.TLS = post.TLS(strings.ToLower(f.tls)) },
-		"auth":        func() { x.Auth = post.Auth(strings.ToLower(f.auth)) },
-		"user":        func() { x.User = f.user },
-		"per-minute":  func() { x.Limits.PerMinute = f.limits.PerMinute },
-		"per-hour":    func() { x.Limits.PerHour = f.limits.PerHour },
-		"per-day":     func() { x.Limits.PerDay = f.limits.PerDay },
-		"connections": func() { x.Connections = f.connections },
-		"weight":      func() { x.Weight = f.weight },
-		"imap-host":   func() { x.IMAPHost = strings.TrimSpace(f.imapHost) },
-		"imap-port":   func() { x.IMAPPort = f.imapPort },
-		"imap-tls":    func() { x.IMAPTLS = post.TLS(strings.ToLower(f.imapTLS)) },
+		"email":         func() { x.Email = strings.TrimSpace(f.email) },
+		"from-name":     func() { x.FromName = strings.TrimSpace(f.fromName) },
+		"host":          func() { x.Host = strings.TrimSpace(f.host) },
+		"port":          func() { x.Port = f.port },
+		"tls":           func() { x.TLS = post.TLS(strings.ToLower(f.tls)) },
+		"auth":          func() { x.Auth = post.Auth(strings.ToLower(f.auth)) },
+		"user":          func() { x.User = f.user },
+		"per-minute":    func() { x.Limits.PerMinute = f.limits.PerMinute },
+		"per-hour":      func() { x.Limits.PerHour = f.limits.PerHour },
+		"per-day":       func() { x.Limits.PerDay = f.limits.PerDay },
+		"connections":   func() { x.Connections = f.connections },
+		"weight":        func() { x.Weight = f.weight },
+		"imap-host":     func() { x.IMAPHost = strings.TrimSpace(f.imapHost) },
+		"imap-port":     func() { x.IMAPPort = f.imapPort },
+		"pin":           func() { x.Pin = cleanPin(f.pin) },
+		"proxy":         func() { x.Proxy = strings.TrimSpace(f.proxy) },
+		"dkim-selector": func() { x.Selector = strings.TrimSpace(f.selector) },
+		"imap-tls":      func() { x.IMAPTLS = post.TLS(strings.ToLower(f.imapTLS)) },
 	} {
 		if f.changed(name) {
 			set()
@@ -252,9 +328,17 @@ func checkMailbox(x *post.Account) error {
 // has when the flags say nothing.
 func (a *app) chooseSecret(x *post.Account, f *accountFlags) (string, error) {
 	command := f.changed("password-command")
+	places := 0
+	for _, on := range []bool{f.vault, f.keyring, f.ask, command, f.changed("oauth")} {
+		if on {
+			places++
+		}
+	}
 	switch {
-	case f.passwordStdin && command:
-		return "", usage("choose one of --password-stdin and --password-command")
+	case places > 1:
+		return "", usage("choose one of --vault, --keyring, --ask-password, --password-command and --oauth")
+	case f.passwordStdin && (command || f.ask || f.changed("oauth")):
+		return "", usage("choose one of --password-stdin and --password-command, --ask-password or --oauth")
 	case x.Auth == post.AuthNone && (f.passwordStdin || command):
 		return "", usage("--auth none needs no password")
 	case x.Auth == post.AuthNone:
@@ -263,7 +347,15 @@ func (a *app) chooseSecret(x *post.Account, f *accountFlags) (string, error) {
 	case f.passwordStdin:
 		secret, err := readPassword(a.in)
 		x.Secret, x.SecretRef, x.PasswordCommand, x.CommandHeld = post.SecretKeyring, accounts.NewSecretRef(), "", false
+		if f.vault {
+			x.Secret = post.SecretVault
+		}
 		return secret, err
+	case f.ask:
+		x.Secret, x.SecretRef, x.PasswordCommand, x.CommandHeld = post.SecretAsk, "", "", false
+		return "", nil
+	case f.changed("oauth"):
+		return "", f.chooseToken(x)
 	case command:
 		if strings.TrimSpace(f.passwordCommand) == "" {
 			return "", usage("the password command is empty")
@@ -277,13 +369,14 @@ func (a *app) chooseSecret(x *post.Account, f *accountFlags) (string, error) {
 }
 
 func errNoSecretFlag() error {
-	return usage("say where the password comes from: --password-stdin or --password-command (or --auth none where the server wants no sign-in)")
+	return usage("say where the password comes from: --password-stdin (with --vault where there is no keyring), --password-command, --ask-password or --oauth (or --auth none where the server wants no sign-in)")
 }
 
 // maxPassword is more than any password or token has, in bytes.
 const maxPassword = 64 << 10
 
-// readPassword takes all of standard input less its last line end.
+// readPassword takes all of standard input less its last line end; what opened
+// the vault was the line before.
 func readPassword(in io.Reader) (string, error) {
 	b, err := io.ReadAll(io.LimitReader(in, maxPassword+1))
 	if err != nil {
@@ -307,13 +400,25 @@ func (a *app) keep(ctx context.Context, x post.Account, secret string) error {
 	if secret == "" {
 		return nil
 	}
+	if x.Secret == post.SecretVault {
+		s, err := a.store()
+		if err != nil {
+			return err
+		}
+		if !s.Vault.Unlocked() && a.canAsk() { // else --vault-stdin has done it
+			if err := a.unlock(ctx, s.Vault); err != nil {
+				return err
+			}
+		}
+		return s.Set(ctx, x, secret)
+	}
 	err := a.Secrets.Set(ctx, x, secret)
 	if err == nil || post.KindOf(err) == post.KindCancelled {
 		return err
 	}
 	return &post.Error{
 		Kind: post.KindSignIn, Err: err,
-		Message: "the password was not kept and nothing was changed; unlock the keyring and try again, or let a command print the password (--password-command)",
+		Message: "the password was not kept and nothing was changed; unlock the keyring and try again, or keep it in the vault (--vault, see: postroom vault --help), or let a command print the password (--password-command)",
 	}
 }
 

@@ -15,13 +15,11 @@ import (
 func (a *app) contactsCommand() *cobra.Command {
 	return group("contacts", "The people you write to, and who must not be mailed",
 		`Contacts are people with an address, a name and any fields of yours, in lists.
-Addresses on the suppression list are never mailed, whichever list they are in.`,
+Addresses on the suppression list are never mailed, whichever list they are in;
+those suppressed for one list are not mailed as people of that list.`,
 		a.contactsImport(), a.contactsList(), a.contactsExport(), a.contactsErase(), a.contactsLists(),
 		a.contactsSuppress(), a.contactsSuppressed(),
-		&cobra.Command{
-			Use: "unsuppress ADDR...", Short: "Allow mail to these addresses again",
-			Args: takesMore("the addresses"), RunE: a.onLedger(a.unsuppress),
-		},
+		a.contactsUnsuppress(),
 	)
 }
 
@@ -146,37 +144,4 @@ func parseAddresses(args []string) ([]post.Address, error) {
 		all = append(all, a)
 	}
 	return all, nil
-}
-
-func (a *app) suppress(ctx context.Context, l *storage.Ledger, args []string) error {
-	all, err := parseAddresses(args)
-	if err != nil {
-		return err
-	}
-	rows := make([]post.Suppression, 0, len(all))
-	for _, x := range all {
-		rows = append(rows, post.Suppression{Key: post.AddressKey(x), Address: x.String(), Reason: "you", Source: "you"})
-	}
-	n, err := l.Suppress(ctx, rows)
-	if err != nil {
-		return err
-	}
-	return a.answer(map[string]int64{"suppressed": n}, "%s will not be mailed; %d were on the list already",
-		plural(n, "more address", "more addresses"), int64(len(rows))-n)
-}
-
-func (a *app) unsuppress(ctx context.Context, l *storage.Ledger, args []string) error {
-	all, err := parseAddresses(args)
-	if err != nil {
-		return err
-	}
-	keys := make([]string, 0, len(all))
-	for _, x := range all {
-		keys = append(keys, post.AddressKey(x))
-	}
-	n, err := l.Unsuppress(ctx, keys)
-	if err != nil {
-		return err
-	}
-	return a.answer(map[string]int64{"unsuppressed": n}, "%s may be mailed again", plural(n, "address", "addresses"))
 }

@@ -10,8 +10,8 @@ import (
 
 func (a *app) contactsLists() *cobra.Command {
 	return group("lists", "The lists that people are on", `A list is a set of people. It can be made of others: "on A and B but not C, and
-without mail from us in the last 14 days". With --filter the rule is kept, and
-"refresh" chooses the people anew.`,
+without mail from us in the last 14 days". With --filter the rule is kept:
+"refresh" chooses the people anew, and so does each mailing to the list.`,
 		&cobra.Command{
 			Use: "show", Short: "List the lists", Args: takes(0, "nothing"),
 			RunE: a.onLedger(func(ctx context.Context, l *storage.Ledger, _ []string) error {
@@ -86,7 +86,7 @@ func (a *app) listsMake() *cobra.Command {
 		Use: "make NAME", Short: "Make a list of the people of others",
 		Example: `  postroom contacts lists make Copy --any Guests
   postroom contacts lists make "A and B" --all A --all B --not Staff
-  postroom contacts lists make Again --got 3 --quiet-days 14 --filter`,
+  postroom contacts lists make Again --got 3 --no-reply --quiet-days 14 --filter`,
 		Args: takes(1, "the new list's name"),
 	}
 	c.Flags().StringArrayVar(&some, "any", nil, "people on this `list` or another one given so; can be repeated")
@@ -94,7 +94,8 @@ func (a *app) listsMake() *cobra.Command {
 	c.Flags().StringArrayVar(&none, "not", nil, "nobody on this `list`; can be repeated")
 	c.Flags().IntVar(&r.QuietDays, "quiet-days", 0, "nobody who had mail from you in the last `days`")
 	c.Flags().Int64Var(&r.Got, "got", 0, "only people to whom this `mailing` was sent, by its number")
-	c.Flags().BoolVar(&keep, "filter", false, "keep the rule, for refresh")
+	c.Flags().BoolVar(&r.Silent, "no-reply", false, "of those whom --got names, only people who did not answer")
+	c.Flags().BoolVar(&keep, "filter", false, "keep the rule: the people are chosen anew by refresh, and for each mailing to the list")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
 		for _, x := range []struct {
 			names []string

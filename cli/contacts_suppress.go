@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"iter"
 	"path/filepath"
 	"time"
 
@@ -13,13 +14,15 @@ import (
 )
 
 func (a *app) contactsSuppress() *cobra.Command {
-	var from string
+	var from, list string
 	c := &cobra.Command{
 		Use: "suppress ADDR...", Short: "Never mail these addresses again",
-		Long: `Suppress puts addresses on the list of those that are never mailed. With --from
-they are read from a file, which may say why, from where and since when in the
+		Long: `Suppress puts addresses on the list of those that are never mailed, or with
+--list are not mailed as people of one list, whoever else writes to them. What is
+queued is looked at again right before it is sent. With --from the addresses
+are read from a file, which may say why, from where and since when in the
 columns reason, source and date, as "contacts suppressed --export" writes it.`,
-		Example: "  postroom contacts suppress anna@example.com\n  postroom contacts suppress --from unsubscribed.csv",
+		Example: "  postroom contacts suppress anna@example.com\n  postroom contacts suppress anna@example.com --list Newsletter\n  postroom contacts suppress --from unsubscribed.csv",
 		Args: func(c *cobra.Command, args []string) error {
 			if from != "" {
 				return takes(0, "nothing beside --from")(c, args)
@@ -28,11 +31,76 @@ columns reason, source and date, as "contacts suppressed --export" writes it.`,
 		},
 	}
 	c.Flags().StringVar(&from, "from", "", "take the addresses from this `file`")
+	c.Flags().StringVar(&list, "list", "", "only as people of this `list`")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
-		if from != "" {
-			return a.suppressFrom(ctx, l, from)
+		id, err := listID(ctx, l, list)
+		if err != nil {
+			return err
 		}
-		return a.suppress(ctx, l, args)
+		if from != "" {
+			return a.suppressFrom(ctx, l, id, from)
+		}
+		return a.suppress(ctx, l, id, args)
+	})
+	return c
+}
+
+// listID looks a list up by name; no name is 0.
+func listID(ctx context.Context, l *storage.Ledger, name string) (int64, error) {
+	if name == "" {
+		return 0, nil
+	}
+	li, err := l.ListByName(ctx, name)
+	return li.ID, err
+}
+
+func (a *app) suppress(ctx context.Context, l *storage.Ledger, list int64, args []string) error {
+	all, err := parseAddresses(args)
+	if err != nil {
+		return err
+	}
+	rows := make([]post.Suppression, 0, len(all))
+	for _, x := range all {
+		rows = append(rows, post.Suppression{List: list, Key: post.AddressKey(x), Address: x.String(), Reason: "you", Source: "you"})
+	}
+	n, err := l.Suppress(ctx, rows)
+	if err != nil {
+		return err
+	}
+	return a.answer(map[string]int64{"suppressed": n}, "%s will not be mailed; %d were on the list already",
+		plural(n, "more address", "more addresses"), int64(len(rows))-n)
+}
+
+func (a *app) contactsUnsuppress() *cobra.Command {
+	var list string
+	c := &cobra.Command{
+		Use: "unsuppress ADDR...", Short: "Allow mail to these addresses again",
+		Args: takesMore("the addresses"),
+	}
+	c.Flags().StringVar(&list, "list", "", "as people of this `list`")
+	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
+		id, err := listID(ctx, l, list)
+		if err != nil {
+			return err
+		}
+		all, err := parseAddresses(args)
+		if err != nil {
+			return err
+		}
+		keys := make([]string, 0, len(all))
+		for _, x := range all {
+			keys = append(keys, post.AddressKey(x))
+		}
+		var n int64
+		if id != 0 {
+			n, err = l.UnsuppressFor(ctx, id, keys)
+		} else {
+			n, err = l.Unsuppress(ctx, keys)
+		}
+		if err != nil {
+			return err
+		}
+		return a.answer(map[string]int64{"unsuppressed": n}, "%s may be mailed again", plural(n, "address", "addresses"))
 	})
 	return c
 }
@@ -40,7 +108,7 @@ columns reason, source and date, as "contacts suppressed --export" writes it.`,
 // suppressRows is how many addresses one transaction takes.
 const suppressRows = 500
 
-func (a *app) suppressFrom(ctx context.Context, l *storage.Ledger, path string) error {
+func (a *app) suppressFrom(ctx context.Context, l *storage.Ledger, list int64, path string) error {
 	var problems []problemJSON
 	_, rows, err := contacts.RowsAs(ctx, path, contacts.Options{Temp: filepath.Join(a.data, "temp")}, func(p contacts.Problem) {
 		if p.Skipped {
@@ -60,7 +128,7 @@ func (a *app) suppressFrom(ctx context.Context, l *storage.Ledger, path string) 
 		if err != nil {
 			return err
 		}
-		s := post.Suppression{Key: post.AddressKey(x), Address: r.Address, Reason: r.Fields["reason"], Source: r.Fields["source"], At: readDate(r.Fields["date"])}
+		s := post.Suppression{List: list, Key: post.AddressKey(x), Address: r.Address, Reason: r.Fields["reason"], Source: r.Fields["source"], At: readDate(r.Fields["date"])}
 		if s.Reason == "" {
 			s.Reason = "you"
 		}
@@ -97,17 +165,26 @@ func readDate(s string) time.Time {
 }
 
 func (a *app) contactsSuppressed() *cobra.Command {
-	var export string
+	var export, list string
 	c := &cobra.Command{
 		Use: "suppressed", Short: "List the addresses that are never mailed",
 		Example: "  postroom contacts suppressed --export unsubscribed.csv", Args: takes(0, "nothing"),
 	}
 	c.Flags().StringVar(&export, "export", "", "write them to this CSV or XLSX `file` instead")
+	c.Flags().StringVar(&list, "list", "", "those of this `list` instead of those that are never mailed")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, _ []string) error {
-		if export != "" {
-			return a.exportSuppressed(ctx, l, export)
+		id, err := listID(ctx, l, list)
+		if err != nil {
+			return err
 		}
-		for s, err := range l.EachSuppression(ctx) {
+		all := l.EachSuppression(ctx)
+		if id != 0 {
+			all = l.EachSuppressionFor(ctx, id)
+		}
+		if export != "" {
+			return a.exportSuppressed(all, export)
+		}
+		for s, err := range all {
 			if err != nil {
 				return err
 			}
@@ -129,11 +206,11 @@ func (a *app) tellSuppressed(s post.Suppression) error {
 }
 
 // exportSuppressed writes the reasons as they are kept, so that they come back.
-func (a *app) exportSuppressed(ctx context.Context, l *storage.Ledger, path string) error {
+func (a *app) exportSuppressed(all iter.Seq2[post.Suppression, error], path string) error {
 	var n int64
 	err := contacts.ExportFile(path, func(yield func(post.Contact, error) bool) {
 		n = 0 // it is read twice
-		for s, err := range l.EachSuppression(ctx) {
+		for s, err := range all {
 			n++
 			if !yield(post.Contact{Address: s.Address, Fields: map[string]string{"reason": s.Reason, "source": s.Source, "date": stamp(s.At).String()}}, err) || err != nil {
 				return

@@ -55,6 +55,11 @@ func (a *app) complain(line string, kind post.Kind, more map[string]any) {
 	for k, v := range more {
 		object[k] = v
 	}
+	a.tellObject(object)
+}
+
+// tellObject writes one JSON object on a line of its own to standard error.
+func (a *app) tellObject(object map[string]any) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

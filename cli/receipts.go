@@ -69,6 +69,9 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 	if err != nil {
 		return err
 	}
+	if err := a.openSecrets(ctx, l, all, false); err != nil {
+		return err
+	}
 	d := accounts.Dialer{Secrets: a.Secrets, Clock: a.Clock, Log: a.log}
 	code := exitDone
 	for _, x := range all {

@@ -49,16 +49,18 @@ type Deps struct {
 // app is one call of the program.
 type app struct {
 	Deps
-	in    io.Reader
+	in    *bufio.Reader // of stdin, line by line
+	stdin io.Reader
 	out   *bufio.Writer
 	err   io.Writer
 	words *words.Catalogue // English: what scripts and their authors read
 
-	data     string // the data folder
-	json     bool
-	logLevel string
-	log      *slog.Logger
-	logFile  *lumberjack.Logger
+	data       string // the data folder
+	vaultStdin bool   // the first line of standard input opens the vault
+	json       bool
+	logLevel   string
+	log        *slog.Logger
+	logFile    *lumberjack.Logger
 
 	terminal    bool // err is one
 	statusShown atomic.Bool
@@ -69,14 +71,14 @@ type app struct {
 // calls os.Exit. It sets the process's umask and default log.
 func Run(ctx context.Context, d Deps, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	privateFiles()
-	if d.Secrets == nil {
+	if d.Secrets == nil { // what belongs to the data folder comes when that is known
 		d.Secrets = accounts.NewStore()
 	}
 	if d.Clock == nil {
 		d.Clock = post.SystemClock{}
 	}
 	a := &app{
-		Deps: d, in: stdin, out: bufio.NewWriter(stdout), err: stderr, words: words.For(words.English),
+		Deps: d, in: newInput(stdin), stdin: stdin, out: bufio.NewWriter(stdout), err: stderr, words: words.For(words.English),
 		log: slog.New(slog.DiscardHandler), terminal: isTerminal(stderr), json: wantsJSON(args),
 	}
 	root := a.root()
@@ -148,11 +150,12 @@ Results are plain words, or with --json one object a line. The exit code is
 	f := root.PersistentFlags()
 	f.StringVar(&a.data, "data", "", "the `folder` that holds everything (default: POSTROOM_DATA, else your user data folder)")
 	f.BoolVar(&a.json, "json", a.json, "print JSON, one object a line")
+	f.BoolVar(&a.vaultStdin, "vault-stdin", false, "read the vault's passphrase from the first line of standard input")
 	f.StringVar(&a.logLevel, "log-level", "info", "what is written to logs/postroom.log: debug, info, warn or error")
 	root.SetVersionTemplate("postroom {{.Version}}\n")
 	root.AddCommand(
 		a.accountCommand(), a.contactsCommand(), a.sendCommand(), a.runCommand(), a.mailingCommand(), a.historyCommand(), a.receiptsCommand(),
-		a.settingsCommand(), a.sampleCommand(), a.backupCommand(), a.restoreCommand(), a.checkCommand(),
+		a.vaultCommand(), a.settingsCommand(), a.sampleCommand(), a.backupCommand(), a.restoreCommand(), a.checkCommand(),
 	)
 	root.SetHelpCommand(helpCommand())
 	return root
@@ -244,6 +247,9 @@ func (a *app) withLedger(ctx context.Context, f func(*storage.Ledger) error) err
 	if err != nil {
 		a.log.Error("open the ledger", slog.Any("err", err))
 		return err
+	}
+	if s, ok := a.Secrets.(accounts.Store); ok {
+		a.Secrets = s.In(a.data, l)
 	}
 	err = f(l)
 	if cerr := l.Close(); cerr != nil {

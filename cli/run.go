@@ -75,6 +75,9 @@ func (a *app) run(ctx context.Context, l *storage.Ledger, p mailer.RunParams, si
 		return a.runElsewhere(ctx, l, p)
 	}
 	defer lock.Unlock() //nolint:errcheck // the kernel frees it with the process
+	if err := a.askFirst(ctx, l); err != nil {
+		return errors.Join(err, closeTrap())
+	}
 	before, err := tallyOf(ctx, l)
 	if err != nil {
 		return err
@@ -122,6 +125,19 @@ func (a *app) run(ctx context.Context, l *storage.Ledger, p mailer.RunParams, si
 		return err
 	}
 	return a.leave(ctx, l, failed)
+}
+
+// askFirst asks for what the accounts' secrets need, while somebody may still be
+// looking.
+func (a *app) askFirst(ctx context.Context, l *storage.Ledger) error {
+	all, err := l.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.openSecrets(ctx, l, all, false); err != nil {
+		return err
+	}
+	return a.releaseOpened(ctx, l)
 }
 
 // runElsewhere is a run while another process sends. It is an error unless there

@@ -23,13 +23,14 @@ import (
 
 	"postroom/accounts"
 	"postroom/cli"
+	"postroom/internal/testkit/authserver"
 	"postroom/internal/testkit/smtpscript"
 	"postroom/post"
 	"postroom/storage"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"postroom": postroom})
+	testscript.Main(m, map[string]func(){"postroom": postroom, "xdg-open": browser})
 }
 
 // postroom is the real command in a process of its own; only the keyring is one
@@ -46,6 +47,52 @@ func postroom() {
 func unplugged(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.New("the network is unplugged")
 }
+
+// browser is what signin opens: a user who signs in without a word.
+func browser() {
+	resp, err := authserver.Browse(context.Background(), http.DefaultTransport, os.Args[1])
+	if err == nil {
+		err = resp.Body.Close()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// authServer NAME starts an authorization server, puts its address into a
+// variable and its certificate beside those that this computer trusts.
+func authServer(ts *testscript.TestScript, _ bool, args []string) {
+	s := authserver.Start("http://127.0.0.1" + accounts.FixedPath)
+	ts.Defer(s.Close)
+	authServers.Store(s.URL, s)
+	ts.Setenv(args[0], s.URL)
+	ts.Check(os.WriteFile(ts.MkAbs("auth.pem"), s.CAPEM(), 0o600))
+	ts.Setenv("SSL_CERT_FILE", ts.MkAbs("auth.pem"))
+}
+
+// withdraw NAME makes an authorization server forget all that it gave.
+func withdraw(ts *testscript.TestScript, _ bool, args []string) {
+	s, ok := authServers.Load(ts.Getenv(args[0]))
+	if !ok {
+		ts.Fatalf("there is no authorization server %s", args[0])
+	}
+	s.(*authserver.Server).Withdraw("http://127.0.0.1" + accounts.FixedPath)
+}
+
+// pin ACCOUNT NAME puts the fingerprint that a failed test shows into a variable.
+func pin(ts *testscript.TestScript, _ bool, args []string) {
+	_ = ts.Exec("postroom", "account", "test", args[0]) // it fails
+	out := ts.ReadFile("stdout")
+	_, key, ok := strings.Cut(out, "--pin ")
+	if !ok {
+		ts.Fatalf("no fingerprint is shown")
+	}
+	ts.Setenv(args[1], strings.TrimSpace(key))
+}
+
+// authServers by address.
+var authServers sync.Map
 
 // folderRing is a keyring for tests: one file per entry in a folder; without a
 // folder it is locked.
@@ -99,7 +146,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("no condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "keys": keys, "value": value, "server": server, "taken": taken, "connected": connected,
+			"code": code, "keys": keys, "value": value, "server": server, "authserver": authServer, "withdraw": withdraw, "pin": pin, "taken": taken, "connected": connected,
 			"ledger": ledger, "crowd": crowd, "lock": lock, "term": term, "logged": logged, "closedport": closedPort,
 		},
 	})
@@ -171,6 +218,15 @@ func server(ts *testscript.TestScript, _ bool, args []string) {
 	for _, what := range args[1:] {
 		if what == "sign-in" {
 			cfg.User, cfg.Password, cfg.AuthInClear = "shop@example.com", password, true
+			continue
+		}
+		if what == "tokens" { // XOAUTH2 only, and the authorization server $AUTH decides
+			s, ok := authServers.Load(ts.Getenv("AUTH"))
+			if !ok {
+				ts.Fatalf("start authserver AUTH first")
+			}
+			cfg.User, cfg.Password, cfg.AuthInClear, cfg.Mechanisms = authserver.User, "never", true, []string{"XOAUTH2"}
+			cfg.Token = func(token string) bool { return s.(*authserver.Server).Good(context.Background(), token) }
 			continue
 		}
 		if what == "starttls" {

@@ -12,6 +12,7 @@ import (
 
 	"postroom/compose"
 	"postroom/contacts"
+	"postroom/mailer"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -20,11 +21,14 @@ import (
 type sendFlags struct {
 	account, list, rows, subject, body string
 	to, attach                         []string
+	attachAs                           []string
 	attachColumn, attachRoot           string
+	attachColumnAs, preview            string
 	replyTo, dsn, at, zone, name       string
 	hours, uncertain                   string
 	release                            int64
-	rehearse                           bool
+	rehearse, checkLinks, promotional  bool
+	removed                            []string // from an HTML body
 }
 
 func (a *app) sendCommand() *cobra.Command {
@@ -63,6 +67,9 @@ be contacts.`,
 	s.StringVar(&f.subject, "subject", "", "the subject")
 	s.StringVar(&f.body, "body", "", "the `file` with the message: .md, .html or .txt")
 	s.StringArrayVar(&f.attach, "attach", nil, "a `file` for everybody; can be repeated")
+	s.StringArrayVar(&f.attachAs, "attach-as", nil, "what the file is called in the message, such as 'Invoice {{number}}.pdf'; the first is for the first --attach")
+	s.StringVar(&f.attachColumnAs, "attach-column-as", "", "what each recipient's own file is called in the message, such as 'Invoice {{number}}'")
+	s.StringVar(&f.preview, "preview-text", "", "the `line` that readers show behind the subject")
 	s.StringVar(&f.attachColumn, "attach-column", "", "the `field` that names each recipient's own file")
 	s.StringVar(&f.attachRoot, "attach-root", "", "the `folder` that those files are in")
 	s.StringVar(&f.replyTo, "reply-to", "", "where answers go, when not to the sender")
@@ -73,6 +80,8 @@ be contacts.`,
 	s.Int64Var(&f.release, "release", 0, "let this `number` go first, then wait for: postroom mailing release")
 	s.StringVar(&f.uncertain, "uncertain", "", "what to do about a message that may or may not have arrived: ask, resend (once) or sent (default: the setting)")
 	s.BoolVar(&f.rehearse, "rehearse", false, "send it to the practice trap: nothing leaves this computer")
+	s.BoolVar(&f.promotional, "promotional", false, "it advertises: add a way to unsubscribe, and the footer of: postroom account letterhead")
+	s.BoolVar(&f.checkLinks, "check-links", false, "try the links in the message; their servers will notice")
 	s.StringVar(&f.name, "name", "", "what the mailing is called in lists (default: the subject)")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
 		f.to = append(f.to, args...) // "--to a b c" means three
@@ -96,6 +105,11 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if job.Content, err = content(f); err != nil {
 		return err
 	}
+	if f.promotional {
+		if err := promote(ctx, l, f, job); err != nil {
+			return err
+		}
+	}
 	if job.NotBefore, err = notBefore(f.at, f.zone); err != nil {
 		return err
 	}
@@ -109,6 +123,7 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if err != nil {
 		return err
 	}
+	a.facts(l, f, job)
 	q, err := compose.Queue(ctx, l, l, job, func(done, _ int64) { a.status("%s looked at", plural(done, "recipient", "recipients")) })
 	a.clearStatus()
 	out := queued{Skipped: *skipped}
@@ -124,8 +139,31 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if out.Queued = q.Queued; q.Mailing != 0 {
 		out.Mailing = &q.Mailing
 	}
-	a.tellWarnings(q.Findings)
+	a.tellWarnings(warnings(q.Findings))
 	return a.tellQueued(f, out)
+}
+
+// promote marks a mailing as promotional, under the letterhead of its first account.
+func promote(ctx context.Context, l *storage.Ledger, f *sendFlags, job *compose.Job) error {
+	h, err := l.Letterhead(ctx, job.Senders[0].Account)
+	if err != nil {
+		return err
+	}
+	list := f.list
+	if list == "" {
+		list = "mailings"
+	}
+	job.Content.Promotion = h.Promote(list)
+	return nil
+}
+
+// facts gives the check what it looks at beyond the words and rows.
+func (a *app) facts(l *storage.Ledger, f *sendFlags, job *compose.Job) {
+	job.Lookup, job.Now, job.Removed = l, a.Clock.Now(), f.removed
+	job.Foresee = mailer.JobOutlook(l, job, time.Local)
+	if f.checkLinks {
+		job.TryLink = compose.LinkTrier(nil)
+	}
 }
 
 // pacing reads when the mailing may go, how much of it goes first, and what is
@@ -190,7 +228,7 @@ const maxBody = 5 << 20
 
 // content reads the message.
 func content(f *sendFlags) (post.Content, error) {
-	c := post.Content{Subject: f.subject, ReplyTo: strings.TrimSpace(f.replyTo), DSN: post.DSN(strings.ToLower(f.dsn))}
+	c := post.Content{Subject: f.subject, Preview: f.preview, ReplyTo: strings.TrimSpace(f.replyTo), DSN: post.DSN(strings.ToLower(f.dsn))}
 	switch c.DSN {
 	case post.DSNNone, post.DSNFailure, post.DSNAll:
 	default:
@@ -216,18 +254,36 @@ func content(f *sendFlags) (post.Content, error) {
 	if c.Body = strings.TrimPrefix(string(b), "\ufeff"); !utf8.ValidString(c.Body) {
 		return c, usage("%s is not in UTF-8; save it as UTF-8 and try again", f.body)
 	}
-	for _, name := range f.attach {
+	if c.Format == post.FormatHTML {
+		if c.Body, f.removed, err = compose.CleanHTML(c.Body); err != nil {
+			return c, err
+		}
+	}
+	if c.Body, c.Attachments, err = compose.TakePictures(c.Body, c.Format, filepath.Dir(f.body)); err != nil {
+		return c, err
+	}
+	if len(f.attachAs) > len(f.attach) {
+		return c, usage("--attach-as names the file of an --attach, the first the first; there are more names than files")
+	}
+	for i, name := range f.attach {
 		path, err := filepath.Abs(name)
 		if err != nil {
 			return c, &post.Error{Kind: post.KindInvalid, Message: "the file " + name + " cannot be found", Err: err}
 		}
-		c.Attachments = append(c.Attachments, post.Attachment{Name: filepath.Base(path), Path: path})
+		a := post.Attachment{Name: filepath.Base(path), Path: path}
+		if i < len(f.attachAs) && f.attachAs[i] != "" {
+			a.Name = f.attachAs[i]
+		}
+		c.Attachments = append(c.Attachments, a)
 	}
 	if (f.attachColumn == "") != (f.attachRoot == "") {
 		return c, usage("--attach-column and --attach-root go together: the field that names the file, and the folder it is in")
 	}
+	if f.attachColumnAs != "" && f.attachColumn == "" {
+		return c, usage("--attach-column-as goes with --attach-column")
+	}
 	if f.attachColumn != "" {
-		c.AttachColumn = f.attachColumn
+		c.AttachColumn, c.AttachAs = f.attachColumn, f.attachColumnAs
 		if c.AttachRoot, err = filepath.Abs(f.attachRoot); err != nil {
 			return c, &post.Error{Kind: post.KindInvalid, Message: "the folder " + f.attachRoot + " cannot be found", Err: err}
 		}
@@ -286,10 +342,11 @@ func (a *app) recipients(ctx context.Context, l *storage.Ledger, f *sendFlags, j
 		job.KnownFields = []string{} // known: there are none
 	}
 	if f.list != "" {
-		li, err := l.ListByName(ctx, f.list)
+		li, err := l.FreshList(ctx, f.list)
 		if err != nil {
 			return nil, err
 		}
+		job.Lists = []int64{li.ID}
 		job.Total = li.Members
 		job.Recipients = func() iter.Seq2[post.Recipient, error] { return members(ctx, l, li.ID) }
 		return skipped, nil

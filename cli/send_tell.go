@@ -56,14 +56,31 @@ type findingJSON struct {
 	Address string `json:"address"`
 	Field   string `json:"field"`
 	Reason  string `json:"reason"`
+	Key     string `json:"key"`
+	Mend    string `json:"mend"`
+}
+
+func findingOf(x *compose.Finding) findingJSON {
+	return findingJSON{Row: x.Row, Address: x.Address, Field: x.Field, Reason: x.Message, Key: x.Reason.Key, Mend: x.Mend}
+}
+
+// warnings are the findings that stopped nothing. Who is left out is told as skipped.
+func warnings(f compose.Findings) (all []findingJSON) {
+	for i := range f.List {
+		x := &f.List[i]
+		if x.Severity == compose.SeverityWarning && x.Reason.Key != "compose.suppressed" && x.Reason.Key != "compose.duplicate" {
+			all = append(all, findingOf(x))
+		}
+	}
+	return all
 }
 
 // tellFindings says why nothing was queued: one line per finding.
 func (a *app) tellFindings(f compose.Findings, err error) error {
 	var wrong []findingJSON
-	for _, x := range f.List {
-		if x.Severity == compose.SeverityError {
-			wrong = append(wrong, findingJSON{x.Row, x.Address, x.Field, x.Message})
+	for i := range f.List {
+		if x := &f.List[i]; x.Severity == compose.SeverityError {
+			wrong = append(wrong, findingOf(x))
 		}
 	}
 	if len(wrong) == 0 {
@@ -83,25 +100,33 @@ func (a *app) tellFindings(f compose.Findings, err error) error {
 	return ended{exitUsage}
 }
 
-func (a *app) tellWarnings(f compose.Findings) {
-	shown := 0
-	for _, x := range f.List {
-		if x.Severity != compose.SeverityWarning {
-			continue
+// tellWarnings says what preflight would have asked about, on the error stream:
+// in plain words, with --json as one object.
+func (a *app) tellWarnings(all []findingJSON) {
+	if a.json {
+		if len(all) > 0 {
+			a.tellObject(map[string]any{"warnings": all})
 		}
-		if shown++; shown > shownFindings {
-			a.note("and %d more to look at", f.Warnings-shownFindings)
+		return
+	}
+	for i, x := range all {
+		if i == shownFindings {
+			a.note("and %d more to look at", len(all)-shownFindings)
 			return
 		}
-		a.note("look at %s", findingLine(findingJSON{x.Row, x.Address, x.Field, x.Message}))
+		a.note("look at %s", findingLine(x))
 	}
 }
 
 func findingLine(x findingJSON) string {
-	if x.Row == 0 {
-		return oneLine(x.Reason)
+	line := x.Reason
+	if x.Row > 0 {
+		line = "row " + number(x.Row) + " (" + x.Address + "): " + line
 	}
-	return oneLine("row " + number(x.Row) + " (" + x.Address + "): " + x.Reason)
+	if x.Mend != "" {
+		line += ". " + x.Mend
+	}
+	return oneLine(line)
 }
 
 // onlyNobody reports whether all that is wrong is that no recipient was left.

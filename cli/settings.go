@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postroom/assets/providers"
 	"postroom/assets/words"
 	"postroom/mailer"
 	"postroom/post"
@@ -29,7 +30,7 @@ type setting struct {
 }
 
 // settings is the closed list.
-var settings = []setting{
+var settings = append([]setting{
 	{
 		key: storage.SettingBounceLimit, about: "at how many percent of messages that came back a mailing pauses itself: 0 (never) to 100",
 		fallback: func() string { return strconv.Itoa(storage.DefaultBounceLimit) },
@@ -63,6 +64,31 @@ var settings = []setting{
 		fallback: func() string { return string(post.UncertainAsk) },
 		check:    oneOf(settingUncertain, string(post.UncertainAsk), string(post.UncertainResend), string(post.UncertainAssume)),
 	},
+}, oauthSettings()...)
+
+// oauthSettings are what Postroom is called at the authorization servers it
+// knows. The client secret of a program is none (RFC 8252 8.5).
+func oauthSettings() []setting {
+	var all []setting
+	for _, s := range providers.AuthServers() {
+		all = append(all, setting{
+			key: s.ClientIDSetting(), about: "the client id that " + s.Name + " gave you for Postroom",
+			fallback: func() string { return s.ClientID }, check: oneWord(s.ClientIDSetting()),
+		}, setting{
+			key: s.ClientSecretSetting(), about: "what " + s.Name + " shows beside it, where it does; it is no password",
+			fallback: func() string { return "" }, check: oneWord(s.ClientSecretSetting()),
+		})
+	}
+	return all
+}
+
+func oneWord(key string) func(string) error {
+	return func(value string) error {
+		if len(value) > 500 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return usage("%s is one word, as the provider shows it", key)
+		}
+		return nil
+	}
 }
 
 func oneOf(key string, values ...string) func(string) error {
@@ -89,13 +115,16 @@ func (a *app) settingsCommand() *cobra.Command {
 	about := "The settings are:\n"
 	for _, s := range settings {
 		keys = append(keys, s.key)
-		about += "\n  " + s.key + strings.Repeat(" ", max(2, 24-len(s.key))) + s.about
+		about += "\n  " + s.key + strings.Repeat(" ", max(2, 32-len(s.key))) + s.about
 	}
 	return group("settings", "Look at the settings, and change them", about,
 		&cobra.Command{
 			Use: "list", Short: "List all settings", Args: takes(0, "nothing"),
 			RunE: a.onLedger(func(ctx context.Context, l *storage.Ledger, _ []string) error {
 				for _, s := range settings {
+					if value, err := l.Setting(ctx, s.key, s.fallback()); err == nil && value == "" {
+						continue // there is nothing to say
+					}
 					if err := a.tellSetting(ctx, l, s, "%[1]s = %[2]s"); err != nil {
 						return err
 					}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postroom/accounts"
+	"postroom/compose"
 	"postroom/mailer"
 	"postroom/post"
 	"postroom/practice"
@@ -44,8 +45,76 @@ func MailerOptions(ctx context.Context, l *storage.Ledger, secrets accounts.Secr
 	r := &rehearsals{dir: PracticeDir(l.Dir()), clock: clock, log: log}
 	return mailer.Options{
 		Clock: clock, Log: log, Dial: d.Dial, Trap: r.open, Policy: policy, WaitScale: scale,
-		Beside: func(ctx context.Context) { keepIndex(ctx, l, clock, log) },
+		Signer: (&signers{ledger: l, secrets: secrets}).of,
+		Beside: func(ctx context.Context) {
+			var both sync.WaitGroup
+			both.Go(func() { keepIndex(ctx, l, clock, log) })
+			both.Go(func() { awaitKeyring(ctx, l, secrets, clock, log) })
+			both.Wait()
+		},
 	}, r.close, nil
+}
+
+// keyringEvery is how often it is looked whether a keyring has come back.
+const keyringEvery = 15 * time.Second
+
+// awaitKeyring lets accounts go on that stopped because the keyring was locked or
+// not there, once it can be asked without opening a window. It ends with ctx.
+func awaitKeyring(ctx context.Context, l *storage.Ledger, secrets accounts.Secrets, clock post.Clock, log *slog.Logger) {
+	s, ok := secrets.(accounts.Store)
+	if !ok {
+		return
+	}
+	ring, ok := s.Keyring.(interface{ Open() bool })
+	if !ok {
+		return
+	}
+	for ctx.Err() == nil {
+		n, err := l.ReleaseAccounts(ctx, func(a post.Account) bool { return accounts.KeyringTrouble(a.Reason) && ring.Open() })
+		switch {
+		case err != nil && ctx.Err() == nil:
+			log.Warn("look for accounts that wait for the keyring", slog.Any("err", err))
+		case n > 0:
+			log.Info("the keyring can be asked again", slog.Int("accounts", n))
+		}
+		t := clock.NewTimer(keyringEvery)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+		case <-t.C():
+		}
+	}
+}
+
+// signers reads the accounts' signing keys from the keyring, each once.
+type signers struct {
+	ledger  *storage.Ledger
+	secrets accounts.Secrets
+
+	mu   sync.Mutex
+	kept map[string]*compose.Signer // by the name of the keyring's entry
+}
+
+// of returns what signs an account's mail; nil where it is not signed.
+func (s *signers) of(ctx context.Context, account int64) (*compose.Signer, error) {
+	how, err := s.ledger.Signing(ctx, account)
+	if err != nil || how == nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if found := s.kept[how.SecretRef]; found != nil {
+		return found, nil
+	}
+	key, err := accounts.SigningKey(ctx, s.secrets, *how)
+	if err != nil {
+		return nil, err
+	}
+	if s.kept == nil {
+		s.kept = map[string]*compose.Signer{}
+	}
+	s.kept[how.SecretRef] = &compose.Signer{Domain: how.Domain, Selector: how.Selector, Key: key}
+	return s.kept[how.SecretRef], nil
 }
 
 // indexEvery is how often the index of the contacts is brought up to the book.

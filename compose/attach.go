@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +39,10 @@ type Blobs interface {
 // file is an attachment as it stands in messages.
 type file struct {
 	head []byte // the part's header fields and the empty line
+	// name is what it is called where that differs by recipient: head then
+	// ends where the name belongs.
+	name *program
+	cid  string
 	body []byte // base64 in lines of 76, without a line end after the last; shared, never changed
 }
 
@@ -65,8 +70,9 @@ func openFile(name string) (io.ReadCloser, error) {
 	return os.Open(name)
 }
 
-// loadFile reads and encodes an attachment.
-func loadFile(a post.Attachment, blobs Blobs) (file, error) {
+// loadFile reads and encodes an attachment. name is given where what it is
+// called differs by recipient.
+func loadFile(a post.Attachment, blobs Blobs, name *program) (file, error) {
 	fail := func(err error) (file, error) {
 		return file{}, &post.Error{
 			Kind: post.KindNotFound, Op: "attach " + CleanFileName(a.Name), Message: "the file cannot be read", Err: err,
@@ -85,7 +91,10 @@ func loadFile(a post.Attachment, blobs Blobs) (file, error) {
 	if a.SHA256 != "" && a.SHA256 != sum {
 		return fail(fmt.Errorf("its content is not what was frozen (%s)", a.SHA256))
 	}
-	return file{head: attachmentHead(a, first), body: body}, nil
+	if name != nil {
+		return file{head: attachmentStart(a, first), name: name, body: body}, nil
+	}
+	return file{head: attachmentHead(a, first), cid: a.CID, body: body}, nil
 }
 
 // encodeLines encodes r as base64 in lines of 76 columns (RFC 2045 6.8) and
@@ -127,19 +136,40 @@ func tooLarge(name string) error {
 	}
 }
 
+// nameSource is the name of a file for everybody, as it is merged. A file that
+// happens to have braces in its name means these.
+func nameSource(a *post.Attachment) string {
+	if a.Path != "" && a.Name == filepath.Base(a.Path) {
+		return literalBraces(CleanFileName(a.Name))
+	}
+	return a.Name
+}
+
 // attachmentHead makes the header fields of an attachment's part. The name is
 // given once, as RFC 2231 has it: a second spelling for older readers is what
 // strict ones call a defect.
 func attachmentHead(a post.Attachment, first []byte) []byte {
+	b := appendFileName(attachmentStart(a, first), CleanFileName(a.Name))
+	if a.CID != "" {
+		b = append(append(append(b, "\r\nContent-ID: <"...), a.CID...), '>')
+	}
+	return append(b, "\r\n\r\n"...)
+}
+
+// attachmentStart is an attachmentHead without the name.
+func attachmentStart(a post.Attachment, first []byte) []byte {
 	mediaType := a.Type
 	if !isAttachable(mediaType) {
-		mediaType = MediaType(a.Name, first)
+		name, _ := protect(a.Name) // a tag is no extension
+		mediaType = MediaType(name, first)
 	}
 	b := []byte("Content-Type: ")
 	b = append(b, mediaType...)
-	b = append(b, "\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment"...)
-	b = appendFileName(b, CleanFileName(a.Name))
-	return append(b, "\r\n\r\n"...)
+	b = append(b, "\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: "...)
+	if a.CID != "" {
+		return append(b, "inline"...)
+	}
+	return append(b, "attachment"...)
 }
 
 // appendFileName appends the filename parameter on lines of its own.
@@ -321,7 +351,7 @@ func (o *ownFiles) get(a post.Attachment) (file, error) {
 			return f, nil
 		}
 	}
-	f, err := loadFile(a, o.blobs)
+	f, err := loadFile(a, o.blobs, nil)
 	if err != nil || a.SHA256 == "" || len(f.body) > maxKept/4 {
 		return f, err
 	}

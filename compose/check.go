@@ -1,10 +1,12 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +25,7 @@ type Job struct {
 	Hours     post.Hours
 	Release   int64 // how many go first, before the user is asked; 0: all
 	Uncertain post.UncertainPolicy
+	Lists     []int64 // whose people the recipients are, for the lists' own suppressions
 	// Recipients gives the rows, the same ones in the same order each time it
 	// is called: they are read more than once and never held all together. An
 	// error ends the reading. A recipient without a Key gets its AddressKey.
@@ -31,6 +34,16 @@ type Job struct {
 	// KnownFields are the columns that the recipients' data has; nil: not known,
 	// a field that no row has is then found row by row.
 	KnownFields []string
+
+	// What follows is looked at where it is given.
+	Removed []string  // what CleanHTML took out of the body
+	Lookup  Lookup    // the ledger
+	Now     time.Time // zero: the clock's
+	// Foresee says how so many messages would go.
+	Foresee func(ctx context.Context, n int64) (Outlook, error)
+	// TryLink says what is wrong with a link; nil: links are not tried, because
+	// their servers would notice.
+	TryLink func(ctx context.Context, address string) error
 }
 
 // Progress is told how far a job is, at most once per 1,000 rows. total is 0
@@ -51,6 +64,7 @@ type Finding struct {
 	Severity Severity
 	Reason   post.Reason // a key of the catalogue
 	Message  string      // the same in plain English
+	Mend     string      // what to do about it, in plain English; the catalogue has it under Reason.Key + ".mend"
 	Row      int64       // from 1, in the order of the recipients; 0: the whole mailing
 	Address  string
 	Field    string
@@ -75,6 +89,7 @@ type Findings struct {
 func (f *Findings) OK() bool { return f.Errors == 0 }
 
 func (f *Findings) add(n Finding) {
+	n.Mend = mends[n.Reason.Key]
 	count := &f.Errors
 	if n.Severity == SeverityWarning {
 		count = &f.Warnings
@@ -120,15 +135,50 @@ func Check(ctx context.Context, job *Job, progress Progress) (Findings, error) {
 	if c.mailing == nil {
 		return c.found, nil // without sound words the rows say nothing
 	}
+	if err := c.mailingFacts(ctx); err != nil {
+		return c.found, err
+	}
 	err = eachRow(ctx, job, progress, func(row int64, r *post.Recipient) error {
 		c.found.Rows++
 		c.row(row, r, files)
-		return nil
+		return c.person(ctx, row, r)
 	})
+	if err == nil {
+		err = c.suppressed(ctx)
+	}
+	// Suppressed people are looked up many at a time.
+	slices.SortStableFunc(c.found.List, func(a, b Finding) int { return cmp.Compare(a.Row, b.Row) })
 	if err == nil && c.found.Rows == 0 {
 		c.fail("compose.no-recipients", "there are no recipients")
 	}
+	if err == nil {
+		err = c.outlook(ctx)
+	}
 	return c.found, err
+}
+
+// mailingFacts checks what is the same for all rows, beyond that it can be sent.
+func (c *checking) mailingFacts(ctx context.Context) error {
+	if len(c.job.Removed) > 0 {
+		what := strings.Join(c.job.Removed, ", ")
+		c.warn("compose.removed", "taken out of the HTML: "+what, what)
+	}
+	c.style()
+	c.addresses()
+	c.bodySize = int64(len(c.job.Content.Body)) * 4
+	if err := c.accounts(ctx); err != nil {
+		return err
+	}
+	c.size(c.shared, "", func(s Severity, field, key, message string, args ...string) {
+		c.found.add(Finding{Severity: s, Field: field, Message: message, Reason: post.Reason{Key: key, Args: args}})
+	})
+	if c.shared > largeMessage {
+		c.warn("compose.large", fmt.Sprintf("the message is %d MB; some mailboxes refuse more than %d", c.shared>>20, largeMessage>>20), strconv.FormatInt(c.shared>>20, 10))
+	}
+	if err := c.ask(ctx); err != nil {
+		return err
+	}
+	return c.recall(ctx)
 }
 
 // checking is one run of Check.
@@ -137,8 +187,14 @@ type checking struct {
 	found   Findings
 	mailing *Mailing
 	shared  int64 // bytes of the files that everybody gets, encoded
-	vals    []string
-	text    []byte
+	// most is the least that one of the accounts takes, in bytes; 0: not known.
+	most     int64
+	mostBy   string // that account's name
+	bodySize int64  // bytes of the texts, at most
+	people   people
+	left     int64 // rows that get no message: suppressed people, second rows of one person
+	vals     []string
+	text     []byte
 }
 
 // fail adds an error about the whole mailing.
@@ -243,6 +299,9 @@ func unreadable(name string, err error) Finding {
 // encodedSize is how long n bytes are as base64 in lines.
 func encodedSize(n int64) int64 { return (n+56)/57*78 + 500 }
 
+// addFinding adds a finding about one row.
+type addFinding func(s Severity, field, key, message string, args ...string)
+
 // row checks one recipient.
 func (c *checking) row(row int64, r *post.Recipient, files *rowFiles) {
 	add := func(s Severity, field, key, message string, args ...string) {
@@ -262,7 +321,7 @@ func (c *checking) row(row int64, r *post.Recipient, files *rowFiles) {
 	if strings.ContainsRune(r.Name, '@') && !strings.EqualFold(strings.TrimSpace(r.Name), r.Address) {
 		add(SeverityWarning, "", "compose.name-is-address", "the name looks like another address", r.Name)
 	}
-	c.vals = c.mailing.values(c.vals, r)
+	c.vals = c.mailing.values(c.vals, r, "")
 	gaps := c.mailing.missing(c.vals)
 	for _, field := range gaps {
 		add(SeverityError, field, "compose.missing-value", fmt.Sprintf("there is no value for %q", field), field)
@@ -272,6 +331,11 @@ func (c *checking) row(row int64, r *post.Recipient, files *rowFiles) {
 		add(SeverityError, "", "compose.subject-long", "the subject becomes too long")
 	} else if len(gaps) == 0 && strings.TrimSpace(c.job.Content.Subject) != "" && len(cleanHeader(string(c.text))) == 0 {
 		add(SeverityError, "", "compose.no-subject", "the subject becomes empty")
+	} else if row == 1 && subjectLength(c.text) > longSubject {
+		c.warn("compose.subject-long", "the subject is so long that its end will not be seen")
+	}
+	if len(gaps) == 0 {
+		c.words(r, add)
 	}
 	if files != nil {
 		c.rowFiles(r, files, add)
@@ -279,7 +343,7 @@ func (c *checking) row(row int64, r *post.Recipient, files *rowFiles) {
 }
 
 // rowFiles checks one recipient's own files.
-func (c *checking) rowFiles(r *post.Recipient, files *rowFiles, add func(s Severity, field, key, message string, args ...string)) {
+func (c *checking) rowFiles(r *post.Recipient, files *rowFiles, add addFinding) {
 	names := files.names(r)
 	if len(names) == 0 {
 		add(SeverityError, files.column.name, "compose.missing-value", fmt.Sprintf("there is no value for %q", files.column.name), files.column.name)
@@ -294,10 +358,15 @@ func (c *checking) rowFiles(r *post.Recipient, files *rowFiles, add func(s Sever
 			continue
 		}
 		total += encodedSize(size)
+		if riskyFiles.MatchString(name) {
+			add(SeverityWarning, files.column.name, "compose.file-refused", fmt.Sprintf("many providers refuse files like %q", CleanFileName(name)), name)
+		}
 	}
 	if total > MaxMessage && c.shared <= MaxMessage {
 		add(SeverityError, files.column.name, "compose.too-large",
 			fmt.Sprintf("the message would be larger than %d MB", MaxMessage>>20), "", strconv.Itoa(MaxMessage>>20))
+	} else if total > c.shared {
+		c.size(total, files.column.name, add)
 	}
 }
 

@@ -2,6 +2,8 @@ package compose
 
 import (
 	"context"
+	"html"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -23,12 +25,21 @@ type Options struct {
 type Mailing struct {
 	names   *names
 	subject *program
-	body    *program // of the body as the user wrote it: says which fields it needs
+	// sources are subject, preview text, body and file names as the user wrote
+	// them: they say which fields are needed.
+	sources [][]op
+	footer  footer
+	ownName *program // of the recipients' own files; nil: as they are called
 	text    *part
 	html    *part // nil for a plain text mailing
 	replyTo []byte
+	promo   *post.Promotion
+	looks   looks // for Check
 	files   []file
-	own     *ownFiles
+	inline  []file // pictures that the HTML shows
+	// fileNames are those of the files for everybody, where they hold tags.
+	fileNames []*program
+	own       *ownFiles
 }
 
 // Field is a merge field that a mailing uses.
@@ -44,7 +55,10 @@ type Field struct {
 // the part, the line and what to write instead; a file that cannot be read is
 // KindNotFound. An empty subject or body is no error here, see Check.
 func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Options) (*Mailing, error) {
-	m := &Mailing{names: newNames(opts.KnownFields), own: &ownFiles{blobs: blobs}}
+	m := &Mailing{names: newNames(opts.KnownFields), own: &ownFiles{blobs: blobs}, promo: content.Promotion}
+	if m.promo != nil {
+		m.names.link = &expr{field: -1}
+	}
 	if err := m.words(content); err != nil {
 		return nil, err
 	}
@@ -62,16 +76,20 @@ func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Option
 		return m, nil
 	}
 	total := 0
-	for _, a := range content.Attachments {
+	for i, a := range content.Attachments {
 		if err := ctx.Err(); err != nil {
 			return nil, &post.Error{Kind: post.KindCancelled, Op: "compile the mailing", Err: err}
 		}
-		f, err := loadFile(a, blobs)
+		f, err := loadFile(a, blobs, m.fileNames[i])
 		if err != nil {
 			return nil, err
 		}
 		if total += len(f.body); total > MaxMessage {
 			return nil, tooLarge(a.Name)
+		}
+		if a.CID != "" && m.html != nil {
+			m.inline = append(m.inline, f)
+			continue
 		}
 		m.files = append(m.files, f)
 	}
@@ -80,74 +98,148 @@ func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Option
 
 // words compiles subject and body.
 func (m *Mailing) words(c post.Content) error {
-	for _, s := range []struct{ part, text string }{{"subject", c.Subject}, {"body", c.Body}} {
+	for _, s := range []struct{ part, text string }{{"subject", c.Subject}, {"preview text", c.Preview}, {"body", c.Body}} {
 		if !utf8.ValidString(s.text) {
 			return (&checker{part: s.part}).errorf(0, "it is not valid UTF-8 text")
 		}
 	}
 	var err error
-	if m.subject, err = m.subjectProgram(c.Subject); err != nil {
+	if m.subject, err = m.lineProgram("subject", c.Subject); err != nil {
 		return err
 	}
-	src := cleanText(strings.TrimPrefix(c.Body, "\ufeff"))
+	if c.Preview != "" {
+		if _, err = m.lineProgram("preview text", c.Preview); err != nil {
+			return err
+		}
+	}
+	src, placed := placeLink(cleanText(strings.TrimPrefix(c.Body, "\ufeff")), c.Promotion)
+	m.footer = footerOf(c.Promotion, src, placed)
 	tree, err := parseSource("body", src, m.names)
 	if err != nil {
 		return err
 	}
-	m.body, _ = build(tree, m.names.index)
-	for _, ops := range [][]op{m.subject.ops, m.body.ops} {
-		mayMiss(ops, nil, func(f int) { m.names.required[f] = true })
+	m.keepSource(build(tree, m.names.index))
+	if err := m.namePrograms(&c); err != nil {
+		return err
 	}
+	defer func() {
+		if m.names.link != nil { // all fields are known now
+			m.names.link.field = len(m.names.fields)
+		}
+	}()
 	switch c.Format {
 	case post.FormatText:
-		m.text, err = textPart("body", src, m.names)
+		m.looks.words = src
+		m.text, err = textPart("body", endLine(src)+m.footer.text, m.names)
 		return err
 	case post.FormatHTML:
-		return m.compileHTML(src)
+		return m.compileHTML(src, previewLine(c.Preview))
 	case post.FormatMarkdown, "":
-		return m.compileMarkdown(src)
+		return m.compileMarkdown(src, previewLine(c.Preview))
 	default:
 		return post.Errorf(post.KindInvalid, "check the body", "the format must be markdown, html or text, not %q", c.Format)
 	}
 }
 
-func (m *Mailing) subjectProgram(src string) (*program, error) {
-	tree, err := parseSource("subject", cleanHeader(src), m.names)
+// keepSource notes what the user wrote for Fields and Missing.
+func (m *Mailing) keepSource(p *program, _ bool) *program {
+	m.sources = append(m.sources, p.ops)
+	mayMiss(p.ops, nil, func(f int) { m.names.required[f] = true })
+	return p
+}
+
+// lineProgram compiles a part that is one line.
+func (m *Mailing) lineProgram(part, src string) (*program, error) {
+	tree, err := parseSource(part, cleanHeader(src), m.names)
 	if err != nil {
 		return nil, err
 	}
-	prog, _ := build(tree, m.names.index)
-	return prog, nil
+	return m.keepSource(build(tree, m.names.index)), nil
 }
 
-func (m *Mailing) compileMarkdown(src string) error {
+// namePrograms compiles the file names that hold tags.
+func (m *Mailing) namePrograms(c *post.Content) (err error) {
+	m.fileNames = make([]*program, len(c.Attachments))
+	for i := range c.Attachments {
+		name := nameSource(&c.Attachments[i])
+		if a := &c.Attachments[i]; a.CID != "" {
+			if !cidForm.MatchString(a.CID) || len(a.CID) > 200 {
+				return post.Errorf(post.KindInvalid, "check the pictures", "the name of a picture is not valid")
+			}
+			continue
+		}
+		if !strings.Contains(name, "{{") {
+			continue
+		}
+		if m.fileNames[i], err = m.lineProgram("file name", name); err != nil {
+			return err
+		}
+	}
+	if c.AttachColumn != "" && c.AttachAs != "" {
+		m.ownName, err = m.lineProgram("file name", c.AttachAs)
+	}
+	return err
+}
+
+// previewLine is the HTML of a preview text: first in the page and not shown.
+func previewLine(text string) string {
+	if text = cleanHeader(text); text == "" {
+		return ""
+	}
+	protected, s := protect(text)
+	// The line goes on with spaces that do not show, or readers would fill it
+	// with the beginning of the message.
+	return `<div style="display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all">` +
+		s.restore(html.EscapeString(protected)) + strings.Repeat("&#847;&zwnj;&nbsp;", 40) + "</div>"
+}
+
+func (m *Mailing) compileMarkdown(src, preview string) error {
 	protected, s := protect(src)
 	inner, err := markdownHTML(protected, s)
 	if err != nil {
 		return &post.Error{Kind: post.KindInternal, Op: "compile the body", Err: err}
 	}
-	if m.html, err = htmlPart("body", pageHead+s.restore(inner)+pageFoot, m.names, false); err != nil {
+	m.looks = inspect(inner, s, src, m.names)
+	if m.html, err = htmlPart("body", pageHead+preview+s.restore(inner)+m.footer.html+pageFoot, m.names, false); err != nil {
 		return err
 	}
 	return m.alternative(inner, s)
 }
 
-func (m *Mailing) compileHTML(src string) error {
-	page := src
-	if lower := strings.ToLower(src); !strings.Contains(lower, "<html") && !strings.Contains(lower, "<body") {
-		page = pageHead + src + pageFoot
+func (m *Mailing) compileHTML(src, preview string) error {
+	page := pageHead + preview + src + m.footer.html + pageFoot
+	if lower := strings.ToLower(src); strings.Contains(lower, "<html") || strings.Contains(lower, "<body") {
+		page = insertBeforeEnd(insertAfterBody(src, preview), m.footer.html)
 	}
 	var err error
 	if m.html, err = htmlPart("body", page, m.names, true); err != nil {
 		return err
 	}
-	return m.alternative(protect(src))
+	protected, s := protect(src)
+	m.looks = inspect(protected, s, src, m.names)
+	return m.alternative(protected, s)
+}
+
+// bodyStart finds the tag that begins the body of a page.
+var bodyStart = regexp.MustCompile(`(?i)<body(?:\s[^>]*)?>`)
+
+// insertAfterBody puts what into a page as the first thing that shows.
+func insertAfterBody(page, what string) string {
+	if what == "" {
+		return page
+	}
+	protected, s := protect(page)
+	if at := bodyStart.FindStringIndex(protected); at != nil {
+		head, body := protected[:at[1]], protected[at[1]:]
+		return s.restoreAs(head) + what + s.restoreAs(body)
+	}
+	return what + page
 }
 
 // alternative compiles the text that goes with an HTML body.
 func (m *Mailing) alternative(protected string, s *shield) error {
 	var err error
-	if m.text, err = textPart("body", s.restore(plainText(protected, s)), m.names); err != nil {
+	if m.text, err = textPart("body", s.restore(plainText(protected, s))+m.footer.text, m.names); err != nil {
 		return errLayout()
 	}
 	return nil
@@ -166,13 +258,13 @@ func (m *Mailing) Fields() []Field {
 // leave a hole in r's message: a tag prints nothing, has no default, and no
 // condition leaves it out.
 func (m *Mailing) Missing(r post.Recipient) []string {
-	return m.missing(m.values(nil, &r))
+	return m.missing(m.values(nil, &r, ""))
 }
 
 func (m *Mailing) missing(vals []string) []string {
 	var out []string
 	seen := make(map[int]bool, 4)
-	for _, ops := range [][]op{m.subject.ops, m.body.ops} {
+	for _, ops := range m.sources {
 		missing(ops, vals, func(f int) {
 			if !seen[f] {
 				seen[f] = true
@@ -184,11 +276,15 @@ func (m *Mailing) missing(vals []string) []string {
 }
 
 // values looks up the recipient's values of all fields, cleaned, in the order
-// of names.fields.
-func (m *Mailing) values(vals []string, r *post.Recipient) []string {
+// of names.fields; behind them stands the recipient's way to unsubscribe, where
+// there is one. link may be empty where it is not shown.
+func (m *Mailing) values(vals []string, r *post.Recipient, link string) []string {
 	vals = vals[:0]
 	for i := range m.names.fields {
 		vals = append(vals, cleanValue(lookup(r, &m.names.fields[i])))
+	}
+	if m.promo != nil {
+		vals = append(vals, link)
 	}
 	return vals
 }

@@ -20,11 +20,16 @@
 //	{{first_name}}   {{first_name | default "customer"}}   {{upper city}}
 //	{{if city}} ... {{else if eq country "DE"}} ... {{else}} ... {{end}}
 //	{{field "Strange Name"}}   {{/* a note */}}   {{- trims space -}}
+//	{{due | date "d MMMM yyyy"}}   {{due | date "long" "de"}}   {{amount | number "1,234.56"}}
 //
-// Functions: default, upper, lower, title, trim, field, and, or, not, eq, ne.
+// Functions: default, upper, lower, title, trim, date, number, field, and, or,
+// not, eq, ne. Tags count in subject, preview text, body, addresses of links and
+// names of attachments. A date or number is read only where it means one thing:
+// 03/04/2026 and 1,234 are refused by Check, never guessed.
 // There are no loops, variables, nested templates or dots. Every value is text;
 // values are data and never become template source. A value of nothing but
-// white space counts as empty.
+// white space counts as empty. One message may read at most 64 MB of values and
+// print 5 MB of text, so that no row can hold up the others.
 //
 // The bytes of a message hold CRLF line ends only, no line over 998 octets (RFC
 // 5322 2.1.1; over 78 only where an address or a Message-ID is that long), no

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"postroom/post"
@@ -77,8 +78,11 @@ func freeze(ctx context.Context, to Freezer, f sizedFile, name string) (a post.A
 		return a, err
 	}
 	first = first[:n]
-	a.Name = CleanFileName(name)
-	a.Type = MediaType(name, first)
+	if a.Name = name; !strings.Contains(name, "{{") {
+		a.Name = CleanFileName(name)
+	}
+	plain, _ := protect(name) // a tag is no extension
+	a.Type = MediaType(plain, first)
 	a.SHA256, a.Size, err = to.Put(ctx, io.MultiReader(bytes.NewReader(first), f))
 	if err == nil && encodedSize(a.Size) > MaxMessage {
 		err = tooLarge(a.Name)
@@ -97,11 +101,13 @@ func freezeAll(ctx context.Context, to Freezer, content post.Content) (post.Cont
 		}
 		f, err := openSized(a.Path)
 		if err == nil {
-			name := a.Name
+			name := nameSource(&a)
 			if name == "" {
-				name = filepath.Base(a.Path)
+				name = literalBraces(filepath.Base(a.Path))
 			}
+			cid := a.CID
 			a, err = freeze(ctx, to, f, name)
+			a.CID = cid
 		}
 		if err != nil {
 			return content, freezeError(a.Name, err)
@@ -199,6 +205,30 @@ func (f *rowFiles) freeze(ctx context.Context, to Freezer, r *post.Recipient) er
 			return freezeError(name, err)
 		}
 		f.frozen[name] = a
+	}
+	return nil
+}
+
+// callAs names the recipient's files as the mailing wants them called. The
+// extension stays: it says what the file is.
+func (m *Mailing) callAs(files []post.Attachment, vals []string) error {
+	if m.ownName == nil {
+		return nil
+	}
+	text, err := m.ownName.appendText(nil, vals)
+	if err != nil {
+		return tooLong(err)
+	}
+	stem := CleanFileName(string(text))
+	for i := range files {
+		name, ext := stem, path.Ext(files[i].Name)
+		if len(ext) > 0 && len(ext) <= 20 {
+			name = strings.TrimSuffix(name, ext)
+		}
+		if i > 0 {
+			name += " " + strconv.Itoa(i+1)
+		}
+		files[i].Name = CleanFileName(name + ext)
 	}
 	return nil
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,7 +57,11 @@ func (s *sample) print(t *rapid.T) {
 	if rapid.Bool().Draw(t, "by field function") {
 		ours = "field \"" + f + "\""
 	}
-	switch rapid.IntRange(0, 9).Draw(t, "form") {
+	switch rapid.IntRange(0, 11).Draw(t, "form") {
+	case 7:
+		ours, theirs = `due | date "EEEE, d MMMM yyyy"`, `.due | date "x"`
+	case 8:
+		ours, theirs = `amount | number "1,234.56"`, `.amount | number "x"`
 	case 0:
 		ours, theirs = ours+` | default "cust<o>mer & co"`, theirs+` | default "cust<o>mer & co"`
 	case 1:
@@ -175,6 +181,19 @@ func drawValue(t *rapid.T, label string) string {
 	return rapid.OneOf(rapid.SampledFrom(nasty), rapid.String()).Draw(t, label)
 }
 
+// What dates and numbers become, by hand.
+var (
+	dueDates = map[string]string{
+		"": "", "2026-12-01": "Tuesday, 1 December 2026", "1.12.2026": "Tuesday, 1 December 2026", "2026-12-01 09:30": "Tuesday, 1 December 2026",
+		"03/04/2026": "03/04/2026", "soon": "soon", "<b>": "<b>",
+	}
+	amounts = map[string]string{
+		"": "", "1234.5": "1,234.50", "-0.005": "-0.01", "1.234.567,891": "1,234,567.89", "999.999": "999.999", "0.004": "0.00", "12 EUR": "12 EUR", `"><script>`: `"><script>`,
+	}
+)
+
+func keys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+
 func drawParams(t *rapid.T) Params {
 	r := post.Recipient{Address: rapid.SampledFrom([]string{"anna@example.com", "köhler@exämple.de", `"a b"@example.com`}).Draw(t, "address"), Name: drawValue(t, "name"), Fields: map[string]string{}}
 	for _, f := range sampleFields {
@@ -182,6 +201,8 @@ func drawParams(t *rapid.T) Params {
 			r.Fields[f] = drawValue(t, f)
 		}
 	}
+	r.Fields["due"] = rapid.SampledFrom(keys(dueDates)).Draw(t, "due")
+	r.Fields["amount"] = rapid.SampledFrom(keys(amounts)).Draw(t, "amount")
 	if rapid.IntRange(0, 3).Draw(t, "own file") == 0 {
 		r.Attachments = []post.Attachment{testBlobs.add(drawValue(t, "file"), rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "own"))}
 	}
@@ -205,9 +226,37 @@ func drawContent(t *rapid.T) (post.Content, *strings.Replacer) {
 		body.text(t, 0, plainPieces)
 	}
 	c.Body = body.src.String()
-	body.tags = append(body.tags, subject.tags...)
+	if rapid.IntRange(0, 2).Draw(t, "promotional") == 0 {
+		c.Promotion = &post.Promotion{
+			List: drawValue(t, "list"), PostalAddress: drawValue(t, "address"), UnsubscribeWords: rapid.SampledFrom([]string{"", "leave & <go> {{x}}"}).Draw(t, "words"),
+			UnsubscribeURL: rapid.SampledFrom([]string{"", "https://shop.example/out?a=1", "https://shop.example/{token}/out"}).Draw(t, "page"),
+		}
+		if rapid.Bool().Draw(t, "placed") {
+			c.Body = map[post.BodyFormat]string{
+				post.FormatText: c.Body + "\nout: {{unsubscribe_link}}\n", post.FormatMarkdown: c.Body + "\n\n[out]({{ unsubscribe_link }})\n",
+				post.FormatHTML: strings.Replace(c.Body, "</body>", `<a href="{{unsubscribe_link}}">out</a></body>`, 1),
+			}[c.Format]
+		}
+	}
+	var preview, name sample
+	if rapid.Bool().Draw(t, "preview") {
+		preview.text(t, 0, []string{"Your order", " & more", "<b>", "你好", "."})
+		c.Preview = preview.src.String()
+	}
+	body.tags = append(append(body.tags, subject.tags...), preview.tags...)
 	if rapid.IntRange(0, 2).Draw(t, "shared file") == 0 {
-		c.Attachments = []post.Attachment{testBlobs.add(drawValue(t, "file"), rapid.SliceOfN(rapid.Byte(), 0, 500).Draw(t, "data"))}
+		called := drawValue(t, "file")
+		if rapid.Bool().Draw(t, "name with tags") || strings.Contains(called, "{{") {
+			name.text(t, 0, []string{"Invoice ", "Nr.", "你好"})
+			called = name.src.String() + ".pdf"
+			body.tags = append(body.tags, name.tags...)
+		}
+		c.Attachments = []post.Attachment{testBlobs.add(called, rapid.SliceOfN(rapid.Byte(), 0, 500).Draw(t, "data"))}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "picture") == 0 {
+		a := testBlobs.add(strings.ReplaceAll(drawValue(t, "picture's name"), "{{", ""), append([]byte("\x89PNG\r\n\x1a\n"), rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "picture's data")...))
+		a.CID = "p1.abc@postroom"
+		c.Attachments = append(c.Attachments, a)
 	}
 	return c, body.replacer()
 }

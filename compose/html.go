@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bytes"
 	"errors"
 	"html/template"
 	"io"
@@ -63,6 +64,9 @@ func textPart(name, src string, n *names) (*part, error) {
 	if !ok {
 		return nil, post.Errorf(post.KindInternal, "compile the "+name, "a tag was not understood")
 	}
+	if n.link != nil {
+		prog.ops = marked(prog.ops, n.link, false)
+	}
 	return newPart("text/plain", prog, nil), nil
 }
 
@@ -89,6 +93,9 @@ func htmlPart(name, src string, n *names, lines bool) (*part, error) {
 		return nil, htmlError(name, err, lines)
 	}
 	prog, ok := build(t.Tree, n.index)
+	if n.link != nil {
+		prog.ops = marked(prog.ops, n.link, true)
+	}
 	if ok {
 		return newPart("text/html", prog, nil), nil
 	}
@@ -167,6 +174,10 @@ func (p *part) appendText(dst []byte, n []fieldRef, vals []string) ([]byte, erro
 			return dst, errTooLong
 		}
 		return dst, &post.Error{Kind: post.KindInternal, Op: "merge the message", Err: err}
+	}
+	if len(vals) > len(n) { // a promotion; see names.link
+		link := appendEscaped(nil, vals[len(n)])
+		return append(dst, bytes.ReplaceAll(w.buf, []byte(unsubscribeMark), link)...), nil
 	}
 	return append(dst, w.buf...), nil
 }

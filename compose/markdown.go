@@ -87,6 +87,9 @@ func (styler) Transform(doc *ast.Document, _ text.Reader, _ parser.Context) {
 		if h, ok := n.(*ast.Heading); ok {
 			style = headingStyles[h.Level]
 		}
+		if isButton(n) {
+			style = buttonStyle
+		}
 		if style != "" {
 			n.SetAttributeString("style", []byte(style))
 		}
@@ -95,6 +98,20 @@ func (styler) Transform(doc *ast.Document, _ text.Reader, _ parser.Context) {
 	if err != nil { // the walker above returns none
 		panic(err)
 	}
+}
+
+// buttonStyle makes a link a button: white on a blue that is dark enough for it,
+// on light grounds and dark ones.
+const buttonStyle = "display:inline-block;padding:10px 20px;background-color:#1d5c9b;color:#ffffff;text-decoration:none;border-radius:6px"
+
+// isButton reports whether n is the link of a paragraph that holds a link in bold
+// letters and nothing else, **[Book a table](https://...)**: that is a button.
+func isButton(n ast.Node) bool {
+	if n.Kind() != ast.KindLink || n.Parent().ChildCount() != 1 {
+		return false
+	}
+	bold, ok := n.Parent().(*ast.Emphasis)
+	return ok && bold.Level == 2 && bold.Parent().Kind() == ast.KindParagraph && bold.Parent().ChildCount() == 1
 }
 
 // Around the placeholder of a condition stands a character that no bare link

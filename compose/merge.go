@@ -14,8 +14,9 @@ import (
 // Limits of a source text. They bound the parser's recursion and the time of a
 // render, whoever wrote the template.
 const (
-	maxSource = 5 << 20 // bytes of a subject or body, before the merge
-	maxText   = 5 << 20 // bytes of one text of one message, after the merge
+	maxSource = 5 << 20  // bytes of a subject or body, before the merge
+	maxText   = 5 << 20  // bytes of one text of one message, after the merge
+	maxWork   = 64 << 20 // bytes of values that the tags of one message read, all together
 	maxTags   = 10_000
 	maxTag    = 4 << 10 // bytes of one tag
 )
@@ -29,6 +30,8 @@ var funcNames = map[string][2]int{
 	"title":   {1, 1},
 	"trim":    {1, 1},
 	"field":   {1, 1},
+	"date":    {2, 3}, // pattern, language, value
+	"number":  {2, 2}, // pattern, value
 	"and":     {1, -1},
 	"or":      {1, -1},
 	"not":     {1, 1},
@@ -60,6 +63,10 @@ type names struct {
 	fields   []fieldRef
 	index    map[string]int
 	required []bool // by index; see Field
+	uses     []int  // by index: in how many tags of all parts it stands
+	// link is each recipient's own way to unsubscribe: the value behind those of
+	// the fields. nil without a promotion.
+	link *expr
 }
 
 // fieldRef is one field that is used.
@@ -91,11 +98,13 @@ func (n *names) use(name string) (int, bool) {
 		name = alt
 	}
 	if i, ok := n.index[name]; ok {
+		n.uses[i]++
 		return i, true
 	}
 	i := len(n.fields)
 	n.fields = append(n.fields, fieldRef{name: name, alt: alt})
 	n.required = append(n.required, false)
+	n.uses = append(n.uses, 1)
 	n.index[name] = i
 	return i, true
 }
@@ -288,6 +297,9 @@ func (p *checker) command(cmd *parse.CommandNode, piped bool, last kind) (kind, 
 		}
 		return p.operand(cmd, 0)
 	}
+	if isFormat(id.Ident) && len(cmd.Args) == 1 && !piped {
+		return p.operand(cmd, 0) // fields are called date and number, too
+	}
 	if id.Ident == "field" {
 		return kindText, p.fieldCall(cmd, piped)
 	}
@@ -302,10 +314,31 @@ func (p *checker) command(cmd *parse.CommandNode, piped bool, last kind) (kind, 
 	if piped {
 		kinds = append(kinds, last)
 	}
-	return p.call(cmd, id.Ident, kinds)
+	k, err := p.call(cmd, id.Ident, kinds)
+	if err == nil && isFormat(id.Ident) {
+		err = p.formatArgs(cmd, id.Ident, len(kinds)-1)
+	}
+	return k, err
 }
 
-const funcList = "default, upper, lower, title, trim, and, or, not, eq, ne"
+const funcList = "default, upper, lower, title, trim, date, number, and, or, not, eq, ne"
+
+// formatArgs checks the first n arguments of date or number: literals, so that
+// what is wrong with them is known before anybody's value is.
+func (p *checker) formatArgs(cmd *parse.CommandNode, fn string, n int) error {
+	literals := make([]string, 0, 2)
+	for _, a := range cmd.Args[1 : n+1] {
+		s, ok := a.(*parse.StringNode)
+		if !ok {
+			return p.errorf(p.at(cmd), "the pattern of %s comes first, in quotes; %s", fn, usage(fn))
+		}
+		literals = append(literals, s.Text)
+	}
+	if _, what := parseFormat(fn, literals); what != "" {
+		return p.errorf(p.at(cmd), "%s", what)
+	}
+	return nil
+}
 
 // call checks a function's arguments and returns the kind of its result.
 func (p *checker) call(cmd *parse.CommandNode, name string, kinds []kind) (kind, error) {
@@ -345,6 +378,10 @@ func usage(name string) string {
 		return name + " takes at least one field, as in {{if " + name + " city country}}"
 	case "not":
 		return "not takes one field, as in {{if not city}}"
+	case "date":
+		return dateUsage
+	case "number":
+		return `a number is written like {{amount | number "1,234.56"}}; ` + numberUsage
 	}
 	return name + " takes one field, as in {{first_name | " + name + "}}"
 }
@@ -374,7 +411,7 @@ func (p *checker) operand(cmd *parse.CommandNode, i int) (kind, error) {
 	case *parse.NumberNode:
 		return 0, p.errorf(p.at(a), "put the number in quotes: %q", a.Text)
 	case *parse.IdentifierNode:
-		if funcNames[a.Ident] != [2]int{} {
+		if funcNames[a.Ident] != [2]int{} && !isFormat(a.Ident) {
 			return 0, p.errorf(p.at(a), "%s is a function; put it and its values in brackets, as in (%s city)", a.Ident, a.Ident)
 		}
 		if reserved[a.Ident] {

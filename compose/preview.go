@@ -1,6 +1,11 @@
 package compose
 
-import "postroom/post"
+import (
+	"encoding/base64"
+	"strings"
+
+	"postroom/post"
+)
 
 // Preview is one recipient's message as people look at it.
 type Preview struct {
@@ -9,8 +14,29 @@ type Preview struct {
 	Text    string
 	// Source is the whole message, byte for byte as Render makes it.
 	Source []byte
+	// Inline are the pictures that HTML shows.
+	Inline []Picture
 	// Missing are the fields that leave a hole in it.
 	Missing []string
+}
+
+// Picture is one that HTML shows by its Content-ID.
+type Picture struct {
+	CID, Type string
+	Data      []byte
+}
+
+// Pictures returns the pictures that the HTML shows.
+func (m *Mailing) Pictures() ([]Picture, error) {
+	var all []Picture
+	for _, f := range m.inline {
+		data, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(string(f.body), "\r\n", ""))
+		if err != nil {
+			return nil, &post.Error{Kind: post.KindInternal, Op: "read the pictures", Err: err}
+		}
+		all = append(all, Picture{CID: f.cid, Type: MediaType("", data[:min(512, len(data))]), Data: data})
+	}
+	return all, nil
 }
 
 // MakePreview renders the message of p, and its texts apart.
@@ -30,6 +56,9 @@ func MakePreview(m *Mailing, p *Params) (Preview, error) {
 		return Preview{}, tooLong(err)
 	}
 	out.Text = string(text)
+	if out.Inline, err = m.Pictures(); err != nil {
+		return Preview{}, err
+	}
 	if m.html != nil {
 		page, err := m.html.appendText(nil, m.names.fields, msg.vals)
 		if err != nil {
@@ -42,7 +71,7 @@ func MakePreview(m *Mailing, p *Params) (Preview, error) {
 
 // Subject returns the subject of r's message.
 func (m *Mailing) Subject(r *post.Recipient) (string, error) {
-	b, err := m.subject.appendText(nil, m.values(nil, r))
+	b, err := m.subject.appendText(nil, m.values(nil, r, ""))
 	if err != nil {
 		return "", tooLong(err)
 	}

@@ -30,6 +30,8 @@ type expr struct {
 	args  []*expr // of fn
 	field int     // index of a field; -1: constant
 	value value   // the constant
+	// format is that of date and number; args is then the value alone.
+	format format
 }
 
 // value is what an expression gives: a text, or the result of a comparison.
@@ -90,10 +92,15 @@ func (e *expr) eval(vals []string) value {
 		return value{b: found, isBool: true}
 	case "ne":
 		return value{b: e.args[0].eval(vals).s != e.args[1].eval(vals).s, isBool: true}
+	case "date", "number":
+		s, _ := e.format.apply(e.args[0].eval(vals).s)
+		return value{s: s}
 	default:
 		return value{s: textFuncs[e.fn](e.args[0].eval(vals).s)}
 	}
 }
+
+func isFormat(fn string) bool { return fn == "date" || fn == "number" }
 
 // textFuncs are the functions from one text to another. Safe for concurrent use.
 var textFuncs = map[string]func(string) string{
@@ -117,6 +124,9 @@ var templateFuncs = map[string]any{
 	"lower": textFuncs["lower"],
 	"title": textFuncs["title"],
 	"trim":  textFuncs["trim"],
+
+	"date":   formatCall("date"),
+	"number": formatCall("number"),
 }
 
 // builder turns a checked parse tree into a program.
@@ -218,7 +228,25 @@ func (b *builder) command(cmd *parse.CommandNode, last *expr) *expr {
 	if last != nil {
 		e.args = append(e.args, last)
 	}
+	if isFormat(e.fn) {
+		b.format(e)
+	}
 	return e
+}
+
+// format makes the format of a checked call of date or number.
+func (b *builder) format(e *expr) {
+	literals := make([]string, 0, 2)
+	for _, a := range e.args[:len(e.args)-1] {
+		literals = append(literals, a.value.s)
+	}
+	f, what := parseFormat(e.fn, literals)
+	if what != "" {
+		b.foreign = true
+		*e = expr{field: -1}
+		return
+	}
+	e.format, e.args = f, e.args[len(e.args)-1:]
 }
 
 func (b *builder) operand(n parse.Node) *expr {
@@ -346,6 +374,37 @@ func missing(ops []op, vals []string, report func(field int)) {
 	}
 }
 
+// misread calls report for each value that a date or number of what would be
+// printed for vals cannot read. An empty one is the affair of missing.
+func misread(ops []op, vals []string, report func(fn, value string)) {
+	for i := range ops {
+		switch o := &ops[i]; {
+		case o.lit != nil:
+		case o.print != nil:
+			o.print.misread(vals, report)
+		default:
+			o.cond.misread(vals, report)
+			if o.cond.eval(vals).truth() {
+				misread(o.yes, vals, report)
+			} else {
+				misread(o.no, vals, report)
+			}
+		}
+	}
+}
+
+func (e *expr) misread(vals []string, report func(fn, value string)) {
+	for _, a := range e.args {
+		a.misread(vals, report)
+	}
+	if e.format != nil {
+		v := e.args[0].eval(vals).s
+		if _, ok := e.format.apply(v); !ok && v != "" {
+			report(e.fn, v)
+		}
+	}
+}
+
 // mayMiss calls report for each field that missing could report for some row.
 // sure holds the fields that a condition around the tag has found not empty.
 func mayMiss(ops []op, sure map[int]bool, report func(field int)) {
@@ -381,7 +440,7 @@ func (e *expr) ensures(sure map[int]bool) {
 		for _, a := range e.args {
 			a.ensures(sure)
 		}
-	case textFuncs[e.fn] != nil:
+	case textFuncs[e.fn] != nil, e.format != nil:
 		e.args[0].ensures(sure)
 	}
 }

@@ -55,7 +55,7 @@ func Queue(ctx context.Context, ledger Ledger, freezer Freezer, job *Job, progre
 	}
 	m := post.Mailing{
 		Kind: job.Kind, Name: job.Name, Content: content, Senders: job.Senders, NotBefore: job.NotBefore,
-		Hours: job.Hours, Staged: job.Release > 0, ReleaseLeft: job.Release, Uncertain: job.Uncertain,
+		Hours: job.Hours, Staged: job.Release > 0, ReleaseLeft: job.Release, Uncertain: job.Uncertain, Lists: job.Lists,
 	}
 	if m.Kind == "" {
 		m.Kind = post.Live
@@ -101,13 +101,17 @@ func queueRows(ctx context.Context, job *Job, words *Mailing, files *rowFiles, p
 			if err != nil {
 				return errChanged
 			}
-			if vals = words.values(vals, r); len(words.missing(vals)) > 0 {
+			if vals = words.values(vals, r, ""); len(words.missing(vals)) > 0 {
 				return errChanged
 			}
 			if files != nil {
 				var ok bool
+				before := len(r.Attachments)
 				if r.Attachments, ok = files.attachments(r); !ok {
 					return errChanged
+				}
+				if err := words.callAs(r.Attachments[before:], vals); err != nil {
+					return err
 				}
 			}
 			if r.Key == "" {

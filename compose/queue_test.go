@@ -183,7 +183,7 @@ func TestQueue(t *testing.T) {
 	var ledger memoryLedger
 	var done int64
 	q, err := Queue(context.Background(), &ledger, testBlobs, j, func(n, _ int64) { done = n })
-	if err != nil || q.Mailing != 7 || q.Queued != 2 || len(q.Skipped) != 1 || q.Findings.Warnings != 1 || done != 3 {
+	if err != nil || q.Mailing != 7 || q.Queued != 2 || len(q.Skipped) != 1 || q.Findings.Warnings != 2 || done != 3 {
 		t.Fatalf("%+v, %v, %d", q, err, done)
 	}
 	if err := os.RemoveAll(dir); err != nil { // the files may go, the mail may not change

@@ -67,6 +67,7 @@ var refFuncs = map[string]any{
 		return s
 	},
 	"upper": strings.ToUpper, "lower": strings.ToLower, "trim": strings.TrimSpace, "title": textFuncs["title"],
+	"date": func(_, s string) string { return dueDates[s] }, "number": func(_, s string) string { return amounts[s] },
 }
 
 // failer is what a testing.T and a rapid.T have in common.
@@ -118,11 +119,36 @@ func reference(t failer, c post.Content, p *Params, goTags *strings.Replacer, m 
 		return s + "\r\n--" + string(b[:]) + "--\r\n"
 	}
 
-	body := cleanText(c.Body)
+	related := func(page string) string {
+		parts := []string{page}
+		for _, a := range c.Attachments {
+			if data := testBlobs[a.SHA256]; a.CID != "" {
+				parts = append(parts, string(attachmentHead(a, data[:min(512, len(data))]))+refBase64(data))
+			}
+		}
+		if len(parts) == 1 {
+			return page
+		}
+		return multi("related; type=\"text/html\"", boundary('r', p.Seed), parts...)
+	}
+	body, placed := placeLink(cleanText(c.Body), c.Promotion)
+	foot := footerOf(c.Promotion, body, placed)
+	from, err := post.ParseAddress(p.From.Email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := ""
+	if c.Promotion != nil {
+		link = unsubscribeLink(c.Promotion, from, token(p.MessageID))
+	}
+	plainly := func(src string) string { return strings.ReplaceAll(text(src), unsubscribeMark, link) }
+	asHTML := func(src string) string {
+		return strings.ReplaceAll(page(src), unsubscribeMark, strings.NewReplacer("&", "&amp;", "+", "&#43;").Replace(link))
+	}
 	var texts string
 	switch c.Format {
 	case post.FormatText:
-		texts = part("text/plain", text(endLine(body)), m.text.base64)
+		texts = part("text/plain", plainly(endLine(endLine(body)+foot.text)), m.text.base64)
 	default:
 		protected, s := protect(body)
 		inner, src := protected, body
@@ -131,17 +157,16 @@ func reference(t failer, c post.Content, p *Params, goTags *strings.Replacer, m 
 			if inner, err = markdownHTML(protected, s); err != nil {
 				t.Fatal(err)
 			}
-			src = pageHead + s.restore(inner) + pageFoot
+			src = pageHead + previewLine(c.Preview) + s.restore(inner) + foot.html + pageFoot
+		} else {
+			src = strings.Replace(src, "<body>", "<body>"+previewLine(c.Preview), 1)
+			src = strings.Replace(src, "</body>", foot.html+"</body>", 1)
 		}
 		texts = multi("alternative", boundary('a', p.Seed),
-			part("text/plain", text(s.restore(plainText(inner, s))), m.text.base64),
-			part("text/html", page(endLine(src)), m.html.base64))
+			part("text/plain", plainly(s.restore(plainText(inner, s))+foot.text), m.text.base64),
+			related(part("text/html", asHTML(endLine(src)), m.html.base64)))
 	}
 
-	from, err := post.ParseAddress(p.From.Email)
-	if err != nil {
-		t.Fatal(err)
-	}
 	to, err := post.ParseAddress(p.Recipient.Address)
 	if err != nil {
 		t.Fatal(err)
@@ -150,9 +175,23 @@ func reference(t failer, c post.Content, p *Params, goTags *strings.Replacer, m 
 	h = appendMailbox(h, "To", cleanName(p.Recipient.Name), to)
 	h = appendUnstructured(h, "Subject", cleanHeader(text(cleanHeader(c.Subject))))
 	head := string(h) + "Date: " + p.Date.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700") +
-		"\r\nMessage-ID: " + p.MessageID + "\r\nMIME-Version: 1.0\r\n"
+		"\r\nMessage-ID: " + p.MessageID + "\r\n"
+	if c.Promotion != nil {
+		head += string(appendListFields(nil, c.Promotion, from, token(p.MessageID)))
+	}
+	head += "MIME-Version: 1.0\r\n"
 
-	files := append(append([]post.Attachment{}, c.Attachments...), p.Recipient.Attachments...)
+	var files []post.Attachment
+	for _, a := range c.Attachments {
+		if a.CID != "" && c.Format != post.FormatText {
+			continue
+		}
+		if strings.Contains(a.Name, "{{") {
+			a.Name = text(a.Name)
+		}
+		files = append(files, a)
+	}
+	files = append(files, p.Recipient.Attachments...)
 	if len(files) == 0 {
 		return head + texts
 	}

@@ -18,6 +18,7 @@ type Params struct {
 	MessageID string      // with angle brackets
 	Seed      uint64      // of the boundaries
 	Date      time.Time   // written in UTC
+	Signer    *Signer     // nil: the message is not signed
 }
 
 // ParamsOf returns the parameters of a delivery that from sends.
@@ -89,14 +90,40 @@ func (m *Mailing) Render(dst *Message, p *Params) error {
 	if err := dst.begin(p); err != nil {
 		return err
 	}
-	dst.vals = m.values(dst.vals, &p.Recipient)
+	link := ""
+	if m.promo != nil {
+		link = unsubscribeLink(m.promo, dst.from, token(p.MessageID))
+	}
+	dst.vals = m.values(dst.vals, &p.Recipient, link)
+	if m.work(dst.vals) > maxWork {
+		return tooLong(errTooLong)
+	}
 	if err := m.header(dst, p); err != nil {
 		return err
 	}
 	if err := m.mixed(dst, p); err != nil {
 		return err
 	}
-	return dst.end()
+	if err := dst.end(); err != nil || p.Signer == nil {
+		return err
+	}
+	sig, err := p.Signer.sign(dst.segs, p.Date)
+	if err != nil {
+		return err
+	}
+	dst.segs = append([][]byte{sig}, dst.segs...)
+	dst.size += int64(len(sig))
+	return nil
+}
+
+// work is how many bytes of values the tags of one message read at most. It
+// bounds the time of a render: there are no loops.
+func (m *Mailing) work(vals []string) int {
+	n := 0
+	for i := range m.names.fields {
+		n += len(vals[i]) * m.names.uses[i]
+	}
+	return n
 }
 
 // begin checks the parameters and empties dst.
@@ -120,8 +147,7 @@ func (m *Message) begin(p *Params) error {
 	return nil
 }
 
-// header writes the message's own header fields. Fields for bulk mail
-// (List-Unsubscribe, RFC 2369 and 8058) belong behind Message-ID.
+// header writes the message's own header fields.
 func (m *Mailing) header(dst *Message, p *Params) error {
 	b := appendMailbox(dst.buf, "From", cleanName(p.From.FromName), dst.from)
 	b = appendMailbox(b, "To", cleanName(p.Recipient.Name), dst.to)
@@ -138,7 +164,11 @@ func (m *Mailing) header(dst *Message, p *Params) error {
 		b = append(b[:len(b)-1], "\r\n "...)
 	}
 	b = append(b, p.MessageID...)
-	b = append(b, "\r\nMIME-Version: 1.0\r\n"...)
+	b = append(b, '\r', '\n')
+	if m.promo != nil {
+		b = appendListFields(b, m.promo, dst.from, token(p.MessageID))
+	}
+	b = append(b, "MIME-Version: 1.0\r\n"...)
 	dst.buf = b
 	return nil
 }
@@ -155,14 +185,18 @@ func (m *Mailing) mixed(dst *Message, p *Params) error {
 		return err
 	}
 	for _, f := range m.files {
-		dst.file(f, b)
+		if err := dst.file(f, b); err != nil {
+			return err
+		}
 	}
 	for _, a := range p.Recipient.Attachments {
 		f, err := m.own.get(a)
 		if err != nil {
 			return err
 		}
-		dst.file(f, b)
+		if err := dst.file(f, b); err != nil {
+			return err
+		}
 	}
 	dst.close(b)
 	return nil
@@ -180,8 +214,27 @@ func (m *Mailing) texts(dst *Message, p *Params) error {
 		return err
 	}
 	dst.next(b)
+	if err := m.related(dst, p); err != nil {
+		return err
+	}
+	dst.close(b)
+	return nil
+}
+
+// related writes the HTML, with the pictures that it shows (RFC 2387).
+func (m *Mailing) related(dst *Message, p *Params) error {
+	if len(m.inline) == 0 {
+		return dst.part(m, m.html)
+	}
+	b := boundary('r', p.Seed)
+	dst.open("multipart/related; type=\"text/html\"", b)
 	if err := dst.part(m, m.html); err != nil {
 		return err
+	}
+	for _, f := range m.inline {
+		if err := dst.file(f, b); err != nil {
+			return err
+		}
 	}
 	dst.close(b)
 	return nil
@@ -231,12 +284,20 @@ func (m *Message) close(b boundaryText) {
 }
 
 // file writes an attachment as the next part, its content by reference.
-func (m *Message) file(f file, b boundaryText) {
+func (m *Message) file(f file, b boundaryText) error {
 	m.next(b)
 	m.buf = append(m.buf, f.head...)
+	if f.name != nil {
+		var err error
+		if m.text, err = f.name.appendText(m.text[:0], m.vals); err != nil {
+			return tooLong(err)
+		}
+		m.buf = append(appendFileName(m.buf, CleanFileName(string(m.text))), "\r\n\r\n"...)
+	}
 	if len(f.body) > 0 {
 		m.cuts = append(m.cuts, cut{at: len(m.buf), body: f.body})
 	}
+	return nil
 }
 
 // part writes one text with its header fields.

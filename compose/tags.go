@@ -139,6 +139,21 @@ func (s *shield) next(text string) (start, end, n int, ok bool) {
 // source returns the tag for which a placeholder stands, as it was written.
 func (s *shield) source(n int) string { return s.src[s.tags[n].start:s.tags[n].end] }
 
+// restoreAs puts the tags back into text that is as its author wrote it.
+func (s *shield) restoreAs(text string) string {
+	var b strings.Builder
+	for {
+		start, end, n, ok := s.next(text)
+		if !ok {
+			b.WriteString(text)
+			return b.String()
+		}
+		b.WriteString(text[:start])
+		b.WriteString(s.source(n))
+		text = text[end:]
+	}
+}
+
 // restore puts the tags back. Braces that stand in text by themselves are
 // written so that they stay braces.
 func (s *shield) restore(text string) string {

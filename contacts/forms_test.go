@@ -418,3 +418,31 @@ func FuzzPlain(f *testing.F) {
 		}
 	})
 }
+
+// A delimiter that somebody chose is the one, and columns can be left out.
+func TestChosenForm(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "people.csv")
+	if err := os.WriteFile(path, []byte("sep=;\nMail;Name;Note\na@example.net;Anna;one, two\nb@example.net;Bert;three, four\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		o       Options
+		address int
+		fields  string
+	}{
+		{Options{}, 0, "note"},
+		{Options{Delimiter: ";", Leave: []int{2}}, 0, ""},
+		{Options{Delimiter: ","}, 0, "column_2"},
+	} {
+		p, err := InspectAs(t.Context(), path, x.o)
+		if x.o.Delimiter == "," { // the cells then hold no address alone
+			if p.Delimiter == ";" {
+				t.Errorf("the chosen delimiter was not taken: %+v %v", p, err)
+			}
+			continue
+		}
+		if err != nil || p.Mapping.Address != x.address || strings.Join(p.Mapping.FieldNames(), " ") != x.fields || p.Delimiter != ";" {
+			t.Errorf("%+v: %+v %v", x.o, p, err)
+		}
+	}
+}

@@ -37,6 +37,10 @@ type Options struct {
 	// Encoding is how the file's bytes become text, one of Encodings; empty: found
 	// by the file's byte order mark or by its letters.
 	Encoding string
+	// Delimiter is the character between the cells of a text file; empty: found.
+	Delimiter string
+	// Leave names columns, from 0, that do not become fields.
+	Leave []int
 	// Sheet chooses one of a workbook, by name or by number from 1; empty: the
 	// first that is visible.
 	Sheet string

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -43,7 +44,7 @@ func openSheet(ctx context.Context, path string, o Options) (*sheet, error) {
 	if src.kind == kindBook {
 		rows, err = s.openBook(o.Sheet)
 	} else {
-		rows, err = s.openText(len(o.Map) > 0)
+		rows, err = s.openText(len(o.Map) > 0, o.Delimiter)
 	}
 	if err != nil {
 		return nil, asRefusal(path, err)
@@ -63,12 +64,13 @@ func openSheet(ctx context.Context, path string, o Options) (*sheet, error) {
 		s.remembered = false
 		s.mapping, err = newMapping(s.header, s.width, s.first, nil)
 	}
+	s.mapping.Fields = slices.DeleteFunc(s.mapping.Fields, func(f Field) bool { return slices.Contains(o.Leave, f.Column) })
 	return s, err
 }
 
 // openText finds the form of a text file. mapped says that somebody named its
-// columns, so that it is a table.
-func (s *sheet) openText(mapped bool) ([]sampleRow, error) {
+// columns, so that it is a table; a chosen delimiter says so, too.
+func (s *sheet) openText(mapped bool, delimiter string) ([]sampleRow, error) {
 	text, whole, err := s.sample()
 	if err != nil {
 		return nil, err
@@ -79,6 +81,13 @@ func (s *sheet) openText(mapped bool) ([]sampleRow, error) {
 	if isCards(text) {
 		s.kind = kindCards
 		return s.openCards()
+	}
+	if len(delimiter) == 1 {
+		s.delim = delimiter[0]
+		if _, rest, ok := cutSeparator(text); ok {
+			s.separator, text = true, rest
+		}
+		return sampleRows(text, s.delim, whole), nil
 	}
 	if sep := plainSeparators(text); sep != "" && !mapped {
 		s.list = sep

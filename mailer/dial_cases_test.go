@@ -166,10 +166,10 @@ func tlsCases() []dialCase {
 		{rows: rows{8}, name: "plain text", cfg: implicit, phase: shake, do: sends("220 hello\r\n"), key: "account.tls", wait: usualWait, stopsAt: 3},
 		{rows: rows{8}, name: "too old", cfg: old, key: "account.tls", wait: usualWait, stopsAt: 3},
 		{rows: rows{9}, name: "not offered", cfg: stripped, key: "account.no_tls"},
-		{rows: rows{9}, name: "454", cfg: starttls, phase: ask, do: says("454 4.7.0 not now"), key: "account.no_tls", wait: usualWait},
+		{rows: rows{9}, name: "454", cfg: starttls, phase: ask, do: says("454 4.7.0 not now"), key: "account.tls_later", wait: usualWait},
 		{rows: rows{9}, name: "502", cfg: starttls, phase: ask, do: says("502 5.5.1 no"), key: "account.no_tls"},
 		{rows: rows{9}, name: "554", cfg: starttls, phase: ask, do: says("554 5.7.3 no"), key: "account.no_tls"},
-		{rows: rows{9, 17}, name: "421", cfg: starttls, phase: ask, do: says("421 4.3.2 closing").Then(byClose), key: "account.no_tls", wait: usualWait},
+		{rows: rows{9, 17}, name: "421", cfg: starttls, phase: ask, do: says("421 4.3.2 closing").Then(byClose), key: "account.tls_later", wait: usualWait},
 		{rows: rows{10}, name: "injected", cfg: starttls, phase: ask, do: act{After: "250 AUTH PLAIN\r\n"}, key: "account.no_tls", wait: usualWait, stopsAt: 2},
 	}
 }

@@ -42,6 +42,22 @@ func Foresee(ctx context.Context, l *storage.Ledger, now time.Time, zone *time.L
 	if err != nil || len(open) == 0 {
 		return nil, err
 	}
+	return foresee(ctx, l, open, now, zone)
+}
+
+// ForeseeNew forecasts n messages of a mailing that is not queued yet, behind
+// all that is.
+func ForeseeNew(ctx context.Context, l *storage.Ledger, m post.Mailing, n int64, now time.Time, zone *time.Location) (Forecast, error) {
+	open, err := openMailings(ctx, l)
+	if err != nil {
+		return Forecast{}, err
+	}
+	m.ID, m.Counts = 0, map[post.State]int64{post.StateQueued: n}
+	all, err := foresee(ctx, l, append([]post.Mailing{m}, open...), now, zone)
+	return all[0], err
+}
+
+func foresee(ctx context.Context, l *storage.Ledger, open []post.Mailing, now time.Time, zone *time.Location) (map[int64]Forecast, error) {
 	accounts, err := l.Accounts(ctx)
 	if err != nil {
 		return nil, err
@@ -160,7 +176,7 @@ func (o *outlook) expect(open []post.Mailing, rates []storage.Rate) {
 	var total int64
 	for i := len(open) - 1; i >= 0; i-- { // the oldest first
 		m := &open[i]
-		e := &expected{mailing: m, left: m.Pending()}
+		e := &expected{mailing: m, left: m.Pending(), known: m.ID == 0}
 		for _, r := range rates {
 			if r.Mailing == m.ID {
 				e.Rate += perMinute(float64(r.Attempts), o.now.Sub(r.Since))

@@ -233,6 +233,10 @@ func (ln *lane) render(ctx context.Context, d post.Delivery, armed bool) error {
 	w, err := ln.m.work(ctx, d.Mailing)
 	if err == nil {
 		from := w.sender(ln.s.id)
+		if serr := w.unsigned[from.Account]; serr != nil {
+			ln.jobs = append(ln.jobs, j)
+			return ln.dialFailed(ctx, signingFault(serr))
+		}
 		j.from, j.dsn = from.Email, w.dsn
 		j.msg = ln.message()
 		if err = w.render(j.msg, &d, from, j.date); err == nil {
@@ -256,6 +260,16 @@ func (ln *lane) render(ctx context.Context, d post.Delivery, armed bool) error {
 	}
 	ln.jobs = append(ln.jobs, j)
 	return nil
+}
+
+// signingFault is a signing key that could not be had: as a missing password.
+func signingFault(err error) *post.Fault {
+	f := &post.Fault{Phase: post.PhaseSecret, Cause: post.CauseSecret, Detail: "the signing key could not be had", Err: err}
+	var e *post.Error
+	if errors.As(err, &e) {
+		f.Detail, f.Reason = e.Message, e.Reason
+	}
+	return f
 }
 
 // message returns one that nobody uses, with its old buffers.
@@ -330,7 +344,7 @@ func (ln *lane) connect(ctx context.Context) error {
 		return ctx.Err()
 	}
 	ln.conn, ln.sent, ln.opened, ln.used, ln.naps = conn, 0, now, now, ln.m.napCount()
-	ln.s.goodConnection(ctx, conn.Session.TLS != "")
+	ln.s.goodConnection(ctx, conn.Session.TLS != "", conn.Ext.Size)
 	ln.m.watch(ln, conn)
 	s := conn.Session
 	s.Account, s.OpenedAt = ln.s.id, now

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postroom/accounts"
+	"postroom/compose"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -36,7 +37,10 @@ type Options struct {
 	// Beside is other work of the one process that has the lock, such as building
 	// an index; it runs until its context ends, which is when the run does. nil:
 	// there is none.
-	Beside   func(context.Context)
+	Beside func(context.Context)
+	// Signer returns what signs an account's mail, nil where it is not signed;
+	// nil: no mail is. An error stops the account as a missing password does.
+	Signer   func(ctx context.Context, account int64) (*compose.Signer, error)
 	Policy   Policy
 	Timeouts Timeouts
 	// WaitScale multiplies every wait that a verdict causes, for accounts on

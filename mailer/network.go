@@ -132,18 +132,21 @@ func (s *sender) strangeCertificate(now time.Time) bool {
 	return false
 }
 
-// goodConnection notes that the server answered, and that it had a good
-// certificate where the connection is protected.
-func (s *sender) goodConnection(ctx context.Context, protected bool) {
+// goodConnection notes that the server answered, how large a message it takes,
+// and that it had a good certificate where the connection is protected.
+func (s *sender) goodConnection(ctx context.Context, protected bool, size int64) {
 	s.m.connected(ctx, s.id)
-	if !protected || s.id == 0 {
+	if s.id == 0 {
 		return
 	}
 	s.mu.Lock()
-	s.trusted, s.portal = true, time.Time{}
-	first := !s.acct.Learned.HadTLS
+	if protected {
+		s.trusted, s.portal = true, time.Time{}
+	}
+	first := protected && !s.acct.Learned.HadTLS || size != s.acct.Learned.Size
 	if first {
-		s.acct.Learned.HadTLS = true
+		s.acct.Learned.HadTLS = s.acct.Learned.HadTLS || protected
+		s.acct.Learned.Size = size
 		s.gen++
 		s.writing++
 	}

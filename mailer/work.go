@@ -18,6 +18,8 @@ type work struct {
 	mailing  *compose.Mailing
 	senders  []post.Sender
 	dsn      post.DSN
+	signers  map[int64]*compose.Signer // by account
+	unsigned map[int64]error           // accounts whose mail should be signed and cannot be
 	err      error
 	lastUsed time.Time
 }
@@ -36,7 +38,7 @@ func (m *Mailer) work(ctx context.Context, id int64) (*work, error) {
 	m.mu.Unlock()
 	if mine {
 		w.err = m.compile(ctx, id, w)
-		if w.err != nil { // not kept: the next try may do better
+		if w.err != nil || len(w.unsigned) > 0 { // not kept: the next try may do better
 			m.mu.Lock()
 			delete(m.works, id)
 			m.mu.Unlock()
@@ -59,6 +61,21 @@ func (m *Mailer) compile(ctx context.Context, id int64, w *work) error {
 	w.senders, w.dsn = mailing.Senders, mailing.Content.DSN
 	if w.mailing, err = compose.Compile(ctx, mailing.Content, m.ledger, compose.Options{}); err != nil {
 		return err
+	}
+	if m.opt.Signer == nil {
+		return nil
+	}
+	w.signers, w.unsigned = map[int64]*compose.Signer{}, map[int64]error{}
+	for _, s := range w.senders {
+		signer, err := m.opt.Signer(ctx, s.Account)
+		switch {
+		case err == nil:
+			w.signers[s.Account] = signer
+		case mailing.Kind == post.Rehearsal: // it stays in the trap
+			m.log.Warn("a rehearsal is not signed", "account", s.Account, "err", err)
+		default:
+			w.unsigned[s.Account] = err
+		}
 	}
 	return nil
 }
@@ -90,6 +107,6 @@ func (w *work) sender(account int64) post.Sender {
 // render builds the whole message in msg.
 func (w *work) render(msg *compose.Message, d *post.Delivery, from post.Sender, date time.Time) error {
 	p := compose.ParamsOf(d, from)
-	p.Date = date
+	p.Date, p.Signer = date, w.signers[from.Account]
 	return w.mailing.Render(msg, &p)
 }

@@ -1,7 +1,10 @@
 package post
 
 import (
+	"encoding/hex"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,9 +39,24 @@ type SecretKind string
 // The places a secret can be in.
 const (
 	SecretKeyring SecretKind = "keyring" // the operating system's keyring
+	SecretVault   SecretKind = "vault"   // a file under a passphrase, where there is no keyring
 	SecretCommand SecretKind = "command" // the output of a command, run at each sign-in
+	SecretAsk     SecretKind = "ask"     // asked for each time the program runs, and kept nowhere
+	SecretOAuth   SecretKind = "oauth"   // a token of the provider's, see OAuth
 	SecretNone    SecretKind = "none"    // no password is needed
 )
+
+// OAuth is the authorization server of an account that signs in by token (RFC
+// 6749), and what we are called there. It holds no secret.
+type OAuth struct {
+	Provider string   `json:"provider,omitempty"` // of the data file; empty: the rest says all
+	Issuer   string   `json:"issuer,omitempty"`   // an https address; the rest is found there (RFC 8414)
+	ClientID string   `json:"client_id,omitempty"`
+	Scopes   []string `json:"scopes,omitempty"`
+}
+
+// IsZero reports whether there is none.
+func (o *OAuth) IsZero() bool { return o.Provider == "" && o.Issuer == "" }
 
 // Limits are an account's quotas over rolling windows, in messages. 0 is no limit.
 type Limits struct {
@@ -73,8 +91,14 @@ type Account struct {
 	Auth Auth
 	User string // empty: Email is used
 
+	// Pin is the SHA-256 of the one public key (its SubjectPublicKeyInfo) that
+	// the server may show, in hexadecimal; empty: an authority vouches for it.
+	Pin   string
+	Proxy string // socks5://HOST:PORT or http://HOST:PORT; empty: none
+
 	Secret          SecretKind
-	SecretRef       string // the keyring entry's name; random, not guessable from the account
+	SecretRef       string // the name of its entry in keyring or vault; random, not guessable from the account
+	OAuth           OAuth
 	PasswordCommand string // run by the shell; its output less the last newline is the password
 	// CommandHeld is true after a restore or a copied ledger: the command is
 	// shown and must be confirmed before it runs again.
@@ -87,6 +111,12 @@ type Account struct {
 	IMAPHost string
 	IMAPPort int
 	IMAPTLS  TLS
+
+	Selector  string // under which its server signs (RFC 6376 3.1); empty: not known
+	Colour    string // one of Colours; empty: none
+	Signature string // plain text below what is written by hand
+	Footer    string // plain text at the end of every mailing
+	Position  int    // its place in lists; those of one place are by name
 
 	// Hold is empty, AccountPaused or AccountStopped.
 	Hold   AccountState
@@ -107,6 +137,7 @@ type Learned struct {
 	NoPipelining          bool    `json:"no_pipelining,omitempty"`           // broke under RFC 2920
 	HadTLS                bool    `json:"had_tls,omitempty"`                 // RFC 8314 5.2
 	Rate                  float64 `json:"rate,omitempty"`                    // messages a minute; 0: none learned
+	Size                  int64   `json:"size,omitempty"`                    // bytes it takes in one message (RFC 1870); 0: not said
 }
 
 // State returns what the account is doing at now.
@@ -170,6 +201,54 @@ func (a *Account) Check() error {
 	}
 	if a.Weight < 0 || a.Weight > MaxWeight {
 		return Errorf(KindInvalid, op, "the weight must be between 1 and %d", MaxWeight)
+	}
+	return a.checkMore(op)
+}
+
+func (a *Account) checkMore(op string) error {
+	if a.Pin != "" {
+		if b, err := hex.DecodeString(a.Pin); err != nil || len(b) != 32 || a.Pin != strings.ToLower(a.Pin) {
+			return Errorf(KindInvalid, op, "a pin is the SHA-256 of a public key: 64 hexadecimal digits, as account test shows it")
+		}
+	}
+	if a.Proxy != "" {
+		if err := CheckProxy(a.Proxy, a.TLS); err != nil {
+			return err
+		}
+	}
+	if a.Secret == SecretOAuth && a.OAuth.IsZero() {
+		return Errorf(KindInvalid, op, "say which provider gives the token")
+	}
+	if a.Colour != "" && !slices.Contains(Colours, a.Colour) {
+		return Errorf(KindInvalid, op, "a colour is one of %s", strings.Join(Colours, ", "))
+	}
+	if len(a.Signature) > MaxFooter || len(a.Footer) > MaxFooter {
+		return Errorf(KindInvalid, op, "a signature or footer has at most %d characters", MaxFooter)
+	}
+	if hasControl(a.Selector) || strings.ContainsAny(a.Selector, " /@") || len(a.Selector) > 63 {
+		return Errorf(KindInvalid, op, "a DKIM selector is a short name such as mail or s1")
+	}
+	return nil
+}
+
+// Colours are what accounts can be told apart by, besides their names.
+var Colours = []string{"blue", "green", "orange", "red", "violet", "grey"}
+
+// MaxFooter is how long a signature or a footer may be, in bytes.
+const MaxFooter = 4000
+
+// CheckProxy takes the two kinds of proxies that carry mail. A password has no
+// place in an address that is shown and logged, and plain text none in a proxy.
+func CheckProxy(proxy string, mode TLS) error {
+	const op = "account"
+	u, err := url.Parse(proxy)
+	switch {
+	case mode == TLSNone:
+		return Errorf(KindInvalid, op, "without encryption nothing goes through a proxy")
+	case err != nil || u.Hostname() == "" || u.Port() == "" || u.Scheme != "socks5" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "":
+		return Errorf(KindInvalid, op, "a proxy is socks5://HOST:PORT or http://HOST:PORT")
+	case u.User != nil:
+		return Errorf(KindInvalid, op, "a proxy with a name and password cannot be used; its address is kept in the open")
 	}
 	return nil
 }

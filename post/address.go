@@ -124,15 +124,6 @@ func AddressKey(a Address) string {
 	return norm.NFC.String(cases.Fold().String(norm.NFC.String(a.Local))) + "@" + a.ASCII
 }
 
-// FoldText returns s in the form in which text is searched: NFC, without
-// regard to case.
-func FoldText(s string) string {
-	if isASCII(s) {
-		return strings.ToLower(s)
-	}
-	return norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
-}
-
 // checkLocal returns why a local part is not valid, or "".
 func checkLocal(s string) string {
 	switch {

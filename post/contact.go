@@ -32,6 +32,7 @@ type List struct {
 
 // Suppression says that an address is not to be mailed.
 type Suppression struct {
+	List    int64  // only as one of this list; 0: never
 	Key     string // AddressKey
 	Address string
 	Reason  string // "asked", "bounced", "complaint" ...: a catalogue key

@@ -28,8 +28,11 @@ type Content struct {
 	Subject string     `json:"subject"`
 	Format  BodyFormat `json:"format"`
 	Body    string     `json:"body"`
-	ReplyTo string     `json:"reply_to,omitempty"`
-	DSN     DSN        `json:"dsn,omitempty"`
+	// Preview is the line that readers show behind the subject before a message
+	// is opened. Tags count in it; a plain text message has none.
+	Preview string `json:"preview,omitempty"`
+	ReplyTo string `json:"reply_to,omitempty"`
+	DSN     DSN    `json:"dsn,omitempty"`
 	// Attachments go to everybody. In a draft only Path is set; in a mailing
 	// the content is frozen and Path is empty.
 	Attachments []Attachment `json:"attachments,omitempty"`
@@ -37,15 +40,24 @@ type Content struct {
 	// AttachRoot; empty for none.
 	AttachColumn string `json:"attach_column,omitempty"`
 	AttachRoot   string `json:"attach_root,omitempty"`
+	// AttachAs is what each recipient's own file is called in the message, with
+	// tags; empty: as it is called in the folder.
+	AttachAs string `json:"attach_as,omitempty"`
+	// Promotion is there where the mailing is marked as promotional.
+	Promotion *Promotion `json:"promotion,omitempty"`
 }
 
 // Attachment is one file of a message.
 type Attachment struct {
+	// Name is what it is called in the message. That of a file for everybody may
+	// hold merge tags, unless it is the last part of Path.
 	Name   string `json:"name"`
 	Path   string `json:"path,omitempty"`   // where the user picked it
 	SHA256 string `json:"sha256,omitempty"` // hex, once frozen
 	Size   int64  `json:"size,omitempty"`   // bytes
 	Type   string `json:"type,omitempty"`   // media type, found by content
+	// CID names a picture that the HTML shows (RFC 2392); empty: an attachment.
+	CID string `json:"cid,omitempty"`
 }
 
 // Draft is a message being written: its content and whom it is meant for.
@@ -100,6 +112,7 @@ type Mailing struct {
 	Senders   []Sender
 	NotBefore time.Time // zero: at once
 	Hours     Hours     // when it may go; zero: always
+	Lists     []int64   // whose people it goes to; set when it is queued, for their suppressions
 	// Staged means that only ReleaseLeft more of its rows may be tried for the
 	// first time; then it waits for the user's word.
 	Staged      bool

@@ -90,7 +90,7 @@ func (w *Watcher) Run(ctx context.Context) {
 
 // mailboxKey changes with all that another connection would have to be made for.
 func mailboxKey(a post.Account) string {
-	return fmt.Sprint(a.ID, " ", accounts.MailboxName(a), " ", a.IMAPPort, a.IMAPTLS, a.Auth, a.Secret, a.SecretRef, a.PasswordCommand, a.CommandHeld, " ", string(a.CA))
+	return fmt.Sprint(a.ID, " ", accounts.MailboxName(a), " ", a.IMAPPort, a.IMAPTLS, a.Auth, a.Secret, a.SecretRef, a.PasswordCommand, a.CommandHeld, a.Proxy, " ", a.Pin, " ", string(a.CA))
 }
 
 // wait reports false when ctx ended first.

@@ -13,16 +13,22 @@ import (
 
 const accountColumns = `id, name, email, from_name, host, port, tls, ca, auth, login, secret, secret_ref, password_command,
 	command_held, per_minute, per_hour, per_day, connections, imap_host, imap_port, imap_tls, hold, reason, wait_until,
-	wait_step, learned, weight, created_at, changed_at`
+	wait_step, learned, weight, pin, proxy, oauth, selector, colour, signature, footer, position, created_at, changed_at`
 
 func scanAccount(row interface{ Scan(...any) error }) (a post.Account, err error) {
-	var reason, learned string
+	var reason, learned, oauth string
 	var until, created, changed int64
 	err = row.Scan(&a.ID, &a.Name, &a.Email, &a.FromName, &a.Host, &a.Port, &a.TLS, &a.CA, &a.Auth, &a.User, &a.Secret,
 		&a.SecretRef, &a.PasswordCommand, &a.CommandHeld, &a.Limits.PerMinute, &a.Limits.PerHour, &a.Limits.PerDay,
-		&a.Connections, &a.IMAPHost, &a.IMAPPort, &a.IMAPTLS, &a.Hold, &reason, &until, &a.WaitStep, &learned, &a.Weight, &created, &changed)
+		&a.Connections, &a.IMAPHost, &a.IMAPPort, &a.IMAPTLS, &a.Hold, &reason, &until, &a.WaitStep, &learned, &a.Weight,
+		&a.Pin, &a.Proxy, &oauth, &a.Selector, &a.Colour, &a.Signature, &a.Footer, &a.Position, &created, &changed)
 	if err != nil {
 		return a, err
+	}
+	if oauth != "" {
+		if err := json.Unmarshal([]byte(oauth), &a.OAuth); err != nil {
+			return a, err
+		}
 	}
 	a.Reason = post.DecodeReason(reason)
 	a.Until, a.CreatedAt, a.ChangedAt = post.FromMillis(until), post.FromMillis(created), post.FromMillis(changed)
@@ -40,14 +46,20 @@ func (l *Ledger) CreateAccount(ctx context.Context, a post.Account) (post.Accoun
 	if err != nil {
 		return a, classify(op, err)
 	}
+	oauth, err := encodeOAuth(&a.OAuth)
+	if err != nil {
+		return a, classify(op, err)
+	}
 	err = l.write(ctx, op, func(t *Tx) error {
 		now := post.Millis(t.now)
 		res, err := t.exec(`INSERT INTO accounts (name, email, from_name, host, port, tls, ca, auth, login, secret, secret_ref,
 			password_command, command_held, per_minute, per_hour, per_day, connections, imap_host, imap_port, imap_tls, learned,
-			weight, created_at, changed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+			weight, pin, proxy, oauth, selector, colour, signature, footer, position, created_at, changed_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 			a.Name, a.Email, a.FromName, a.Host, a.Port, string(a.TLS), notNil(a.CA), string(a.Auth), a.User, string(a.Secret), a.SecretRef,
 			a.PasswordCommand, a.CommandHeld, a.Limits.PerMinute, a.Limits.PerHour, a.Limits.PerDay, a.Connections,
-			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), string(learned), max(a.Weight, 1), now, now)
+			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), string(learned), max(a.Weight, 1),
+			a.Pin, a.Proxy, oauth, a.Selector, a.Colour, a.Signature, a.Footer, a.Position, now, now)
 		if isUnique(err) {
 			return post.Errorf(post.KindConflict, op, "there is an account named %s already", a.Name)
 		}
@@ -69,16 +81,22 @@ func (l *Ledger) UpdateAccount(ctx context.Context, a post.Account) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
+	oauth, err := encodeOAuth(&a.OAuth)
+	if err != nil {
+		return classify(op, err)
+	}
 	return l.write(ctx, op, func(t *Tx) error {
 		if _, err := t.exec("UPDATE accounts SET learned='{}' WHERE id=? AND (host<>? OR port<>?)", a.ID, a.Host, a.Port); err != nil {
 			return err
 		}
 		n, err := t.change(`UPDATE accounts SET name=?, email=?, from_name=?, host=?, port=?, tls=?, ca=?, auth=?, login=?, secret=?,
 			secret_ref=?, password_command=?, command_held=?, per_minute=?, per_hour=?, per_day=?, connections=?, imap_host=?,
-			imap_port=?, imap_tls=?, weight=?, changed_at=? WHERE id=? AND removed_at=0`,
+			imap_port=?, imap_tls=?, weight=?, pin=?, proxy=?, oauth=?, selector=?, colour=?, signature=?, footer=?, position=?,
+			changed_at=? WHERE id=? AND removed_at=0`,
 			a.Name, a.Email, a.FromName, a.Host, a.Port, string(a.TLS), notNil(a.CA), string(a.Auth), a.User, string(a.Secret),
 			a.SecretRef, a.PasswordCommand, a.CommandHeld, a.Limits.PerMinute, a.Limits.PerHour, a.Limits.PerDay, a.Connections,
-			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), max(a.Weight, 1), post.Millis(t.now), a.ID)
+			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), max(a.Weight, 1), a.Pin, a.Proxy, oauth, a.Selector, a.Colour, a.Signature, a.Footer, a.Position,
+			post.Millis(t.now), a.ID)
 		if isUnique(err) {
 			return post.Errorf(post.KindConflict, op, "there is an account named %s already", a.Name)
 		}
@@ -86,10 +104,10 @@ func (l *Ledger) UpdateAccount(ctx context.Context, a post.Account) error {
 	})
 }
 
-// Accounts lists all accounts by name.
+// Accounts lists all accounts by place and name.
 func (l *Ledger) Accounts(ctx context.Context) ([]post.Account, error) {
 	const op = "list the accounts"
-	rows, err := l.r.QueryContext(ctx, "SELECT "+accountColumns+" FROM accounts WHERE removed_at=0 ORDER BY name")
+	rows, err := l.r.QueryContext(ctx, "SELECT "+accountColumns+" FROM accounts WHERE removed_at=0 ORDER BY position, name")
 	if err != nil {
 		return nil, classify(op, err)
 	}
@@ -133,8 +151,12 @@ func (l *Ledger) RemoveAccount(ctx context.Context, id int64) error {
 			return post.Errorf(post.KindConflict, op, "%d messages still wait to go through it; send or cancel them first", waiting)
 		}
 		n, err := t.change(`UPDATE accounts SET removed_at=?1, changed_at=?1, ca=x'', login='', secret='none', secret_ref='',
-			password_command='', hold='paused' WHERE id=?2 AND removed_at=0`, post.Millis(t.now), id)
-		return oneRow(op, "the account", n, err)
+			password_command='', oauth='', proxy='', hold='paused' WHERE id=?2 AND removed_at=0`, post.Millis(t.now), id)
+		if err := oneRow(op, "the account", n, err); err != nil {
+			return err
+		}
+		_, err = t.exec("DELETE FROM account_secrets WHERE account_id=?", id)
+		return err
 	})
 }
 
@@ -226,6 +248,14 @@ func classifyMissing(op, message string, err error) error {
 		return &post.Error{Kind: post.KindNotFound, Op: op, Message: message, Err: ErrNotFound}
 	}
 	return classify(op, err)
+}
+
+func encodeOAuth(o *post.OAuth) (string, error) {
+	if o.IsZero() {
+		return "", nil
+	}
+	b, err := json.Marshal(o)
+	return string(b), err
 }
 
 func notNil(b []byte) []byte {

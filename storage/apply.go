@@ -20,13 +20,28 @@ import (
 const (
 	// applyAim is how long a step keeps the ledger's write lock, about, with its
 	// commit. Nobody may wait for it longer than 250 ms.
-	applyAim   = 50 * time.Millisecond
-	applyFirst = 200 // rows of the first step
-	applyMost  = 5000
+	applyAim   = 100 * time.Millisecond
+	applyFirst = 500 // rows of the first step
+	applyMost  = 20_000
 )
 
-// applyImport takes the staged rows into the book, step by step, from where the
-// last step ended, and removes the mark with the last one.
+// step is some staged people, read and made ready before anybody waits for them.
+type step struct {
+	rows     []ready
+	fields   map[string]bool // the names of their fields
+	at, next int64           // bytes of the stage
+}
+
+// ready is a staged person with the text they are found by.
+type ready struct {
+	staged
+	search string
+}
+
+// applyImport takes the staged people into the book, step by step, from where
+// the last step ended, then puts those who are new into the order by name, and
+// removes the mark with the last step. While one step is written the next one is
+// read.
 func (l *Ledger) applyImport(ctx context.Context, s *stage) error {
 	var at, size int64
 	err := l.r.QueryRowContext(ctx, "SELECT applied, bytes FROM imports WHERE token = ?", s.token).Scan(&at, &size)
@@ -36,50 +51,52 @@ func (l *Ledger) applyImport(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	if err := l.roomForImport(ctx, true); err != nil {
+	fresh, err := l.applySteps(ctx, s, at, size)
+	if err == nil && at > 0 { // the steps before were another process's
+		fresh, err = l.unnamed(ctx)
+	}
+	if err != nil {
 		return err
 	}
-	defer func() {
-		if rerr := l.roomForImport(ctx, false); rerr != nil {
-			l.log.Warn("give back an import's memory", "err", rerr)
-		}
-	}()
-	r := s.from(at)
-	n := applyFirst
-	for {
-		rows, next, err := readStep(r, at, size, n)
-		if err != nil {
-			return err
-		}
-		done := next >= size
-		asked := time.Now()
-		if err := l.write(ctx, "import contacts", func(t *Tx) error {
-			return t.applyStep(s.token, rows, at, next, done)
-		}); err != nil {
-			return err
-		}
-		took := time.Since(asked) // with the commit, which is the larger part on a busy disk
-		l.longestStep.Store(max(l.longestStep.Load(), int64(took)))
-		if done {
-			return nil
-		}
-		at = next
-		n = stepSize(n, took)
-	}
+	return l.nameAll(ctx, s.token, fresh)
 }
 
-// roomForImport gives the writer more memory while an import goes on: the rows
-// of a file come in no order, so that each step touches pages all over the
-// indexes, which would be read again and again.
-func (l *Ledger) roomForImport(ctx context.Context, more bool) error {
-	pragma := "PRAGMA cache_size = -16384" // as in dsn
-	if more {
-		pragma = "PRAGMA cache_size = -65536"
+// applySteps takes the staged people in, and returns those who are new.
+func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fresh *names, err error) {
+	fresh = &names{}
+	r := &stepReader{r: s.out.from(at), at: at, size: size}
+	now, err := r.read(applyFirst)
+	for n := applyFirst; err == nil && len(now.rows) > 0; {
+		done := now.next >= size
+		var ahead step
+		var rerr error
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			if !done {
+				ahead, rerr = r.read(n)
+			}
+		}()
+		asked := time.Now()
+		var come []ready
+		var first int64
+		err = l.write(ctx, "import contacts", func(t *Tx) (err error) {
+			come, first, err = t.applyStep(s.token, now)
+			return err
+		})
+		took := time.Since(asked) // with the commit, which is the larger part on a busy disk
+		<-read
+		if err := errors.Join(err, rerr); err != nil {
+			return nil, err
+		}
+		for i := range come {
+			fresh.add(come[i].name, first+int64(i))
+		}
+		l.longestStep.Store(max(l.longestStep.Load(), int64(took)))
+		n = stepSize(max(len(now.rows), 1), took)
+		now = ahead
 	}
-	return l.write(ctx, "import contacts", func(t *Tx) error {
-		_, err := t.w.conn.ExecContext(t.ctx, pragma)
-		return err
-	})
+	return fresh, err
 }
 
 // stepSize aims the next step at applyAim.
@@ -88,140 +105,138 @@ func stepSize(n int, took time.Duration) int {
 		return min(2*n, applyMost)
 	}
 	wish := int(int64(n) * int64(applyAim) / int64(took))
-	return min(max(wish, n/4, 20), n+n/2, applyMost)
+	return min(max(wish, n/4, 20), 2*n, applyMost)
 }
 
-func readStep(r *bufio.Reader, at, size int64, n int) (rows []post.Contact, next int64, err error) {
-	rows = make([]post.Contact, 0, n)
-	for len(rows) < n && at < size {
-		c, took, err := readStaged(r)
+// stepReader reads a stage in steps.
+type stepReader struct {
+	r        *bufio.Reader
+	at, size int64
+	buf      []byte
+}
+
+func (r *stepReader) read(n int) (step, error) {
+	s := step{rows: make([]ready, 0, n), fields: map[string]bool{}, at: r.at}
+	for len(s.rows) < n && r.at < r.size {
+		row, took, err := nextStaged(r.r, &r.buf)
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("read the staged import: %w", err)
+			return step{}, fmt.Errorf("read the staged import: %w", err)
 		}
-		rows = append(rows, c)
-		at += took
+		c, err := row.contact()
+		if err != nil {
+			return step{}, fmt.Errorf("read the staged import: %w", err)
+		}
+		for name := range c.Fields {
+			s.fields[name] = true
+		}
+		s.rows = append(s.rows, ready{row, searchText(c)})
+		r.at += took
 	}
-	return rows, at, nil
+	s.next = r.at
+	return s, nil
 }
 
-// met is a person whom a step touches.
-type met struct {
-	contact      post.Contact
-	isNew, dirty bool
-}
-
-// applyStep takes some rows in. Where it stands is part of the same commit, so
-// that no row is applied twice.
-func (t *Tx) applyStep(token string, rows []post.Contact, at, next int64, done bool) error {
+// applyStep takes some people in and returns the new ones, with the first one's id.
+// Where it stands is part of the same commit, so that nobody is applied twice.
+func (t *Tx) applyStep(token string, s step) (fresh []ready, first int64, err error) {
 	var applied, list int64
 	var merge string
-	err := t.scan("SELECT i.applied, coalesce(l.id, 0), i.merge FROM imports i LEFT JOIN lists l ON l.id = i.list_id WHERE i.token = ?", []any{token}, &applied, &list, &merge)
+	err = t.scan("SELECT i.applied, coalesce(l.id, 0), i.merge FROM imports i LEFT JOIN lists l ON l.id = i.list_id WHERE i.token = ?", []any{token}, &applied, &list, &merge)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	if applied != at {
-		return fmt.Errorf("the import stands at %d, not at %d", applied, at)
+	if applied != s.at {
+		return nil, 0, fmt.Errorf("the import stands at %d, not at %d", applied, s.at)
 	}
-	people, byKey, err := t.meet(rows)
-	if err != nil {
-		return err
-	}
-	for _, c := range rows {
-		m := byKey[c.Key]
-		if m.isNew && !m.dirty { // the first row of a new person is the person, whatever the rule
-			id := m.contact.ID
-			m.contact, m.dirty = c, true
-			m.contact.ID = id
-			continue
-		}
-		if merged, changed := mergeContact(m.contact, c, merge); changed {
-			m.contact, m.dirty = merged, true
+	for name := range s.fields {
+		if err := t.noteField(name); err != nil {
+			return nil, 0, err
 		}
 	}
-	if err := t.writePeople(people); err != nil {
-		return err
+	fresh, ids, err := t.meet(s.rows, merge)
+	if err != nil {
+		return nil, 0, err
+	}
+	if first, err = t.insertPeople(fresh); err != nil {
+		return nil, 0, err
+	}
+	for i := range fresh {
+		ids = append(ids, first+int64(i))
 	}
 	if list != 0 {
-		if err := t.addMembers(list, people); err != nil {
-			return err
+		if err := t.addMembers(list, ids); err != nil {
+			return nil, 0, err
 		}
 	}
-	if done {
-		_, err = t.exec("DELETE FROM imports WHERE token = ?", token)
-	} else {
-		_, err = t.exec("UPDATE imports SET applied = ? WHERE token = ?", next, token)
-	}
-	return err
+	_, err = t.exec("UPDATE imports SET applied = ? WHERE token = ?", s.next, token)
+	return fresh, first, err
 }
 
-// meet finds the people of some rows, in the rows' order, and gives new ones an id.
-func (t *Tx) meet(rows []post.Contact) ([]*met, map[string]*met, error) {
+// meet merges rows with the people who are in the book, and returns the
+// strangers, each once, and the ids of the others.
+func (t *Tx) meet(rows []ready, merge string) (fresh []ready, ids []int64, err error) {
 	keys := make([]string, 0, len(rows))
-	for _, c := range rows {
-		keys = append(keys, c.Key)
+	for _, r := range rows {
+		keys = append(keys, r.key)
 	}
 	if err := t.recallSuppressions(keys...); err != nil {
 		return nil, nil, err
 	}
-	list, err := json.Marshal(keys)
-	if err != nil {
-		return nil, nil, err
+	known, err := t.known(keys)
+	if err != nil || len(known) == 0 {
+		return rows, nil, err
 	}
-	found, err := t.query(knownQuery, string(list))
-	if err != nil {
-		return nil, nil, err
-	}
-	defer found.Close()
-	byKey := make(map[string]*met, len(rows))
-	for found.Next() {
-		c, err := scanKnown(found)
+	fresh = make([]ready, 0, len(rows))
+	for _, r := range rows {
+		old, ok := known[r.key]
+		if !ok {
+			fresh = append(fresh, r)
+			continue
+		}
+		ids = append(ids, old.ID)
+		row, err := r.contact()
 		if err != nil {
 			return nil, nil, err
 		}
-		byKey[c.Key] = &met{contact: c}
-	}
-	if err := found.Err(); err != nil {
-		return nil, nil, err
-	}
-	var last int64
-	if err := t.scan("SELECT coalesce(max(id), 0) FROM contacts", nil, &last); err != nil {
-		return nil, nil, err
-	}
-	// An id that is in the search index is never given to somebody else.
-	to, err := t.searchedTo()
-	if err != nil {
-		return nil, nil, err
-	}
-	last = max(last, to)
-	people := make([]*met, 0, len(rows))
-	told := make(map[string]bool, len(rows))
-	for _, c := range rows {
-		if told[c.Key] {
-			continue
+		if merged, changed := mergeContact(old, row, merge); changed {
+			if err := t.updateContact(merged); err != nil {
+				return nil, nil, err
+			}
 		}
-		told[c.Key] = true
-		m := byKey[c.Key]
-		if m == nil {
-			last++
-			m = &met{contact: post.Contact{ID: last, Key: c.Key}, isNew: true}
-			byKey[c.Key] = m
-		}
-		people = append(people, m)
 	}
-	return people, byKey, nil
+	return fresh, ids, nil
 }
 
-// Many rows fail as one with the transaction (OR FAIL), which spares a journal
-// for each statement.
+// known returns those of some keys who are in the book.
+func (t *Tx) known(keys []string) (map[string]post.Contact, error) {
+	var some bool
+	from, to := span(keys)
+	if err := t.scan(someBetween, []any{from, to}, &some); err != nil || !some {
+		return nil, err
+	}
+	list, err := json.Marshal(keys)
+	if err != nil {
+		return nil, err
+	}
+	found, err := t.query(knownQuery, string(list))
+	if err != nil {
+		return nil, err
+	}
+	return scanKnown(found)
+}
+
+// Many rows fail as one with the transaction (OR FAIL), and an id is given only
+// to a row that stands alone: both spare a journal for each statement.
 const (
-	manyRows   = 40
-	insertHead = "INSERT OR FAIL INTO contacts (id, address, key, key_version, name, fields, search, created_at, changed_at) VALUES "
-	insertRow  = "(?,?,?,?,?,?,?,?,?)"
+	manyRows   = 50
+	insertHead = "INSERT OR FAIL INTO contacts (key_version, created_at, changed_at, address, key, name, fields, search) VALUES "
+	insertRow  = "(?1,?2,?2,?,?,?,?,?)"
+	insertOne  = "INSERT INTO contacts (id, address, key, key_version, name, fields, search, created_at, changed_at) VALUES (?,?,?,?,?,?,?,?,?)"
 	memberHead = "INSERT OR IGNORE INTO list_members (list_id, contact_id) VALUES "
-	memberRow  = "(?,?)"
+	memberRow  = "(?1,?)"
 )
 
 var (
@@ -229,59 +244,69 @@ var (
 	memberMany = memberHead + memberRow + strings.Repeat(","+memberRow, manyRows-1)
 )
 
-func (t *Tx) writePeople(people []*met) error {
-	now := post.Millis(t.now)
-	args := make([]any, 0, 9*manyRows)
-	var waiting []post.Contact
-	for _, m := range people {
-		switch {
-		case m.isNew:
-			waiting = append(waiting, m.contact)
-		case m.dirty:
-			if err := t.updateContact(m.contact); err != nil {
-				return err
-			}
-		}
+// insertPeople adds people to the book and returns the first one's id; the
+// others' follow.
+func (t *Tx) insertPeople(people []ready) (first int64, err error) {
+	if len(people) == 0 {
+		return 0, nil
 	}
-	for len(waiting) > 0 {
+	if err := t.scan("SELECT coalesce(max(id), 0) FROM contacts", nil, &first); err != nil {
+		return 0, err
+	}
+	// An id that is in the search index is never given to somebody else.
+	to, err := t.searchedTo()
+	if err != nil {
+		return 0, err
+	}
+	first = max(first, to) + 1
+	now := post.Millis(t.now)
+	p := people[0]
+	if _, err := t.exec(insertOne, first, p.address, p.key, post.AddressKeyVersion, p.name, p.fields, p.search, now, now); err != nil {
+		return 0, err
+	}
+	args := make([]any, 0, 2+5*manyRows)
+	for rest := people[1:]; len(rest) > 0; {
 		n, query := 1, insertHead+insertRow
-		if len(waiting) >= manyRows {
+		if len(rest) >= manyRows {
 			n, query = manyRows, insertMany
 		}
-		args = args[:0]
-		for _, c := range waiting[:n] {
-			fields, err := encodeFields(c.Fields)
-			if err != nil {
-				return err
-			}
-			args = append(args, c.ID, c.Address, c.Key, post.AddressKeyVersion, c.Name, fields, searchText(c), now, now)
+		args = append(args[:0], post.AddressKeyVersion, now)
+		for _, p := range rest[:n] {
+			args = append(args, p.address, p.key, p.name, p.fields, p.search)
 		}
 		if _, err := t.exec(query, args...); err != nil {
-			return err
+			return 0, err
 		}
-		waiting = waiting[n:]
+		rest = rest[n:]
 	}
-	return nil
+	var last int64
+	if err := t.scan("SELECT max(id) FROM contacts", nil, &last); err != nil {
+		return 0, err
+	}
+	if last != first+int64(len(people))-1 {
+		return 0, fmt.Errorf("%d people were given the ids %d to %d", len(people), first, last)
+	}
+	return first, nil
 }
 
-func (t *Tx) addMembers(list int64, people []*met) error {
+func (t *Tx) addMembers(list int64, ids []int64) error {
 	var added int64
-	args := make([]any, 0, 2*manyRows)
-	for len(people) > 0 {
+	args := make([]any, 0, 1+manyRows)
+	for len(ids) > 0 {
 		n, query := 1, memberHead+memberRow
-		if len(people) >= manyRows {
+		if len(ids) >= manyRows {
 			n, query = manyRows, memberMany
 		}
-		args = args[:0]
-		for _, m := range people[:n] {
-			args = append(args, list, m.contact.ID)
+		args = append(args[:0], list)
+		for _, id := range ids[:n] {
+			args = append(args, id)
 		}
 		changed, err := t.change(query, args...)
 		if err != nil {
 			return err
 		}
 		added += changed
-		people = people[n:]
+		ids = ids[n:]
 	}
 	_, err := t.exec("UPDATE lists SET members = members + ? WHERE id = ?", added, list)
 	return err
@@ -343,7 +368,7 @@ func (l *Ledger) lostImports(ctx context.Context) (lost []string, err error) {
 		return nil, err
 	}
 	for _, token := range tokens {
-		if _, err := os.Stat(stagePath(l.dir, token, ".rows")); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(stagePath(l.dir, token, stagePeople)); errors.Is(err, fs.ErrNotExist) {
 			lost = append(lost, token)
 		}
 	}
@@ -367,12 +392,12 @@ func (l *Ledger) forgetLostImports(ctx context.Context) error {
 }
 
 func (l *Ledger) sweepStages(ctx context.Context, pending map[string]bool) error {
-	files, err := filepath.Glob(filepath.Join(l.dir, importsDir, "*.lock"))
+	files, err := filepath.Glob(filepath.Join(l.dir, importsDir, "*"+stageLock))
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
-		token := strings.TrimSuffix(filepath.Base(f), ".lock")
+		token := strings.TrimSuffix(filepath.Base(f), stageLock)
 		if pending[token] {
 			continue
 		}
@@ -387,10 +412,8 @@ func (l *Ledger) sweepStages(ctx context.Context, pending map[string]bool) error
 			_ = s.lock.Unlock()
 			continue
 		}
-		for _, ext := range []string{".rows", mergedExt} {
-			if err := os.Remove(stagePath(l.dir, token, ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				l.log.Warn("remove a staged import", "err", err)
-			}
+		if err := removeStage(l.dir, token); err != nil {
+			l.log.Warn("remove a staged import", "err", err)
 		}
 		_ = s.lock.Unlock()
 		_ = os.Remove(f)

@@ -51,7 +51,26 @@ func copyLedger(ctx context.Context, src, dst string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(vacuumInto(ctx, db, dst), db.Close())
+	if err := errors.Join(vacuumInto(ctx, db, dst), db.Close()); err != nil {
+		return err
+	}
+	return dropSecrets(ctx, dst)
+}
+
+// dropSecrets takes the sealed tokens out of a copy, and their bytes out of its
+// pages: a backup may be kept for longer than the key.
+func dropSecrets(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	for _, do := range []string{"PRAGMA secure_delete=ON", "DELETE FROM account_secrets"} {
+		if _, err := db.ExecContext(ctx, do); err != nil {
+			return errors.Join(err, db.Close())
+		}
+	}
+	return db.Close()
 }
 
 func (l *Ledger) writeArchive(ctx context.Context, tmp, db string) (err error) {

@@ -18,6 +18,7 @@ type Rule struct {
 	Not       []int64 `json:"not,omitempty"`        // on none of these
 	QuietDays int     `json:"quiet_days,omitempty"` // no mail from us in so many days
 	Got       int64   `json:"got,omitempty"`        // a live mailing that reached their server
+	Silent    bool    `json:"silent,omitempty"`     // and that they did not answer
 }
 
 // isEmpty reports a rule that asks nothing.
@@ -30,7 +31,7 @@ func (r Rule) isEmpty() bool {
 func (l *Ledger) MakeList(ctx context.Context, name string, r Rule, keep bool) (post.List, error) {
 	const op = "make the list"
 	name = strings.TrimSpace(name)
-	if r.isEmpty() || r.QuietDays < 0 {
+	if r.isEmpty() || r.QuietDays < 0 || r.Silent && r.Got == 0 {
 		return post.List{}, post.Errorf(post.KindInvalid, op, "say who is to be on the list")
 	}
 	text, err := json.Marshal(r)
@@ -86,6 +87,19 @@ func (l *Ledger) RefreshList(ctx context.Context, id int64) error {
 	})
 }
 
+// FreshList returns a list by name, with its people chosen anew where it has a
+// rule: what a mailing to it asks for.
+func (l *Ledger) FreshList(ctx context.Context, name string) (post.List, error) {
+	li, err := l.ListByName(ctx, name)
+	if err != nil {
+		return li, err
+	}
+	if err := l.RefreshList(ctx, li.ID); err != nil {
+		return li, err
+	}
+	return l.ListByName(ctx, name)
+}
+
 // RenameList gives a list another name.
 func (l *Ledger) RenameList(ctx context.Context, id int64, name string) error {
 	const op = "rename the list"
@@ -115,8 +129,7 @@ func (l *Ledger) fill(ctx context.Context, list int64, r Rule) error {
 	}
 	var got map[int64]bool
 	if r.Got != 0 {
-		if got, err = l.idSet(ctx, `SELECT DISTINCT d.contact_id FROM deliveries d JOIN mailings m ON m.id = d.mailing_id
-			WHERE d.mailing_id = ? AND d.state = 'sent' AND m.kind = 'live'`, r.Got); err != nil {
+		if got, err = l.recipients(ctx, r.Got, r.Silent); err != nil {
 			return err
 		}
 	}
@@ -176,6 +189,14 @@ func (l *Ledger) mailedSince(ctx context.Context, days int) (map[int64]bool, err
 	since := l.clock.Now().Add(-time.Duration(days) * 24 * time.Hour)
 	return l.idSet(ctx, `SELECT DISTINCT c.id FROM deliveries d JOIN mailings m ON m.id = d.mailing_id JOIN contacts c ON c.key = d.key
 		WHERE d.state = 'sent' AND d.sent_at > ? AND m.kind = 'live'`, post.Millis(since))
+}
+
+// recipients returns the people whom a live mailing reached; silent ones only where
+// asked. An automatic reply is no answer.
+func (l *Ledger) recipients(ctx context.Context, mailing int64, silent bool) (map[int64]bool, error) {
+	return l.idSet(ctx, `SELECT DISTINCT c.id FROM deliveries d JOIN mailings m ON m.id = d.mailing_id JOIN contacts c ON c.key = d.key
+		WHERE d.mailing_id = ?1 AND d.state = 'sent' AND m.kind = 'live'
+		AND (?2 = 0 OR d.receipt = 'none' OR NOT EXISTS (SELECT 1 FROM receipts r WHERE r.delivery_id = d.id AND r.kind = 'replied'))`, mailing, silent)
 }
 
 func (l *Ledger) idSet(ctx context.Context, query string, args ...any) (map[int64]bool, error) {

@@ -45,6 +45,19 @@ func TestRulesChoose(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	// p4 answered, p6 is away.
+	for key, kind := range map[string]string{"p4@example.net": "replied", "p6@example.net": "auto_reply"} {
+		if err := l.write(t.Context(), "answer", func(tx *Tx) error {
+			_, err := tx.exec(`INSERT INTO receipts (delivery_id, account_id, digest, part, uid, kind, at)
+				SELECT id, ?1, ?2, 0, 1, ?3, 1 FROM deliveries WHERE key = ?4`, a.ID, []byte(key), kind, key)
+			if err == nil && kind == "replied" {
+				_, err = tx.exec("UPDATE deliveries SET receipt = 'replied' WHERE key = ?", key)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	on := func(name string, id int64) bool {
 		var n int
 		if err := l.r.QueryRowContext(t.Context(), "SELECT count(*) FROM list_members WHERE list_id = ? AND contact_id = ?", lists[name].ID, id).Scan(&n); err != nil {
@@ -70,6 +83,7 @@ func TestRulesChoose(t *testing.T) {
 		}
 		r.QuietDays = rapid.SampledFrom([]int{0, 14}).Draw(rt, "days")
 		r.Got = rapid.SampledFrom([]int64{0, m.ID}).Draw(rt, "got")
+		r.Silent = r.Got != 0 && rapid.Bool().Draw(rt, "silent")
 		made++
 		li, err := l.MakeList(t.Context(), fmt.Sprintf("made %d", made), r, true)
 		if err != nil {
@@ -94,7 +108,7 @@ func TestRulesChoose(t *testing.T) {
 						chosen = chosen && !on(n, id)
 					}
 				}
-				chosen = chosen && (!hasAny || any) && (r.QuietDays == 0 || !sent) && (r.Got == 0 || sent)
+				chosen = chosen && (!hasAny || any) && (r.QuietDays == 0 || !sent) && (r.Got == 0 || sent) && (!r.Silent || key != "p4@example.net")
 				if chosen {
 					want++
 				}

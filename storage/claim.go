@@ -174,7 +174,7 @@ const (
 					WHERE a.id = d.account_id AND a.hold = '' AND a.wait_until <= ?3 AND a.removed_at = 0))
 			ORDER BY d.next_at, d.id LIMIT ?5)
 		RETURNING id, row, contact_id, address, key, name, fields, attachments, message_id, seed, attempts, tries, next_at, date, resends, crashes, first_at,
-			EXISTS (SELECT 1 FROM suppressions s WHERE s.key = deliveries.key)`
+			` + unwanted + ` IS NOT NULL`
 	claimOnly   = `state = 'claimed'`
 	claimIntend = `state = 'sending', date = CASE date WHEN 0 THEN ?6 ELSE date END`
 )
@@ -242,7 +242,7 @@ func (t *Tx) scanClaimed(query string, args []any) (got, suppressed []post.Deliv
 func (t *Tx) dropSuppressed(rows []post.Delivery, mailing int64, from post.State) error {
 	for _, d := range rows {
 		if _, err := t.exec(`UPDATE deliveries SET state = 'suppressed', claim = 0,
-			reason = json_object('key', 'skip.suppressed', 'args', json_array((SELECT reason FROM suppressions s WHERE s.key = deliveries.key)))
+			reason = json_object('key', 'skip.suppressed', 'args', json_array(`+unwanted+`))
 			WHERE id = ?`, d.ID); err != nil {
 			return err
 		}

@@ -32,11 +32,21 @@ func (t *Tx) updateContact(c post.Contact) error {
 	if err != nil {
 		return err
 	}
+	for name := range c.Fields {
+		if err := t.noteField(name); err != nil {
+			return err
+		}
+	}
 	if _, err := t.exec("UPDATE contacts SET name=?, fields=?, search=?, changed_at=? WHERE id=?",
 		c.Name, fields, searchText(c), post.Millis(t.now), c.ID); err != nil {
 		return err
 	}
 	_, err = t.exec("INSERT INTO search_waiting (id) VALUES (?) ON CONFLICT DO NOTHING", c.ID)
+	return err
+}
+
+func (t *Tx) noteField(name string) error {
+	_, err := t.exec("INSERT OR IGNORE INTO contact_fields (name) VALUES (?)", name)
 	return err
 }
 
@@ -66,7 +76,7 @@ func (l *Ledger) DeleteContacts(ctx context.Context, ids []int64) error {
 
 // Contact returns one person by id.
 func (l *Ledger) Contact(ctx context.Context, id int64) (ContactRow, error) {
-	rows, err := l.contactRows(ctx, "WHERE c.id = ?", []any{id})
+	rows, err := l.contactRows(ctx, "contacts c", "WHERE c.id = ?", []any{id})
 	if err == nil && len(rows) == 0 {
 		err = &post.Error{Kind: post.KindNotFound, Op: "look up the contact", Message: "the contact does not exist", Err: ErrNotFound}
 	}
@@ -78,41 +88,36 @@ func (l *Ledger) Contact(ctx context.Context, id int64) (ContactRow, error) {
 
 // Contacts returns one page of people.
 func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]ContactRow, Pages, error) {
-	o := order{"c.key", "ASC", ">"} // its index serves the order that people see as "by address"
-	if f.ByName {
-		o.column = "c.name"
+	const op = "list contacts"
+	o := orderOf(f, p)
+	list, err := l.listed(ctx, f.List, &o)
+	if err != nil {
+		return nil, Pages{}, classify(op, err)
 	}
-	if f.Desc != p.Back {
-		o.dir, o.cmp = "DESC", "<"
-	}
-	search := f.Search
-	f.Search = ""
-	where, args := contactWhere(f)
+	var from *mark
 	if p.Cursor != "" {
 		m, err := decodeMark(p.Cursor)
 		if err != nil {
 			return nil, Pages{}, err
 		}
-		where = append(where, "("+o.column+", c.id) "+o.cmp+" (?, ?)")
-		args = append(args, m.Value, m.ID)
+		from = &m
 	}
 	limit := p.Limit + 1
-	if search != "" {
-		ids, err := l.searchIDs(ctx, where, args, search, o, limit)
+	chosen := list.past(o, from)
+	if f.Search != "" {
+		ids, err := l.searchIDs(ctx, list, o, from, f.Search, limit)
 		if err != nil {
-			return nil, Pages{}, classify("list contacts", err)
+			return nil, Pages{}, classify(op, err)
 		}
-		list, err := json.Marshal(ids)
+		page, err := json.Marshal(ids)
 		if err != nil {
 			return nil, Pages{}, err
 		}
-		where, args = []string{"c.id IN (SELECT value FROM json_each(?))"}, []any{string(list)}
+		// By id, then sorted: they are a page.
+		chosen.where, chosen.args = []string{"c.id IN (SELECT value FROM json_each(?))"}, []any{string(page)}
+		o = o.loose()
 	}
-	tail := joinWhere(where) + " ORDER BY " + o.column + " " + o.dir + ", c.id " + o.dir + " LIMIT ?"
-	if search != "" { // by id, then sorted: they are a page
-		tail = joinWhere(where) + " ORDER BY +" + o.column + " " + o.dir + ", +c.id " + o.dir + " LIMIT ?"
-	}
-	rows, err := l.contactRows(ctx, tail, append(args, limit))
+	rows, err := l.contactRows(ctx, o.from, joinWhere(chosen.where)+o.tail(), append(chosen.args, limit))
 	if err != nil {
 		return nil, Pages{}, err
 	}
@@ -125,16 +130,31 @@ func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]Conta
 	return rows, pages, nil
 }
 
-// CountContacts returns how many people a filter chooses.
+// CountContacts returns how many people a filter chooses. A search for what many
+// have looks at everybody.
 func (l *Ledger) CountContacts(ctx context.Context, f ContactFilter) (int64, error) {
-	where, args := contactWhere(f)
-	q := "SELECT count(*) FROM contacts c"
-	if len(where) > 0 {
-		q += " WHERE " + strings.Join(where, " AND ")
-	}
+	const op = "count contacts"
 	var n int64
-	err := l.r.QueryRowContext(ctx, q, args...).Scan(&n)
-	return n, classify("count contacts", err)
+	if f.Search == "" {
+		query, args := "SELECT count(*) FROM contacts", []any(nil)
+		if f.List != 0 {
+			query, args = "SELECT coalesce((SELECT members FROM lists WHERE id = ?), 0)", []any{f.List}
+		}
+		err := l.r.QueryRowContext(ctx, query, args...).Scan(&n)
+		return n, classify(op, err)
+	}
+	from, args, err := l.countFrom(ctx, f)
+	if err != nil {
+		return 0, classify(op, err)
+	}
+	where := []string{hit}
+	args = append(args, post.FoldText(f.Search))
+	if f.List != 0 {
+		where = append(where, "EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)")
+		args = append(args, f.List)
+	}
+	err = l.r.QueryRowContext(ctx, "SELECT count(*) FROM "+from+joinWhere(where), args...).Scan(&n)
+	return n, classify(op, err)
 }
 
 // EachContact walks all people a filter chooses, page by page, by address.
@@ -217,26 +237,82 @@ func (l *Ledger) members(ctx context.Context, query string, args []any) ([]post.
 	return page, classify(op, rows.Err())
 }
 
-// contactWhere asks per person whether they are on the list, so that pages come
-// in the order of an index whatever the list's size.
-func contactWhere(f ContactFilter) (where []string, args []any) {
-	if f.List != 0 {
-		where = append(where, "EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)")
-		args = append(args, f.List)
-	}
-	if f.Search != "" {
-		where = append(where, "instr(c.search, ?) > 0")
-		args = append(args, post.FoldText(f.Search))
-	}
-	return where, args
+// order is how a page of contacts is read, and from where.
+type order struct {
+	from, column, id string
+	named            bool
+	short            bool // few people, who are all read
+	dir, cmp         string
 }
 
-func (l *Ledger) contactRows(ctx context.Context, tail string, args []any) ([]ContactRow, error) {
+// orderOf reads along an index, so that a page costs the same wherever it is.
+func orderOf(f ContactFilter, p Page) order {
+	o := order{from: "contacts c", column: "c.key", id: "c.id", dir: "ASC", cmp: ">"} // what people see as "by address"
+	if f.ByName {
+		o.from, o.column, o.id, o.named = "contact_names n CROSS JOIN contacts c ON c.id = n.id", "n.name", "n.id", true
+	}
+	if f.Desc != p.Back {
+		o.dir, o.cmp = "DESC", "<"
+	}
+	return o
+}
+
+// loose is the same order for a few people, who are found otherwise and sorted.
+func (o order) loose() order {
+	o.from, o.column, o.id = "contacts c", "+c.key", "+c.id"
+	if o.named {
+		o.column = "+c.name"
+	}
+	return o
+}
+
+func (o order) tail() string {
+	return " ORDER BY " + o.column + " " + o.dir + ", " + o.id + " " + o.dir + " LIMIT ?"
+}
+
+// chosen says which people are looked at.
+type chosen struct {
+	where []string
+	args  []any
+}
+
+// past adds the place in the order behind which a page begins.
+func (c chosen) past(o order, from *mark) chosen {
+	if from == nil {
+		return chosen{slices.Clone(c.where), slices.Clone(c.args)}
+	}
+	return chosen{
+		append(slices.Clone(c.where), "("+o.column+", "+o.id+") "+o.cmp+" (?, ?)"),
+		append(slices.Clone(c.args), from.Value, from.ID),
+	}
+}
+
+// listed chooses the people of a list, 0 being everybody. Those of a long list are
+// met soon on the way along the order, without a look at the others; a short one
+// is read and sorted. Where both are possible they take about as long.
+func (l *Ledger) listed(ctx context.Context, list int64, o *order) (chosen, error) {
+	if list == 0 {
+		return chosen{}, nil
+	}
+	var short bool
+	if err := l.r.QueryRowContext(ctx, `SELECT coalesce((SELECT members * members <= 30 * (SELECT coalesce(max(id), 0) FROM contacts) FROM lists WHERE id = ?), 1)`, list).Scan(&short); err != nil {
+		return chosen{}, err
+	}
+	if !short {
+		return chosen{[]string{"EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = " + o.id + ")"}, []any{list}}, nil
+	}
+	*o = o.loose()
+	o.short = true
+	o.from = "list_members m CROSS JOIN contacts c ON c.id = m.contact_id"
+	return chosen{[]string{"m.list_id = ?"}, []any{list}}, nil
+}
+
+func (l *Ledger) contactRows(ctx context.Context, from, tail string, args []any) ([]ContactRow, error) {
 	const op = "list contacts"
 	rows, err := l.r.QueryContext(ctx, `SELECT c.id, c.address, c.key, c.name, c.fields, c.created_at, c.changed_at,
 		coalesce((SELECT json_group_array(l.name ORDER BY l.name) FROM list_members m JOIN lists l ON l.id = m.list_id WHERE m.contact_id = c.id), '[]'),
 		s.reason, s.source, s.at, s.address
-		FROM contacts c LEFT JOIN suppressions s ON s.key = c.key `+tail, args...)
+		FROM `+from+` LEFT JOIN suppressions s ON s.key = c.key `+tail, args...)
 	if err != nil {
 		return nil, classify(op, err)
 	}
@@ -266,10 +342,10 @@ func (l *Ledger) contactRows(ctx context.Context, tail string, args []any) ([]Co
 	return all, classify(op, rows.Err())
 }
 
-// FieldNames returns the names of all custom fields in use, sorted.
+// FieldNames returns the names of all custom fields that somebody has or had, sorted.
 func (l *Ledger) FieldNames(ctx context.Context) ([]string, error) {
 	const op = "list the fields"
-	rows, err := l.r.QueryContext(ctx, "SELECT DISTINCT j.key FROM contacts c, json_each(c.fields) j ORDER BY j.key")
+	rows, err := l.r.QueryContext(ctx, "SELECT name FROM contact_fields ORDER BY name")
 	if err != nil {
 		return nil, classify(op, err)
 	}

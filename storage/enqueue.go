@@ -78,6 +78,9 @@ func (l *Ledger) createMailing(ctx context.Context, m post.Mailing) (post.Mailin
 			return err
 		}
 		m.CreatedAt = t.now
+		if err := t.noteLists(m.ID, m.Lists); err != nil {
+			return err
+		}
 		for i, s := range m.Senders {
 			if _, err := t.exec(`INSERT INTO mailing_senders (mailing_id, account_id, position, weight, email, from_name) VALUES (?,?,?,?,?,?)`,
 				m.ID, s.Account, i, max(s.Weight, 1), s.Email, s.FromName); err != nil {
@@ -173,7 +176,7 @@ func (e *enqueuer) flush(ctx context.Context, l *Ledger, chunk []newRow) error {
 	return l.write(ctx, "queue the mailing", func(t *Tx) error {
 		e.queued, e.skipped = queued, e.skipped[:skipped] // it may run twice
 		if e.mailing.Kind == post.Live {
-			if err := t.markSuppressed(chunk); err != nil {
+			if err := t.markSuppressed(e.mailing.ID, chunk); err != nil {
 				return err
 			}
 		}
@@ -182,7 +185,7 @@ func (e *enqueuer) flush(ctx context.Context, l *Ledger, chunk []newRow) error {
 }
 
 // markSuppressed notes which rows must not be mailed.
-func (t *Tx) markSuppressed(chunk []newRow) error {
+func (t *Tx) markSuppressed(mailing int64, chunk []newRow) error {
 	keys := make([]string, len(chunk))
 	for i := range chunk {
 		keys[i] = chunk[i].key
@@ -194,7 +197,7 @@ func (t *Tx) markSuppressed(chunk []newRow) error {
 	if err != nil {
 		return err
 	}
-	rows, err := t.query("SELECT key, reason FROM suppressions WHERE EXISTS (SELECT 1 FROM suppressions) AND key IN (SELECT value FROM json_each(?))", string(list))
+	rows, err := t.query(unwantedAmong, string(list), mailing)
 	if err != nil {
 		return err
 	}

@@ -189,13 +189,17 @@ func (t *Tx) eraseSuppression(key string, e *Erased) error {
 	var reason string
 	var at int64
 	err := t.scan("SELECT reason, at FROM suppressions WHERE key = ?", []any{key}, &reason, &at)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
+	always := err == nil
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	e.Suppressed = true
+	var onLists bool
+	if err := t.scan("SELECT EXISTS (SELECT 1 FROM list_suppressions WHERE key = ?)", []any{key}, &onLists); err != nil {
+		return err
+	}
+	if e.Suppressed = always || onLists; !e.Suppressed {
+		return nil
+	}
 	var secret string
 	if err := t.scan("SELECT coalesce((SELECT value FROM settings WHERE key = ?), '')", []any{eraseKey}, &secret); err != nil {
 		return err
@@ -206,12 +210,24 @@ func (t *Tx) eraseSuppression(key string, e *Erased) error {
 			return err
 		}
 	}
+	if onLists {
+		if _, err := t.exec("UPDATE OR REPLACE list_suppressions SET key = ?, address = '', source = 'erased' WHERE key = ?", erasedMark+keyedHash(secret, key), key); err != nil {
+			return err
+		}
+	}
+	if !always {
+		return nil
+	}
 	if _, err := t.exec("INSERT INTO erased_suppressions (hash, reason, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", keyedHash(secret, key), reason, at); err != nil {
 		return err
 	}
 	_, err = t.exec("DELETE FROM suppressions WHERE key = ?", key)
 	return err
 }
+
+// erasedMark begins the key of an erased person's suppression for a list; no
+// address does.
+const erasedMark = "\x01"
 
 func keyedHash(secret, key string) string {
 	h := hmac.New(sha256.New, []byte(secret))
@@ -223,7 +239,7 @@ func keyedHash(secret, key string) string {
 // where nobody was erased, which costs one look.
 func erasedKeys(ctx context.Context, q func(ctx context.Context, query string, args ...any) *sql.Row, keys []string) (map[string]string, error) {
 	var secret string
-	if err := q(ctx, "SELECT CASE WHEN EXISTS (SELECT 1 FROM erased_suppressions) THEN coalesce((SELECT value FROM settings WHERE key = ?), '') ELSE '' END", eraseKey).Scan(&secret); err != nil || secret == "" {
+	if err := q(ctx, "SELECT CASE WHEN EXISTS (SELECT 1 FROM erased_suppressions) OR EXISTS (SELECT 1 FROM list_suppressions WHERE key < char(2)) THEN coalesce((SELECT value FROM settings WHERE key = ?), '') ELSE '' END", eraseKey).Scan(&secret); err != nil || secret == "" {
 		return nil, err
 	}
 	byHash := make(map[string]string, len(keys))
@@ -238,7 +254,8 @@ func erasedKeys(ctx context.Context, q func(ctx context.Context, query string, a
 		return nil, err
 	}
 	var found string
-	if err := q(ctx, "SELECT json_group_array(e.hash) FROM json_each(?) j CROSS JOIN erased_suppressions e ON e.hash = j.value", string(list)).Scan(&found); err != nil {
+	if err := q(ctx, `SELECT json_group_array(j.value) FROM json_each(?) j WHERE EXISTS (SELECT 1 FROM erased_suppressions e WHERE e.hash = j.value)
+		OR EXISTS (SELECT 1 FROM list_suppressions s WHERE s.key = char(1) || j.value)`, string(list)).Scan(&found); err != nil {
 		return nil, err
 	}
 	var got []string
@@ -260,6 +277,9 @@ func (t *Tx) recallSuppressions(keys ...string) error {
 		return err
 	}
 	for key, hash := range known {
+		if _, err := t.exec("UPDATE OR REPLACE list_suppressions SET key = ?1, address = ?1 WHERE key = ?2", key, erasedMark+hash); err != nil {
+			return err
+		}
 		if _, err := t.exec(`INSERT INTO suppressions (key, address, reason, source, at)
 			SELECT ?1, ?1, reason, 'erased', at FROM erased_suppressions WHERE hash = ?2 ON CONFLICT DO NOTHING`, key, hash); err != nil {
 			return err

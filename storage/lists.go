@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"iter"
 	"strings"
 
 	"postroom/post"
@@ -66,91 +65,4 @@ func (t *Tx) ensureList(name string) (int64, error) {
 		return 0, err
 	}
 	return res.LastInsertId()
-}
-
-// Suppress puts addresses on the suppression list. One that is on it already
-// keeps its first reason. It returns how many were new.
-func (l *Ledger) Suppress(ctx context.Context, s []post.Suppression) (int64, error) {
-	var added int64
-	err := l.write(ctx, "suppress", func(t *Tx) error {
-		added = 0
-		for _, x := range s {
-			n, err := t.suppress(x)
-			if err != nil {
-				return err
-			}
-			added += n
-		}
-		return nil
-	})
-	return added, err
-}
-
-func (t *Tx) suppress(s post.Suppression) (int64, error) {
-	at := s.At
-	if at.IsZero() {
-		at = t.now
-	}
-	return t.change("INSERT INTO suppressions (key, address, reason, source, at) VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING",
-		s.Key, s.Address, s.Reason, s.Source, post.Millis(at))
-}
-
-// Unsuppress takes addresses, given by key, off the list and returns how many
-// were on it.
-func (l *Ledger) Unsuppress(ctx context.Context, keys []string) (int64, error) {
-	var removed int64
-	err := l.write(ctx, "unsuppress", func(t *Tx) error {
-		removed = 0
-		for _, k := range keys {
-			n, err := t.change("DELETE FROM suppressions WHERE key=?", k)
-			if err != nil {
-				return err
-			}
-			removed += n
-		}
-		return nil
-	})
-	return removed, err
-}
-
-// EachSuppression walks all addresses that are not mailed, by key.
-func (l *Ledger) EachSuppression(ctx context.Context) iter.Seq2[post.Suppression, error] {
-	return func(yield func(post.Suppression, error) bool) {
-		after := ""
-		for {
-			page, err := l.suppressions(ctx, after)
-			if err != nil {
-				yield(post.Suppression{}, classify("list the suppressions", err))
-				return
-			}
-			for _, s := range page {
-				if !yield(s, nil) {
-					return
-				}
-				after = s.Key
-			}
-			if len(page) < memberPage {
-				return
-			}
-		}
-	}
-}
-
-func (l *Ledger) suppressions(ctx context.Context, after string) ([]post.Suppression, error) {
-	rows, err := l.r.QueryContext(ctx, "SELECT key, address, reason, source, at FROM suppressions WHERE key > ? ORDER BY key LIMIT ?", after, memberPage)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var page []post.Suppression
-	for rows.Next() {
-		var s post.Suppression
-		var at int64
-		if err := rows.Scan(&s.Key, &s.Address, &s.Reason, &s.Source, &at); err != nil {
-			return nil, err
-		}
-		s.At = post.FromMillis(at)
-		page = append(page, s)
-	}
-	return page, rows.Err()
 }

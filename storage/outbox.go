@@ -78,7 +78,7 @@ func (t *Tx) intent(in Intent) (*Refusal, error) {
 	err := t.scan(`UPDATE deliveries SET state = 'sending', date = CASE date WHEN 0 THEN ?1 ELSE date END, changed_at = ?2
 		WHERE id = ?3 AND state = 'claimed' AND claim = ?4
 			AND (SELECT hold FROM mailings WHERE id = deliveries.mailing_id) = ''
-			AND (?5 = 0 OR NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.key = deliveries.key))
+			AND (?5 = 0 OR `+unwanted+` IS NULL)
 		RETURNING mailing_id`, []any{post.Millis(in.Date), post.Millis(in.At), in.ID, in.Claim, in.Live}, &mailing)
 	if err == nil {
 		t.count(mailing, post.StateClaimed, -1)
@@ -95,8 +95,8 @@ func (t *Tx) whyRefused(in Intent) (*Refusal, error) {
 	var state, hold string
 	var claim int64
 	var suppressed sql.NullString
-	err := t.scan(`SELECT d.state, d.claim, m.hold, (SELECT reason FROM suppressions s WHERE s.key = d.key)
-		FROM deliveries d JOIN mailings m ON m.id = d.mailing_id WHERE d.id = ?`, []any{in.ID}, &state, &claim, &hold, &suppressed)
+	err := t.scan(`SELECT deliveries.state, deliveries.claim, m.hold, `+unwanted+`
+		FROM deliveries JOIN mailings m ON m.id = deliveries.mailing_id WHERE deliveries.id = ?`, []any{in.ID}, &state, &claim, &hold, &suppressed)
 	if err != nil {
 		return nil, err
 	}

@@ -2,23 +2,14 @@ package storage
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"time"
-
-	"postroom/post"
 )
 
 const (
 	searchedTo  = "ledger.search.to"
 	indexFirst  = 200
 	waitingMost = 2000 // changed people who are looked at one by one
-)
-
-// Variables, so that tests come to all ways of searching with few people.
-var (
-	searchWalk = 4000 // people looked at before the index is asked
-	searchFew  = 3000 // so many are sorted, more are picked in order
 )
 
 // IndexSearch brings the search index up to the book, in short steps, and
@@ -123,75 +114,4 @@ func (l *Ledger) indexStands(ctx context.Context) (bool, error) {
 	err := l.r.QueryRowContext(ctx, `SELECT coalesce((SELECT max(id) FROM contacts), 0) <= coalesce((SELECT CAST(value AS INTEGER) FROM settings WHERE key = ?), 0)
 		AND (SELECT count(*) FROM (SELECT 1 FROM search_waiting LIMIT ?)) < ?`, searchedTo, waitingMost, waitingMost).Scan(&stands)
 	return stands, err
-}
-
-// order is how a page of contacts is sorted.
-type order struct {
-	column, dir, cmp string
-}
-
-// searchIDs returns the ids of one page of a search, in order. Most searches
-// find a page among the first people of the list; the others ask the index.
-func (l *Ledger) searchIDs(ctx context.Context, where []string, args []any, text string, o order, limit int) ([]int64, error) {
-	folded := post.FoldText(text)
-	tail := " ORDER BY " + o.column + " " + o.dir + ", c.id " + o.dir + " LIMIT ?"
-	cond := joinWhere(where)
-	match := gramQuery(folded)
-	stands, err := l.indexStands(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if match == "" || !stands {
-		return l.ids(ctx, "SELECT json_group_array(id) FROM (SELECT c.id FROM contacts c"+joinWhere(append(where, "instr(c.search, ?) > 0"))+tail+")", append(args, folded, limit))
-	}
-	var walked int
-	var found string
-	walk := append([]any{folded}, args...)
-	if err := l.r.QueryRowContext(ctx, `WITH w AS MATERIALIZED (SELECT c.id AS id, instr(c.search, ?) > 0 AS hit FROM contacts c`+cond+tail+`)
-		SELECT count(*), json_group_array(id) FILTER (WHERE hit) FROM w`, append(walk, searchWalk)...).Scan(&walked, &found); err != nil {
-		return nil, err
-	}
-	var ids []int64
-	if err := json.Unmarshal([]byte(found), &ids); err != nil {
-		return nil, err
-	}
-	if len(ids) >= limit || walked < searchWalk {
-		return ids[:min(len(ids), limit)], nil
-	}
-	var few int
-	if err := l.r.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT rowid FROM contact_search WHERE contact_search MATCH ? LIMIT ?)", match, searchFew+1).Scan(&few); err != nil {
-		return nil, err
-	}
-	hits := "SELECT rowid FROM contact_search WHERE contact_search MATCH ? UNION ALL SELECT id FROM search_waiting"
-	if few <= searchFew {
-		// Everybody who was found, sorted. CROSS JOIN: those are read first.
-		where = append(where, "instr(c.search, ?) > 0")
-		return l.ids(ctx, "SELECT json_group_array(id) FROM (SELECT DISTINCT c.id FROM ("+hits+") h CROSS JOIN contacts c ON c.id = h.rowid"+joinWhere(where)+tail+")",
-			append(append([]any{match}, args...), folded, limit))
-	}
-	where = append(where, "+c.id IN ("+hits+")", "instr(c.search, ?) > 0")
-	return l.ids(ctx, "SELECT json_group_array(id) FROM (SELECT c.id FROM contacts c"+joinWhere(where)+tail+")", append(append(args, match), folded, limit))
-}
-
-func (l *Ledger) ids(ctx context.Context, query string, args []any) ([]int64, error) {
-	var list string
-	if err := l.r.QueryRowContext(ctx, query, args...).Scan(&list); err != nil {
-		return nil, err
-	}
-	var ids []int64
-	err := json.Unmarshal([]byte(list), &ids)
-	return ids, err
-}
-
-func joinWhere(where []string) string {
-	all := ""
-	for i, w := range where {
-		if i == 0 {
-			all = " WHERE "
-		} else {
-			all += " AND "
-		}
-		all += w
-	}
-	return all
 }

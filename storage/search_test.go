@@ -32,11 +32,19 @@ func found(t rapid.TB, l *Ledger, f ContactFilter) []string {
 	return nil
 }
 
+func list(t *testing.T, l *Ledger, name string) int64 {
+	li, err := l.ListByName(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return li.ID
+}
+
 // TestSearchFindsWhatIsThere compares every way of searching with looking at
 // everybody, while the index stands, stands half, and after changes.
 func TestSearchFindsWhatIsThere(t *testing.T) {
-	walk, few := searchWalk, searchFew
-	t.Cleanup(func() { searchWalk, searchFew = walk, few })
+	walk, few, many := searchWalk, searchFew, searchMany
+	t.Cleanup(func() { searchWalk, searchFew, searchMany = walk, few, many })
 	words := []string{"王小明", "北京", "小", "Köhler", "koehler", "an", "anna", "x", "東京タワー", "서울", "01234", "Анна", "e\u0301a", "𠮷田", "a-b.c", "ß", "ﬁx"}
 	l := open(t, t.TempDir())
 	rapid.Check(t, func(rt *rapid.T) {
@@ -51,19 +59,20 @@ func TestSearchFindsWhatIsThere(t *testing.T) {
 			rt.Fatal(err)
 		}
 		word := rapid.SampledFrom(words)
-		texts := map[string]string{} // by address
+		texts, names := map[string]string{}, map[string]string{} // by address
 		put := func(n int) {
 			var rows []post.Contact
 			for range n {
 				c := contact(fmt.Sprintf("p%d@x.de", rapid.IntRange(0, 40).Draw(rt, "who")), word.Draw(rt, "name")+word.Draw(rt, "more"), map[string]string{"f": word.Draw(rt, "f") + " " + word.Draw(rt, "g")})
 				rows = append(rows, c)
-				texts[c.Address] = searchText(c)
+				texts[c.Address], names[c.Address] = searchText(c), c.Name
 			}
 			if _, _, _, _, err := l.ImportContacts(t.Context(), "L", false, seq(rows)); err != nil {
 				rt.Fatal(err)
 			}
 		}
-		searchWalk, searchFew = rapid.SampledFrom([]int{1, 5, 4000}).Draw(rt, "walk"), rapid.SampledFrom([]int{0, 3000}).Draw(rt, "few")
+		searchWalk, searchFew = rapid.SampledFrom([]int{1, 5, 4000}).Draw(rt, "walk"), rapid.SampledFrom([]int{0, 3, 3000}).Draw(rt, "few")
+		searchMany = rapid.SampledFrom([]int{0, 3000}).Draw(rt, "many")
 		put(rapid.IntRange(1, 30).Draw(rt, "people"))
 		for range 4 {
 			switch rapid.IntRange(0, 3).Draw(rt, "then") {
@@ -95,12 +104,30 @@ func TestSearchFindsWhatIsThere(t *testing.T) {
 				}
 			}
 			slices.Sort(want)
-			desc := rapid.Bool().Draw(rt, "descending")
-			if desc {
-				slices.Reverse(want)
+			f := ContactFilter{Search: query, Desc: rapid.Bool().Draw(rt, "descending"), ByName: rapid.Bool().Draw(rt, "by name")}
+			if rapid.Bool().Draw(rt, "on the list") {
+				f.List = list(t, l, "L")
 			}
-			if got := found(rt, l, ContactFilter{Search: query, Desc: desc}); !slices.Equal(got, want) {
+			got := found(rt, l, f)
+			sorted := slices.Clone(got)
+			slices.Sort(sorted)
+			if !slices.Equal(sorted, want) {
 				rt.Fatalf("%q found %v, want %v", query, got, want)
+			}
+			inOrder := func(a, b string) int {
+				if f.ByName {
+					a, b = names[a], names[b]
+				}
+				if f.Desc {
+					a, b = b, a
+				}
+				return strings.Compare(a, b)
+			}
+			if n, err := l.CountContacts(t.Context(), f); err != nil || n != int64(len(want)) {
+				rt.Fatalf("counted %d of %d, %v", n, len(want), err)
+			}
+			if !slices.IsSortedFunc(got, inOrder) {
+				rt.Fatalf("%+v came as %v", f, got)
 			}
 		}
 	})

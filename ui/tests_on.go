@@ -54,6 +54,10 @@ func (s *Shell) serveTests() {
 		fyne.DoAndWait(func() { p = s.picture() })
 		_ = json.NewEncoder(w).Encode(p) // the test sees what it lacks
 	})
+	mux.HandleFunc("/frames", func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewEncoder(w).Encode(measureFrames(r.Context())) // until the test hangs up, or says stop
+	})
+	mux.HandleFunc("/frames/stop", func(http.ResponseWriter, *http.Request) { stopFrames() })
 	server := &http.Server{Handler: mux} //nolint:gosec // only this user's tests reach the socket
 	_ = server.Serve(l)                  // until the program ends
 }

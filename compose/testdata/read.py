@@ -18,7 +18,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.eml")):
         data = part.get_payload(decode=True)
         defects += [repr(d) for d in part.defects]
         leaf = {"type": part.get_content_type(), "name": part.get_filename() or "", "data": data.hex()}
-        if part.get_content_disposition() != "attachment":
+        if part.get_content_disposition() is None:
             leaf["data"] = data.decode("utf-8").replace("\r\n", "\n").rstrip("\n")
         leaves.append(leaf)
     to, sender = msg["To"].addresses, msg["From"].addresses

@@ -14,7 +14,6 @@ import (
 	"postroom/post"
 	"postroom/storage"
 	"postroom/ui/screens"
-	"postroom/ui/screens/contacts"
 	"postroom/ui/screens/history"
 	"postroom/ui/screens/home"
 	"postroom/ui/screens/mailings"
@@ -205,34 +204,6 @@ func TestHistoryTells(t *testing.T) {
 	b, rerr := os.ReadFile(out)
 	if err != nil || rerr != nil || n != 40 || strings.Count(string(b), "\n") != 41 {
 		t.Errorf("%d rows, %v %v", n, err, rerr)
-	}
-	v.Hide()
-}
-
-// A file's rows are shown before they are written.
-func TestContactsImport(t *testing.T) {
-	s := newStage(t, words.English, theme.Light)
-	file := filepath.Join(t.TempDir(), "guests.csv")
-	if err := os.WriteFile(file, []byte("E-Mail,Name\nanna@example.net,Anna\nnobody,X\n王小明 <xm@example.cn>,\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	v := contacts.New(s.env)
-	s.show(v, screens.Route{})
-	s.settle()
-	v.Drop([]string{file})
-	s.press("Next")
-	s.settle()
-	if n, err := s.env.Ledger.CountContacts(t.Context(), storage.ContactFilter{}); err != nil || n != 0 {
-		t.Fatalf("%d people before the user said so, %v", n, err)
-	}
-	s.press("Import")
-	s.settle()
-	li, err := s.env.Ledger.ListByName(t.Context(), "guests")
-	if err != nil || li.Members != 2 {
-		t.Errorf("%+v %v", li, err)
-	}
-	if rows := named[*widgets.DataGrid](s, "contacts.grid").Rows(); len(rows) != 2 {
-		t.Errorf("%d rows", len(rows))
 	}
 	v.Hide()
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,10 @@ type stage struct {
 	queue chan func()
 	win   fyne.Window
 	route screens.Route
+	// quick is for screens whose timers are short: nothing is waited for once no
+	// goroutine is left that could bring something.
+	quick bool
+	calm  int // goroutines when nothing was under way
 }
 
 type noMail struct{}
@@ -67,6 +72,10 @@ func newStage(t *testing.T, lang words.Lang, mode theme.Mode) *stage {
 			t.Error(err)
 		}
 	})
+	if _, err := l.Lists(t.Context()); err != nil { // the reader's goroutine counts among the calm
+		t.Fatal(err)
+	}
+	s.calm = runtime.NumGoroutine()
 	return s
 }
 
@@ -265,13 +274,22 @@ func TestScreens(t *testing.T) {
 
 // idle waits a moment for more to come back; it is true when nothing has.
 func (s *stage) idle() bool {
-	t := time.NewTimer(1200 * time.Millisecond)
-	defer t.Stop()
-	select {
-	case f := <-s.queue:
-		f()
-		return false
-	case <-t.C:
-		return true
+	waits := []time.Duration{1200 * time.Millisecond}
+	if s.quick {
+		waits = []time.Duration{300 * time.Millisecond, 900 * time.Millisecond}
 	}
+	for _, wait := range waits {
+		t := time.NewTimer(wait)
+		select {
+		case f := <-s.queue:
+			t.Stop()
+			f()
+			return false
+		case <-t.C:
+		}
+		if s.quick && runtime.NumGoroutine() <= s.calm {
+			break
+		}
+	}
+	return true
 }

@@ -73,8 +73,9 @@ const (
 // Rows are selected with the mouse (also with Shift and Ctrl), by their check
 // boxes, or from the keyboard: arrows, Home, End, Page Up and Down, each also
 // with Shift, Space, Ctrl+A, Escape. Enter and a double click open a row,
-// Delete and the menu key call back, Ctrl+Page Up and Down turn the page.
-// The selection is a set of row IDs and outlives a turn of the page.
+// Delete and the menu key call back, Ctrl+Page Up and Down turn the page, Ctrl+C
+// copies. The selection is a set of row IDs and outlives a turn of the page. With
+// Everything set, a page that is selected whole offers the rest of the list too.
 //
 // Callbacks run on the window's goroutine and must return at once; the owner
 // shows SetLoading while it fetches.
@@ -90,6 +91,14 @@ type DataGrid struct {
 	OnDelete  func(ids []int64)
 	OnMenu    func(ids []int64, at fyne.Position) // at: on the canvas
 	OnWidths  func(widths map[string]float32)     // after a divider was dragged
+	// OnCopy is asked for what Ctrl+C copies; nil: the selected rows of the page,
+	// a line each, with tabs between the cells.
+	OnCopy func(ids []int64)
+	// Everything lets the user select all rows of the list, also those of pages
+	// that the grid never saw; see AllSelected.
+	Everything bool
+	// Plain leaves the check boxes out, where nothing is done with a selection.
+	Plain bool
 
 	words   *words.Catalogue
 	columns []Column
@@ -103,9 +112,11 @@ type DataGrid struct {
 	sortKey    string
 	descending bool
 
+	edition  int // of what the rows show and how; see rowLook
 	selected map[int64]bool
-	cursor   int // index into rows; -1: none
-	anchor   int // where a range begins
+	inverse  bool // selected are those left out of the whole list
+	cursor   int  // index into rows; -1: none
+	anchor   int  // where a range begins
 	focused  bool
 	shift    bool
 
@@ -128,7 +139,7 @@ var (
 // NewDataGrid returns an empty grid.
 func NewDataGrid(w *words.Catalogue, columns ...Column) *DataGrid {
 	g := &DataGrid{
-		words: w, columns: columns, widths: map[string]float32{}, selected: map[int64]bool{}, cursor: -1, anchor: -1,
+		words: w, columns: columns, widths: map[string]float32{}, selected: map[int64]bool{}, cursor: -1, anchor: -1, edition: 1,
 	}
 	g.head = newGridHead(g)
 	g.view = newGridView(g)
@@ -151,6 +162,14 @@ func (g *DataGrid) SetPage(rows []Row, from, total int64) {
 		g.scroll.ScrollToTop()
 	}
 	g.Refresh()
+}
+
+// SetTotal says how many rows there are, once that is known.
+func (g *DataGrid) SetTotal(total int64) {
+	if g.total != total {
+		g.total = total
+		g.foot.tell()
+	}
 }
 
 // SetLoading shows "…" in place of the page until SetPage is called.
@@ -181,19 +200,48 @@ func (g *DataGrid) SetWidths(widths map[string]float32) {
 // Rows returns the page as it was given.
 func (g *DataGrid) Rows() []Row { return g.rows }
 
-// Selected returns the IDs of all selected rows, sorted, also of other pages.
+// Selected returns the IDs of all selected rows, sorted, also of other pages; of
+// AllSelected those of the page.
 func (g *DataGrid) Selected() []int64 {
 	ids := make([]int64, 0, len(g.selected))
-	for id := range g.selected {
-		ids = append(ids, id)
+	if g.inverse {
+		for _, r := range g.rows {
+			if !g.selected[r.ID] {
+				ids = append(ids, r.ID)
+			}
+		}
+	} else {
+		for id := range g.selected {
+			ids = append(ids, id)
+		}
 	}
 	slices.Sort(ids)
 	return ids
 }
 
+// AllSelected reports whether the whole list is selected, but for those ids.
+func (g *DataGrid) AllSelected() (all bool, but []int64) {
+	if !g.inverse {
+		return false, nil
+	}
+	for id := range g.selected {
+		but = append(but, id)
+	}
+	slices.Sort(but)
+	return true, but
+}
+
+// Count returns how many rows are selected.
+func (g *DataGrid) Count() int64 {
+	if g.inverse {
+		return max(0, g.total-int64(len(g.selected)))
+	}
+	return int64(len(g.selected))
+}
+
 // SetSelected replaces the selection without calling back.
 func (g *DataGrid) SetSelected(ids ...int64) {
-	clear(g.selected)
+	g.clearSelection()
 	for _, id := range ids {
 		g.selected[id] = true
 	}
@@ -214,6 +262,14 @@ func (g *DataGrid) indexOf(id int64) int {
 	return slices.IndexFunc(g.rows, func(r Row) bool { return r.ID == id })
 }
 
+// checkWidth is the room for the check boxes.
+func (g *DataGrid) checkWidth() float32 {
+	if g.Plain {
+		return 0
+	}
+	return gridCheckWidth
+}
+
 // usable reports whether rows can be picked now.
 func (g *DataGrid) usable() bool { return !g.loading && !g.Disabled() && len(g.rows) > 0 }
 
@@ -221,7 +277,7 @@ func (g *DataGrid) usable() bool { return !g.loading && !g.Disabled() && len(g.r
 // goes to the growing columns, what lacks is taken from these and then from all,
 // down to their least.
 func (g *DataGrid) measure(width float32) {
-	room := width - gridCheckWidth
+	room := width - g.checkWidth()
 	w := make([]float32, len(g.columns))
 	var sum, shares float32
 	for i, c := range g.columns {
@@ -244,7 +300,7 @@ func (g *DataGrid) measure(width float32) {
 		shrink(w, g.columns, lack, func(Column) bool { return true })
 	}
 	g.spans = g.spans[:0]
-	x := gridCheckWidth
+	x := g.checkWidth()
 	for i := range w {
 		g.spans = append(g.spans, span{snap(x), snap(x+w[i]) - snap(x)})
 		x += w[i]
@@ -382,6 +438,7 @@ func (g *DataGrid) CreateRenderer() fyne.WidgetRenderer {
 		g.view.refreshRows()
 	}
 	r.refresh = func() {
+		g.edition++
 		ring(frame, theme.Corner, g.focused)
 		g.measure(g.Size().Width - 2*gridEdge)
 		g.head.Refresh()

@@ -49,6 +49,7 @@ func (h *gridHead) CreateRenderer() fyne.WidgetRenderer {
 	r.layout = func(size fyne.Size) {
 		line.Move(fyne.NewPos(0, size.Height-theme.Hairline))
 		line.Resize(fyne.NewSize(size.Width, theme.Hairline))
+		h.all.Hidden = h.grid.Plain
 		h.all.Resize(fyne.NewSize(gridCheckWidth, size.Height))
 		for i, at := range h.grid.spans {
 			h.titles[i].Move(fyne.NewPos(at.x, 0))
@@ -229,8 +230,14 @@ func (a *gridAll) CreateRenderer() fyne.WidgetRenderer {
 	r.layout = func(size fyne.Size) {
 		d.place(fyne.NewPos((gridCheckWidth-checkSide)/2, (size.Height-checkSide)/2))
 	}
+	var drawn [4]int
 	r.refresh = func() {
 		all, some := a.grid.pageSelected()
+		look := [4]int{a.grid.edition, bit(all), bit(some), bit(a.grid.Disabled())}
+		if look == drawn {
+			return
+		}
+		drawn = look
 		d.paint(all, some, false, a.grid.Disabled())
 		for _, o := range r.objects {
 			o.Refresh()
@@ -240,13 +247,63 @@ func (a *gridAll) CreateRenderer() fyne.WidgetRenderer {
 	return r
 }
 
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // gridFoot says which rows are shown and turns the page.
 type gridFoot struct {
 	widget.BaseWidget
 	grid     *DataGrid
 	said     *Text
 	selected *Text
+	all      *Button // offers the whole list
 	turns    [4]*Button
+	row      *fyne.Container
+}
+
+// tell says what has changed.
+func (f *gridFoot) tell() {
+	if f.row != nil && f.update() {
+		f.row.Layout.Layout(f.row.Objects, f.row.Size())
+	}
+}
+
+// update sets what is said and can be pressed, and reports whether something
+// takes more or less room than before.
+func (f *gridFoot) update() (changed bool) {
+	set := func(t *Text, s string) {
+		changed = changed || t.Text != s
+		t.SetText(s)
+	}
+	set(f.said, f.text())
+	n, selected := f.grid.Count(), ""
+	if n > 1 {
+		selected = f.grid.words.N("grid.selected", n)
+	}
+	set(f.selected, selected)
+	if offer := f.grid.offersEverything(); offer == f.all.Hidden {
+		changed = true
+		if offer {
+			f.all.SetText(f.grid.words.N("grid.select_everything", f.grid.total))
+			f.all.Show()
+		} else {
+			f.all.Hide()
+		}
+	}
+	for i, b := range f.turns {
+		if can := f.grid.canTurn(Turn(i)); can == b.Disabled() {
+			if can {
+				b.Enable()
+			} else {
+				b.Disable()
+			}
+		}
+	}
+	return changed
 }
 
 func newGridFoot(g *DataGrid) *gridFoot {
@@ -260,6 +317,9 @@ func newGridFoot(g *DataGrid) *gridFoot {
 		f.turns[i] = NewIconButton(t.icon, g.words.T(t.key), func() { g.turn(Turn(i)) })
 		f.turns[i].Small = true
 	}
+	f.all = NewButton(Link, "", g.selectEverything)
+	f.all.Small = true
+	f.all.Hide()
 	f.ExtendBaseWidget(f)
 	return f
 }
@@ -283,32 +343,16 @@ func (f *gridFoot) text() string {
 
 func (f *gridFoot) CreateRenderer() fyne.WidgetRenderer {
 	row := HStack(0, Inset(0, 8, 0, gridCellPadding, f.said), f.turns[0], f.turns[1], f.turns[2], f.turns[3], Space(),
-		Inset(0, gridCellPadding, 0, 0, f.selected))
+		f.all, Inset(0, gridCellPadding, 0, 6, f.selected))
 	r := &parts{objects: []fyne.CanvasObject{row}}
 	r.min = row.MinSize
 	r.layout = row.Resize
-	update := func() {
-		f.said.SetText(f.text())
-		n := int64(len(f.grid.selected))
-		f.selected.SetText("")
-		if n > 1 {
-			f.selected.SetText(f.grid.words.N("grid.selected", n))
-		}
-		for i, b := range f.turns {
-			if can := f.grid.canTurn(Turn(i)); can == b.Disabled() {
-				if can {
-					b.Enable()
-				} else {
-					b.Disable()
-				}
-			}
-		}
-	}
 	r.refresh = func() {
-		update()
+		f.update()
 		row.Refresh()
 		row.Layout.Layout(row.Objects, row.Size())
 	}
-	update()
+	f.row = row
+	f.update()
 	return r
 }

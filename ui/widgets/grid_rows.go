@@ -77,10 +77,21 @@ func (v *gridView) place() {
 
 // refreshRows draws all rows in sight again.
 func (v *gridView) refreshRows() {
+	v.grid.edition++
 	for _, row := range v.pool {
 		row.index = -1
 	}
 	v.place()
+}
+
+// refreshMarks draws those rows again that are selected, or have the cursor, and
+// were not, or the other way round.
+func (v *gridView) refreshMarks() {
+	for _, row := range v.pool {
+		if row.index >= 0 {
+			row.Refresh()
+		}
+	}
 }
 
 func (v *gridView) CreateRenderer() fyne.WidgetRenderer {
@@ -130,7 +141,7 @@ func (r *gridRow) MouseDown(ev *desktop.MouseEvent) {
 	switch {
 	case ev.Modifier&fyne.KeyModifierShift != 0:
 		r.grid.extend(r.index)
-	case ev.Modifier&(fyne.KeyModifierControl|fyne.KeyModifierSuper) != 0, ev.Position.X < gridCheckWidth:
+	case ev.Modifier&(fyne.KeyModifierControl|fyne.KeyModifierSuper) != 0, ev.Position.X < r.grid.checkWidth():
 		r.grid.toggle(r.index)
 	default:
 		r.grid.pick(r.index)
@@ -153,7 +164,7 @@ func (r *gridRow) Tapped(ev *fyne.PointEvent) {
 // DoubleTapped opens the row.
 func (r *gridRow) DoubleTapped(ev *fyne.PointEvent) {
 	r.pressed = false
-	if r.usable() && ev.Position.X >= gridCheckWidth && r.grid.OnOpen != nil {
+	if r.usable() && ev.Position.X >= r.grid.checkWidth() && r.grid.OnOpen != nil {
 		r.grid.OnOpen(r.grid.rows[r.index].ID)
 	}
 }
@@ -165,7 +176,7 @@ func (r *gridRow) TappedSecondary(ev *fyne.PointEvent) {
 		return
 	}
 	r.grid.focus()
-	if !r.grid.selected[r.grid.rows[r.index].ID] {
+	if !r.grid.isSelected(r.grid.rows[r.index].ID) {
 		r.grid.pick(r.index)
 	}
 	if r.grid.OnMenu != nil {
@@ -196,8 +207,17 @@ func (r *gridRow) CreateRenderer() fyne.WidgetRenderer {
 	return d
 }
 
+// rowLook is all that decides how a row is drawn. edition is that of the grid,
+// which stands for its cells, columns and colours.
+type rowLook struct {
+	index, edition                      int
+	width                               float32
+	selected, current, hovered, loading bool
+}
+
 type rowRenderer struct {
 	row          *gridRow
+	drawn        rowLook
 	ground, line *canvas.Rectangle
 	check        *checkDrawing
 	cells        []*canvas.Text
@@ -216,36 +236,47 @@ func (d *rowRenderer) Layout(size fyne.Size) {
 	d.check.place(fyne.NewPos((gridCheckWidth-checkSide)/2, (size.Height-checkSide)/2))
 }
 
+// look returns how the row is to be drawn now.
+func (d *rowRenderer) look() rowLook {
+	g, i := d.row.grid, d.row.index
+	l := rowLook{index: i, edition: g.edition, width: d.row.Size().Width, loading: g.loading, hovered: d.row.hovered && g.usable()}
+	if !g.loading {
+		l.selected = g.isSelected(g.rows[i].ID)
+		l.current = g.focused && g.cursor == i
+	}
+	return l
+}
+
+// Refresh draws the row where it looks different than before. The canvas is told
+// of the row as a whole: each word to it costs more than the drawing.
 func (d *rowRenderer) Refresh() {
 	g, i := d.row.grid, d.row.index
-	if i < 0 || i >= d.row.grid.view.length() {
+	if i < 0 || i >= g.view.length() {
 		return
 	}
-	d.line.FillColor = theme.Colour(theme.Line)
-	selected, current := false, false
-	if !g.loading {
-		selected = g.selected[g.rows[i].ID]
-		current = g.focused && g.cursor == i
+	look := d.look()
+	if look == d.drawn {
+		return
 	}
+	d.drawn = look
+	d.line.FillColor = theme.Colour(theme.Line)
 	d.ground.FillColor = color.Transparent
 	d.ground.StrokeWidth = 0
 	switch {
-	case selected:
+	case look.selected:
 		d.ground.FillColor = theme.Colour(theme.AccentSoft)
-	case d.row.hovered && g.usable():
+	case look.hovered:
 		d.ground.FillColor = theme.Colour(theme.HoverSoft)
 	}
-	if current {
+	if look.current {
 		d.ground.StrokeColor, d.ground.StrokeWidth = theme.Colour(theme.Accent), theme.Hairline
 	}
-	d.check.paint(selected, false, g.loading, g.Disabled())
+	d.check.paint(look.selected, false, g.loading || g.Plain, g.Disabled())
 	for c := range d.cells {
 		d.paintCell(c, g.spans[c])
 	}
 	d.Layout(d.row.Size())
-	for _, o := range d.objects {
-		o.Refresh()
-	}
+	canvas.Refresh(d.row)
 }
 
 // paintCell draws one cell, or a dot of waiting.

@@ -1,13 +1,16 @@
 package widgets
 
 import (
+	"slices"
+	"strings"
+
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/driver/desktop"
 )
 
 // pick is a plain click on a row or a plain arrow: this row alone.
 func (g *DataGrid) pick(i int) {
-	clear(g.selected)
+	g.clearSelection()
 	g.selected[g.rows[i].ID] = true
 	g.anchor = i
 	g.moveTo(i)
@@ -33,7 +36,7 @@ func (g *DataGrid) extend(i int) {
 	if g.anchor < 0 || g.anchor >= len(g.rows) {
 		g.anchor = max(0, g.cursor)
 	}
-	clear(g.selected)
+	g.clearSelection()
 	for j := min(g.anchor, i); j <= max(g.anchor, i); j++ {
 		g.selected[g.rows[j].ID] = true
 	}
@@ -41,10 +44,36 @@ func (g *DataGrid) extend(i int) {
 	g.told()
 }
 
+func (g *DataGrid) clearSelection() {
+	clear(g.selected)
+	g.inverse = false
+}
+
+// isSelected reports whether a row is.
+func (g *DataGrid) isSelected(id int64) bool { return g.selected[id] != g.inverse }
+
+// selectEverything selects the whole list.
+func (g *DataGrid) selectEverything() {
+	clear(g.selected)
+	g.inverse = true
+	g.told()
+}
+
+// offersEverything reports whether there is more to select than the page.
+func (g *DataGrid) offersEverything() bool {
+	all, _ := g.pageSelected()
+	return g.Everything && all && !g.inverse && g.total > int64(len(g.selected))
+}
+
 // selectPage selects the whole page, or lets it go when it is all selected.
 func (g *DataGrid) selectPage(all bool) {
+	if g.inverse && !all { // all boxes are let go at once
+		g.clearSelection()
+		g.told()
+		return
+	}
 	for _, r := range g.rows {
-		if all {
+		if all != g.inverse {
 			g.selected[r.ID] = true
 		} else {
 			delete(g.selected, r.ID)
@@ -58,7 +87,7 @@ func (g *DataGrid) selectPage(all bool) {
 func (g *DataGrid) pageSelected() (all, some bool) {
 	n := 0
 	for _, r := range g.rows {
-		if g.selected[r.ID] {
+		if g.isSelected(r.ID) {
 			n++
 		}
 	}
@@ -67,9 +96,9 @@ func (g *DataGrid) pageSelected() (all, some bool) {
 
 // told redraws what a change of the selection touches, and calls back.
 func (g *DataGrid) told() {
-	g.view.refreshRows()
-	g.head.Refresh()
-	g.foot.Refresh()
+	g.view.refreshMarks()
+	g.head.all.Refresh()
+	g.foot.tell()
 	if g.OnSelect != nil {
 		g.OnSelect(g.Selected())
 	}
@@ -185,11 +214,11 @@ func (g *DataGrid) TypedKey(ev *fyne.KeyEvent) {
 			g.OnDelete(ids)
 		}
 	case fyne.KeyEscape:
-		if len(g.selected) == 0 {
+		if g.Count() == 0 {
 			PassKey(g, ev)
 			return
 		}
-		clear(g.selected)
+		g.clearSelection()
 		g.told()
 	case desktop.KeyMenu:
 		g.keyMenu()
@@ -218,15 +247,48 @@ func (g *DataGrid) keyMenu() {
 	}
 	at := fyne.CurrentApp().Driver().AbsolutePositionForObject(g.scroll)
 	y := float32(max(0, g.cursor)+1)*gridRowHeight - g.scroll.Offset.Y
-	g.OnMenu(ids, at.AddXY(gridCheckWidth, min(max(0, y), g.scroll.Size().Height)))
+	g.OnMenu(ids, at.AddXY(g.checkWidth(), min(max(0, y), g.scroll.Size().Height)))
 }
 
-// TypedShortcut selects all by Ctrl+A and turns pages by Ctrl+Page Up and Down.
-// Others go on to the window: having the focus must not swallow its shortcuts.
+// copyRows puts what is chosen on the clipboard.
+func (g *DataGrid) copyRows() {
+	ids := g.chosen()
+	switch {
+	case len(ids) == 0:
+		return
+	case g.OnCopy != nil:
+		g.OnCopy(ids)
+		return
+	}
+	var b strings.Builder
+	for _, r := range g.rows {
+		if !slices.Contains(ids, r.ID) {
+			continue
+		}
+		cells := make([]string, len(r.Cells))
+		for i, c := range r.Cells {
+			cells[i] = c.Text
+		}
+		b.WriteString(strings.Join(cells, "\t") + "\n")
+	}
+	fyne.CurrentApp().Clipboard().SetContent(b.String())
+}
+
+// TypedShortcut selects all by Ctrl+A (twice: the whole list, where that is
+// offered), copies by Ctrl+C, and turns pages by Ctrl+Page Up and Down. Others go
+// on to the window: having the focus must not swallow its shortcuts.
 func (g *DataGrid) TypedShortcut(s fyne.Shortcut) {
-	if _, ok := s.(*fyne.ShortcutSelectAll); ok {
-		if g.usable() {
+	switch s.(type) {
+	case *fyne.ShortcutSelectAll:
+		if g.usable() && g.offersEverything() {
+			g.selectEverything()
+		} else if g.usable() {
 			g.selectPage(true)
+		}
+		return
+	case *fyne.ShortcutCopy:
+		if g.usable() {
+			g.copyRows()
 		}
 		return
 	}

@@ -346,3 +346,59 @@ func TestGridPassesOn(t *testing.T) {
 		}
 	}
 }
+
+// Ctrl+A takes the page, once more the whole list; what is let go is left out of
+// it, also after a turn of the page, and a plain click ends it.
+func TestGridSelectsEverything(t *testing.T) {
+	g, said, _ := newTestGrid(t, 100, 48211)
+	g.Everything = true
+	all := func() { g.TypedShortcut(&fyne.ShortcutSelectAll{}) }
+	all()
+	if len(said.selected) != 100 || !g.foot.all.Visible() {
+		t.Fatalf("%d selected; the offer is shown: %v", len(said.selected), g.foot.all.Visible())
+	}
+	test.Tap(g.foot.all)
+	if whole, but := g.AllSelected(); !whole || len(but) != 0 || g.Count() != 48211 || g.foot.all.Visible() {
+		t.Fatalf("all %v but %v, %d", whole, but, g.Count())
+	}
+	click(t, g, 3, 10, 0)
+	g.SetPage(testRows(101, 100), 101, 48211)
+	if !g.isSelected(101) || g.isSelected(4) {
+		t.Error("another page is not selected, or what was left out is")
+	}
+	click(t, g, 0, 10, 0)
+	_, but := g.AllSelected()
+	wantIDs(t, "left out", but, 4, 101)
+	if g.Count() != 48209 || len(g.Selected()) != 99 {
+		t.Errorf("%d selected, %d on the page", g.Count(), len(g.Selected()))
+	}
+	all()
+	_, but = g.AllSelected()
+	wantIDs(t, "the page is whole again", but, 4)
+	click(t, g, 2, 100, 0)
+	wantIDs(t, "a plain click", said.selected, 103)
+	if whole, _ := g.AllSelected(); whole {
+		t.Error("a plain click left the list selected")
+	}
+	key(g, fyne.KeyEscape)
+	g.Everything = false
+	all()
+	all()
+	if whole, _ := g.AllSelected(); whole || len(g.Selected()) != 100 {
+		t.Error("the whole list was selected where it is not offered")
+	}
+}
+
+// Ctrl+C copies the selected rows of the page, or asks the owner.
+func TestGridCopies(t *testing.T) {
+	g, _, _ := newTestGrid(t, 3, 3)
+	g.SetSelected(1, 3)
+	g.TypedShortcut(&fyne.ShortcutCopy{})
+	if got, want := fyne.CurrentApp().Clipboard().Content(), "p1@example.com\ttaken\ttoday\np3@example.com\ttaken\ttoday\n"; got != want {
+		t.Errorf("copied %q", got)
+	}
+	var asked []int64
+	g.OnCopy = func(ids []int64) { asked = ids }
+	g.TypedShortcut(&fyne.ShortcutCopy{})
+	wantIDs(t, "the owner copies", asked, 1, 3)
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -88,13 +89,35 @@ func (c *session) exchange(mechanism string, initial [][]byte) (bool, error) {
 		return got == user+" "+hex.EncodeToString(mac.Sum(nil)), err
 	case "XOAUTH2":
 		got, err := next("")
-		if err != nil || got == "user="+user+"\x01auth=Bearer "+password+"\x01\x01" {
+		if err != nil || c.takesToken(got, "user="+user+"\x01auth=Bearer ") {
 			return err == nil, err
 		}
 		_, err = c.challenge(`{"status":"401","schemes":"bearer","scope":"mail"}`)
 		return false, err
+	case "OAUTHBEARER":
+		got, err := next("")
+		host, port := c.srv.HostPort()
+		if err != nil || c.takesToken(got, "n,a="+user+",\x01host="+host+"\x01port="+strconv.Itoa(port)+"\x01auth=Bearer ") {
+			return err == nil, err
+		}
+		_, err = c.challenge(`{"status":"invalid_token","scope":"mail"}`)
+		return false, err
 	}
 	return false, nil
+}
+
+// takesToken compares what stands before and behind the token, and asks about
+// the token.
+func (c *session) takesToken(got, before string) bool {
+	token, ok := strings.CutPrefix(got, before)
+	token, ended := strings.CutSuffix(token, "\x01\x01")
+	if !ok || !ended {
+		return false
+	}
+	if c.srv.cfg.Token != nil {
+		return c.srv.cfg.Token(token)
+	}
+	return token == c.srv.cfg.Password
 }
 
 // challenge sends a 334 and returns the decoded answer; "*" makes it empty.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,10 @@ const (
 	FieldPerHour     Field = "per_hour"
 	FieldPerDay      Field = "per_day"
 	FieldConnections Field = "connections"
+	FieldPlace       Field = "place"
+	FieldPin         Field = "pin"
+	FieldProxy       Field = "proxy"
+	FieldWeight      Field = "weight"
 )
 
 // Problem is what is wrong with one field.
@@ -63,13 +68,16 @@ type Form struct {
 	TLS                   post.TLS
 	User                  string
 	Auth                  post.Auth
-	Password              string // empty: the one that is kept stays
+	Password              string          // empty: the one that is kept stays
+	Place                 post.SecretKind // where the password is kept: one of Places
 	UseCommand            bool
 	Command               string
 	CAPath                string // a PEM file to read; empty: what is kept stays
 	DropCA                bool   // the kept authority is not wanted any more
 
 	PerMinute, PerHour, PerDay, Connections string
+	Weight, Proxy                           string
+	DropPin                                 bool // the one certificate is not wanted any more
 }
 
 // String keeps the secret out of whatever prints a form.
@@ -86,13 +94,22 @@ var (
 
 // NewForm returns the form of a new account.
 func NewForm() Form {
-	return Form{TLS: post.TLSImplicit, Port: usualPort(post.TLSImplicit), Auth: post.AuthAuto}
+	return Form{TLS: post.TLSImplicit, Port: usualPort(post.TLSImplicit), Auth: post.AuthAuto, Place: post.SecretKeyring}
 }
 
 // FormOf returns the form of an account that is there. The password is not
 // fetched.
 func FormOf(a *post.Account) Form {
+	place := a.Secret
+	if !slices.Contains(Places, place) {
+		place = post.SecretKeyring
+	}
+	weight := ""
+	if a.Weight > 1 {
+		weight = number(a.Weight)
+	}
 	return Form{
+		Place: place, Weight: weight, Proxy: a.Proxy,
 		Name: a.Name, FromName: a.FromName, Email: a.Email, Host: a.Host, Port: number(a.Port), TLS: a.TLS, User: a.User, Auth: a.Auth,
 		UseCommand: a.Secret == post.SecretCommand, Command: a.PasswordCommand,
 		PerMinute: number(a.Limits.PerMinute), PerHour: number(a.Limits.PerHour), PerDay: number(a.Limits.PerDay), Connections: number(a.Connections),
@@ -180,6 +197,13 @@ func (f *Form) account(old *post.Account) (post.Account, Problems) {
 		PerDay: count(FieldPerDay, f.PerDay, mostLimit),
 	}
 	a.Connections = count(FieldConnections, f.Connections, post.MaxConnections)
+	a.Weight = max(1, count(FieldWeight, f.Weight, post.MaxWeight))
+	if a.Proxy = strings.TrimSpace(f.Proxy); a.Proxy != "" && post.CheckProxy(a.Proxy, a.TLS) != nil {
+		bad(FieldProxy, "accounts.wrong.proxy")
+	}
+	if f.DropPin || a.Host != old.Host {
+		a.Pin = ""
+	}
 	if len(wrong) == 0 {
 		// What is left are control characters, which no entry lets one type.
 		if err := a.Check(); err != nil {
@@ -202,15 +226,28 @@ func (f *Form) secret(a, old *post.Account, bad func(Field, string, ...string)) 
 		if a.PasswordCommand == "" {
 			bad(FieldCommand, "accounts.wrong.command")
 		}
+	case f.Password == "" && old.Secret == post.SecretOAuth: // it stays signed in
+		a.PasswordCommand, a.CommandHeld = "", false
+	case f.Place == post.SecretAsk:
+		a.Secret, a.SecretRef, a.PasswordCommand, a.CommandHeld = post.SecretAsk, "", "", false
+		if strings.ContainsAny(f.Password, "\x00\x01") {
+			bad(FieldPassword, "accounts.wrong.password_characters")
+		}
 	default:
-		a.Secret, a.PasswordCommand, a.CommandHeld = post.SecretKeyring, "", false
+		a.Secret, a.PasswordCommand, a.CommandHeld = f.Place, "", false
 		switch {
 		case strings.ContainsAny(f.Password, "\x00\x01"):
 			bad(FieldPassword, "accounts.wrong.password_characters")
-		case f.Password == "" && (old.Secret != post.SecretKeyring || old.SecretRef == ""):
+		case f.Password == "" && !(old.Secret == post.SecretKeyring || old.Secret == post.SecretVault) || f.Password == "" && old.SecretRef == "":
 			bad(FieldPassword, "accounts.wrong.password")
 		}
 	}
+}
+
+// moves reports that the password which is kept goes to another place.
+func (f *Form) moves(old *post.Account, a *post.Account) bool {
+	kept := old.Secret == post.SecretKeyring || old.Secret == post.SecretVault
+	return f.Password == "" && kept && a.Secret != old.Secret && (a.Secret == post.SecretKeyring || a.Secret == post.SecretVault)
 }
 
 // maxCA bounds the file of a private authority, in bytes.

@@ -30,10 +30,13 @@ type formView struct {
 	wrong   map[Field]*widgets.Text
 	mode    *widgets.Select
 	auth    *widgets.Select
+	place   *widgets.Select
 	command *widgets.Check
 	rows    map[Field]fyne.CanvasObject
 	kept    *fyne.Container // the authority that is kept
 	dropCA  bool
+	pinned  *fyne.Container // the one certificate that is trusted
+	dropPin bool
 	finder  *finder
 
 	strip  *fyne.Container // what is in the way
@@ -150,14 +153,20 @@ func (f *formView) signInCard() fyne.CanvasObject {
 	f.auth = widgets.NewSelect(names, func(string) { f.arrange() })
 	f.command = widgets.NewCheck(env.T("accounts.use_command"), func(bool) { f.arrange() })
 	env.IDs.Set("accounts.form.use_command", f.command)
+	places := make([]string, len(Places))
+	for i, p := range Places {
+		places[i] = env.T("accounts.secret." + string(p))
+	}
+	f.place = widgets.NewSelect(places, func(string) { f.arrange() })
 	hint := "accounts.hint.password"
-	if f.old.Secret == post.SecretKeyring {
+	if f.old.Secret == post.SecretKeyring || f.old.Secret == post.SecretVault || f.old.Secret == post.SecretOAuth {
 		hint = "accounts.hint.password_kept"
 	}
 	const use Field = "use_command"
 	return widgets.NewCard(env.T("accounts.form.sign_in"), nil, widgets.VStack(8, f.finder.note,
 		f.row(FieldUser, "accounts.user", f.entry(FieldUser, "accounts.hint.user")),
 		f.row(FieldPassword, "accounts.password", f.entry(FieldPassword, hint)),
+		f.row(FieldPlace, "accounts.place", f.place),
 		f.labelled(use, "", f.command),
 		f.row(FieldCommand, "accounts.command", f.entry(FieldCommand, "accounts.hint.command")),
 		f.row(FieldAuth, "accounts.auth", f.auth)))
@@ -185,11 +194,17 @@ func (f *formView) serverCard() fyne.CanvasObject {
 		f.arrange()
 	})
 	f.kept = widgets.HStack(8, widgets.Grow(widgets.NewSmall(env.T("accounts.authority.kept", authorityNames(f.old.CA))).Cutting()), drop)
+	unpin := widgets.NewButton(widgets.Link, env.T("action.remove"), func() {
+		f.dropPin = true
+		f.arrange()
+	})
+	f.pinned = widgets.HStack(8, widgets.Grow(widgets.NewSmall(env.T("accounts.pin.kept", short(f.old.Pin))).Cutting()), unpin)
 	card := widgets.VStack(8,
 		f.row(FieldHost, "accounts.server", f.entry(FieldHost, "accounts.hint.host")),
 		f.row(FieldTLS, "accounts.encryption", f.mode),
 		f.row(FieldPort, "accounts.port", f.entry(FieldPort, "")),
-		f.row(FieldCA, "accounts.authority", widgets.HStack(8, widgets.Grow(path), browse)), f.kept)
+		f.row(FieldCA, "accounts.authority", widgets.HStack(8, widgets.Grow(path), browse)), f.kept, f.pinned,
+		f.row(FieldProxy, "accounts.proxy", f.entry(FieldProxy, "accounts.hint.proxy")))
 	env.IDs.Set("accounts.form.ca", path)
 	return widgets.NewCard(env.T("accounts.form.server"), nil, card)
 }
@@ -199,7 +214,8 @@ func (f *formView) limitsCard() fyne.CanvasObject {
 		f.row(FieldPerMinute, "accounts.per_minute", f.entry(FieldPerMinute, "accounts.hint.limit")),
 		f.row(FieldPerHour, "accounts.per_hour", f.entry(FieldPerHour, "accounts.hint.limit")),
 		f.row(FieldPerDay, "accounts.per_day", f.entry(FieldPerDay, "accounts.hint.limit")),
-		f.row(FieldConnections, "accounts.connections", f.entry(FieldConnections, "accounts.hint.connections"))))
+		f.row(FieldConnections, "accounts.connections", f.entry(FieldConnections, "accounts.hint.connections")),
+		f.row(FieldWeight, "accounts.weight", f.entry(FieldWeight, "accounts.hint.weight"))))
 }
 
 // texts are the fields that are plain text, and where a form has them.
@@ -207,7 +223,7 @@ func texts(f *Form) map[Field]*string {
 	return map[Field]*string{
 		FieldName: &f.Name, FieldEmail: &f.Email, FieldFromName: &f.FromName, FieldHost: &f.Host, FieldPort: &f.Port, FieldUser: &f.User,
 		FieldPassword: &f.Password, FieldCommand: &f.Command, FieldCA: &f.CAPath, FieldPerMinute: &f.PerMinute, FieldPerHour: &f.PerHour,
-		FieldPerDay: &f.PerDay, FieldConnections: &f.Connections,
+		FieldPerDay: &f.PerDay, FieldConnections: &f.Connections, FieldWeight: &f.Weight, FieldProxy: &f.Proxy,
 	}
 }
 
@@ -222,6 +238,11 @@ func (f *formView) fill(form Form) {
 			f.auth.SetSelectedIndex(i)
 		}
 	}
+	for i, p := range Places {
+		if p == form.Place {
+			f.place.SetSelectedIndex(i)
+		}
+	}
 	for field, text := range texts(&form) {
 		f.entries[field].SetText(*text)
 	}
@@ -233,7 +254,7 @@ func (f *formView) fill(form Form) {
 func (f *formView) read() Form {
 	form := Form{
 		TLS: Modes[max(0, f.mode.SelectedIndex())], Auth: Mechanisms[max(0, f.auth.SelectedIndex())],
-		UseCommand: f.command.Checked, DropCA: f.dropCA,
+		UseCommand: f.command.Checked, DropCA: f.dropCA, Place: Places[max(0, f.place.SelectedIndex())], DropPin: f.dropPin,
 	}
 	for field, text := range texts(&form) {
 		*text = f.entries[field].Text
@@ -257,8 +278,9 @@ func (f *formView) arrange() {
 		}
 	}
 	show(signIn, FieldUser, "use_command")
-	show(signIn && !f.command.Checked, FieldPassword)
+	show(signIn && !f.command.Checked, FieldPassword, FieldPlace)
 	show(signIn && f.command.Checked, FieldCommand)
+	f.pinned.Hidden = f.old.Pin == "" || f.dropPin
 	f.kept.Hidden = len(f.old.CA) == 0 || f.dropCA
 	f.root.Refresh()
 }
@@ -282,13 +304,26 @@ func (f *formView) onSave() {
 	if f.stop != nil {
 		return
 	}
-	env, form, id, ref, saver := f.view.env, f.read(), f.id, f.ref, f.view.saver
+	form, id, ref, saver := f.read(), f.id, f.ref, f.view.saver
 	f.strip.Hide()
 	f.finder.end()
 	problems := form.Problems(&f.old)
 	if f.mark(problems); len(problems) > 0 {
 		return
 	}
+	if form.Place == post.SecretVault && !form.UseCommand && (form.Password != "" || f.old.Secret != post.SecretVault) {
+		f.view.withVault(func() { f.store(form, id, ref, saver) })
+		return
+	}
+	f.store(form, id, ref, saver)
+}
+
+// store keeps the account, beside the window.
+func (f *formView) store(form Form, id int64, ref string, saver Saver) {
+	if f.stop != nil || f.view.form != f {
+		return
+	}
+	env := f.view.env
 	f.enable(false)
 	var stored post.Account
 	f.stop = task.Run(context.Background(), env.Post, saving{f}, func(ctx context.Context, _ task.Report) (err error) {
@@ -366,7 +401,7 @@ func (f *formView) forget() {
 func (f *formView) clear() { f.entries[FieldPassword].SetText("") }
 
 func (f *formView) enable(on bool) {
-	all := []fyne.Disableable{f.mode, f.auth, f.command, f.save, f.aside, f.finder.button}
+	all := []fyne.Disableable{f.mode, f.auth, f.place, f.command, f.save, f.aside, f.finder.button}
 	for _, e := range f.entries {
 		all = append(all, e)
 	}

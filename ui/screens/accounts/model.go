@@ -6,6 +6,7 @@ package accounts
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -139,6 +140,12 @@ func factsOf(w *words.Catalogue, a *post.Account) []Fact {
 			Fact{w.T("accounts.user"), a.Login()},
 			Fact{w.T("accounts.password"), w.T("accounts.secret." + string(a.Secret))})
 	}
+	if a.Pin != "" {
+		facts = append(facts, Fact{w.T("accounts.pin.fact"), short(a.Pin) + " …"})
+	}
+	if a.Proxy != "" {
+		facts = append(facts, Fact{w.T("accounts.proxy"), a.Proxy})
+	}
 	if names := authorityNames(a.CA); names != "" {
 		facts = append(facts, Fact{w.T("accounts.authority"), names})
 	}
@@ -156,19 +163,29 @@ type Step struct {
 
 var stepNames = []string{senders.StepResolve, senders.StepConnect, senders.StepTLS, senders.StepEHLO, senders.StepAuth}
 
+// stepsFor are the steps that an account has: the mailbox's comes last, where it
+// has one.
+func stepsFor(a *post.Account) []string {
+	if a.IMAPHost == "" {
+		return stepNames
+	}
+	return append(slices.Clip(stepNames), senders.StepIMAP)
+}
+
 // StepsBefore are the doctor's steps while it works.
-func StepsBefore(w *words.Catalogue) []Step {
-	steps := make([]Step, len(stepNames))
-	for i, name := range stepNames {
+func StepsBefore(w *words.Catalogue, a *post.Account) []Step {
+	names := stepsFor(a)
+	steps := make([]Step, len(names))
+	for i, name := range names {
 		steps[i] = Step{Title: w.T("doctor." + name), Waiting: true}
 	}
 	return steps
 }
 
 // StepsOf says in words what the doctor found; steps that it did not come to
-// are skipped. Where the refusal of the provider at host is known, its meaning is
+// are skipped. Where the refusal of the account's provider is known, its meaning is
 // the advice.
-func StepsOf(w *words.Catalogue, host string, r senders.Report) []Step {
+func StepsOf(w *words.Catalogue, a *post.Account, r senders.Report) []Step {
 	done := map[string]bool{}
 	steps := make([]Step, 0, len(stepNames))
 	for _, s := range r.Steps {
@@ -183,14 +200,14 @@ func StepsOf(w *words.Catalogue, host string, r senders.Report) []Step {
 				if what := w.Fault(s.Fault); what != "" && step.Advice == "" {
 					step.Advice = what
 				}
-				if means := w.Reason(providers.Meaning(host, s.Fault.Reply.String())); means != "" {
+				if means := w.Reason(providers.Meaning(a.Host, s.Fault.Reply.String())); means != "" {
 					step.Advice = means
 				}
 			}
 		}
 		steps = append(steps, step)
 	}
-	for _, name := range stepNames {
+	for _, name := range stepsFor(a) {
 		if !done[name] {
 			steps = append(steps, Step{Title: w.T("doctor." + name), Skipped: true})
 		}

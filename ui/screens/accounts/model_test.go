@@ -484,7 +484,7 @@ func TestMeaning(t *testing.T) {
 		if p := panelOf(english, a, storage.Used{}, now); p.Means != tc.want || p.Raw != raw {
 			t.Errorf("%s: %q, %q", tc.host, p.Means, p.Raw)
 		}
-		steps := StepsOf(english, tc.host, senders.Report{Steps: []senders.Step{{
+		steps := StepsOf(english, &post.Account{Host: tc.host}, senders.Report{Steps: []senders.Step{{
 			Name: senders.StepAuth, Detail: raw, Advice: post.Reason{Key: "advice.password_off"}, Fault: &post.Fault{Reply: post.NewReply(535, raw[4:])},
 		}}})
 		if steps[0].Advice != tc.advice || steps[0].Detail != raw {
@@ -498,7 +498,7 @@ func TestSteps(t *testing.T) {
 		{Name: senders.StepResolve, OK: true, Detail: "127.0.0.1"},
 		{Name: senders.StepConnect, Detail: "connection refused", Advice: post.Reason{Key: "no.such.key"}, AdviceText: "Check the port."},
 	}}
-	got := StepsOf(english, "smtp.example.com", r)
+	got := StepsOf(english, &post.Account{Host: "smtp.example.com"}, r)
 	want := []Step{
 		{Title: english.T("doctor.resolve"), OK: true, Detail: "127.0.0.1"},
 		{Title: english.T("doctor.connect"), Detail: "connection refused", Advice: "Check the port."},

@@ -7,6 +7,7 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
 
+	senders "postroom/accounts"
 	"postroom/assets/theme"
 	"postroom/post"
 	"postroom/ui/widgets"
@@ -30,6 +31,10 @@ type panel struct {
 	limits    *fyne.Container
 	steps     *widgets.StepList
 	result    *widgets.Text
+	way       *widgets.Button
+	pin       *fyne.Container // the certificate that failed, and the offer to trust it alone
+	pinText   *widgets.Text
+	pinKey    string
 	test      *widgets.Button
 	hold      *widgets.Button
 	buttons   []*widgets.Button // all but test
@@ -49,9 +54,15 @@ func newPanel(v *View) *panel {
 	edit := widgets.NewButton(widgets.Link, env.T("action.edit"), v.onEdit)
 	remove := widgets.NewButton(widgets.Danger, env.T("action.remove"), v.onRemove)
 	confirm := widgets.NewButton(widgets.Normal, env.T("accounts.command.confirm"), v.onConfirm)
+	p.way = widgets.NewButton(widgets.Normal, "", v.onWay)
+	p.pinText = widgets.NewText("").Wrapping()
+	trust := widgets.NewButton(widgets.Normal, env.T("accounts.pin.trust"), v.onPin)
+	p.pin = widgets.VStack(8, p.pinText, widgets.HStack(0, trust))
+	env.IDs.Set("accounts.way", p.way)
+	env.IDs.Set("accounts.pin", trust)
 	p.test = widgets.NewButton(widgets.Normal, env.T("accounts.test_connection"), v.onTest)
 	p.hold = widgets.NewButton(widgets.Normal, env.T("action.pause"), v.onHold)
-	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold}
+	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust}
 	env.IDs.Set("accounts.test", p.test)
 	env.IDs.Set("accounts.edit", edit)
 	env.IDs.Set("accounts.pause", p.hold)
@@ -61,9 +72,9 @@ func newPanel(v *View) *panel {
 	p.content = widgets.VStack(14,
 		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, edit), p.email),
 		widgets.VStack(4, p.why, p.raw, p.means), p.held,
-		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), p.result, p.steps,
+		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(0, p.way), p.result, p.steps, p.pin,
 		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts)
-	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps} {
+	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps, p.way, p.pin} {
 		o.Hide()
 	}
 	p.card = widgets.NewCard("", nil, container.NewVScroll(widgets.Inset(1, 10, 1, 1, p.content)))
@@ -97,6 +108,11 @@ func (p *panel) show(m *Panel) {
 	if text := p.view.env.T(word); p.hold.Text != text || p.hold.Kind != kind {
 		p.hold.Kind = kind
 		p.hold.SetText(text)
+	}
+	way, provider := WayOf(&m.Account)
+	p.way.Hidden = way == WayNone
+	if way != WayNone {
+		p.way.SetText(p.view.env.T("accounts.way."+string(way), provider))
 	}
 	if old == nil || !slices.Equal(old.Facts, m.Facts) {
 		p.showFacts(m.Facts)
@@ -179,7 +195,35 @@ func (p *panel) testEnded(steps []Step, err error) {
 	p.showSteps(steps)
 }
 
+// offerPin shows the certificate that failed, so that its user can trust it alone.
+func (p *panel) offerPin(t *senders.TLSInfo) {
+	p.pin.Hidden = t == nil || t.Key == ""
+	p.pinKey = ""
+	if !p.pin.Hidden {
+		p.pinKey = t.Key
+		env := p.view.env
+		p.pinText.SetText(env.T("accounts.pin.offer", t.Server, t.Issuer, env.Words.When(t.NotAfter, env.Now()), spaced(t.Key)))
+	}
+	p.content.Refresh()
+}
+
+// spaced cuts a fingerprint into groups that can be compared by eye.
+func spaced(key string) string {
+	var out []byte
+	for i := range len(key) {
+		if i > 0 && i%4 == 0 {
+			out = append(out, ' ')
+		}
+		out = append(out, key[i])
+	}
+	return string(out)
+}
+
+// short is the beginning of a fingerprint.
+func short(key string) string { return spaced(key[:min(len(key), 16)]) }
+
 func (p *panel) clearSteps() {
+	p.offerPin(nil)
 	set(p.result, "")
 	p.showSteps(nil)
 }

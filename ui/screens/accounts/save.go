@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	senders "postroom/accounts"
+	"postroom/assets/providers"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -53,7 +54,12 @@ func (s Saver) Save(ctx context.Context, id int64, f Form, ref string) (post.Acc
 		}
 		a.CA = ca
 	}
-	fresh := a.Secret == post.SecretKeyring && f.Password != ""
+	fresh := (a.Secret == post.SecretKeyring || a.Secret == post.SecretVault) && f.Password != ""
+	moving := f.moves(&old, &a)
+	to := a.Secret
+	if moving { // after everything else is stored
+		a.Secret, a.SecretRef = old.Secret, old.SecretRef
+	}
 	if fresh {
 		a.SecretRef = ref
 		if err := s.Secrets.Set(ctx, a, f.Password); err != nil {
@@ -70,14 +76,86 @@ func (s Saver) Save(ctx context.Context, id int64, f Form, ref string) (post.Acc
 	}
 	if err != nil {
 		if fresh {
-			s.Forget(ctx, a.SecretRef)
+			s.forget(ctx, a)
 		}
 		return old, err
 	}
 	if old.SecretRef != "" && old.SecretRef != a.SecretRef {
-		s.Forget(ctx, old.SecretRef)
+		s.forget(ctx, old)
+	}
+	if a.Secret == post.SecretAsk && f.Password != "" {
+		return a, s.Secrets.Set(ctx, a, f.Password)
+	}
+	if moving {
+		return s.move(ctx, a, to)
 	}
 	return a, nil
+}
+
+// move takes a kept password to another place. That its old entry stays is no
+// harm to anything, and only logged.
+func (s Saver) move(ctx context.Context, a post.Account, to post.SecretKind) (post.Account, error) {
+	store, ok := s.Secrets.(senders.Store)
+	if !ok {
+		return a, &post.Error{Kind: post.KindInternal, Op: "move the password", Message: "there is no other place here"}
+	}
+	moved, err := store.Move(ctx, a, to, func(m post.Account) error { return s.Ledger.UpdateAccount(ctx, m) })
+	if err != nil && moved.Secret == to {
+		s.Log.Warn("take a password out of its old place", "err", err)
+		err = nil
+	}
+	return moved, err
+}
+
+// SignIn lets the user sign in at the account's provider, and then makes that
+// the account's way to sign in. A password that it had is forgotten.
+func (s Saver) SignIn(ctx context.Context, tokens *senders.Tokens, id int64, p senders.SignInParams) error {
+	old, err := s.Ledger.Account(ctx, id)
+	if err != nil {
+		return err
+	}
+	a := old
+	if a.OAuth.IsZero() {
+		known, ok := providers.AuthServerFor(a.Host)
+		if !ok {
+			return &post.Error{Kind: post.KindInternal, Op: "sign in", Message: "no provider is known for this server"}
+		}
+		a.OAuth = post.OAuth{Provider: known.ID}
+	}
+	if a.Secret != post.SecretOAuth {
+		a.SecretRef = senders.NewSecretRef()
+	}
+	if err := tokens.SignIn(ctx, a, p); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	a.Secret, a.Auth, a.PasswordCommand, a.CommandHeld = post.SecretOAuth, post.AuthAuto, "", false
+	if err := s.Ledger.UpdateAccount(ctx, a); err != nil {
+		return err
+	}
+	if old.Secret != post.SecretOAuth {
+		s.forget(ctx, old)
+	}
+	if old.Hold == post.AccountStopped {
+		return s.Ledger.HoldAccount(ctx, id, "", post.Reason{})
+	}
+	return nil
+}
+
+// Pin makes one key the only one that the account's server may show.
+func (s Saver) Pin(ctx context.Context, id int64, pin string) error {
+	a, err := s.Ledger.Account(ctx, id)
+	if err != nil {
+		return err
+	}
+	a.Pin = pin
+	if err := s.Ledger.UpdateAccount(ctx, a); err != nil {
+		return err
+	}
+	if a.Hold == post.AccountStopped && a.Reason.Key == "account.certificate" {
+		return s.Ledger.HoldAccount(ctx, id, "", post.Reason{})
+	}
+	return nil
 }
 
 // nameIsFree tells a taken name before the keyring is asked for anything.
@@ -97,11 +175,14 @@ func (s Saver) nameIsFree(ctx context.Context, a *post.Account) error {
 // Forget takes a password out of the keyring. That it stays there is no harm to
 // anything that is stored, so it is only logged.
 func (s Saver) Forget(ctx context.Context, ref string) {
-	if ref == "" {
-		return
+	if ref != "" {
+		s.forget(ctx, post.Account{Secret: post.SecretKeyring, SecretRef: ref})
 	}
-	if err := s.Secrets.Delete(ctx, post.Account{Secret: post.SecretKeyring, SecretRef: ref}); err != nil {
-		s.Log.Warn("take a password out of the keyring", "err", err)
+}
+
+func (s Saver) forget(ctx context.Context, a post.Account) {
+	if err := s.Secrets.Delete(ctx, a); err != nil {
+		s.Log.Warn("take a password out of its place", "place", string(a.Secret), "err", err)
 	}
 }
 
@@ -118,7 +199,7 @@ func (s Saver) Remove(ctx context.Context, id int64) error {
 	if err := s.Ledger.RemoveAccount(ctx, id); err != nil {
 		return err
 	}
-	if a.Secret != post.SecretKeyring {
+	if a.Secret == post.SecretNone || a.Secret == post.SecretCommand {
 		return nil
 	}
 	if err := s.Secrets.Delete(ctx, a); err != nil {

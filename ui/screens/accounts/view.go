@@ -7,6 +7,7 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
 
+	senders "postroom/accounts"
 	"postroom/assets/icons"
 	"postroom/assets/theme"
 	"postroom/post"
@@ -223,17 +224,45 @@ func (v *View) onTest() {
 	env := v.env
 	ctx, leave := context.WithCancel(context.Background())
 	var steps []Step
+	var report senders.Report
 	stop := task.Run(ctx, env.Post, nil, func(ctx context.Context, _ task.Report) error {
-		steps = StepsOf(env.Words, a.Host, env.Doctor(ctx, a))
+		report = env.Doctor(ctx, a)
+		steps = StepsOf(env.Words, &a, report)
 		return ctx.Err()
 	}, func(err error) {
 		leave()
 		v.stopTest = nil
 		v.panel.testEnded(steps, err)
+		if err == nil && distrusted(report) {
+			v.panel.offerPin(report.TLS)
+		}
 	})
 	v.stopTest = stop
 	v.panel.leaveTest = leave
-	v.panel.testBegun(StepsBefore(env.Words))
+	v.panel.testBegun(StepsBefore(env.Words, &a))
+}
+
+// distrusted reports that the certificate is all that was wrong.
+func distrusted(r senders.Report) bool {
+	if r.OK || len(r.Steps) == 0 {
+		return false
+	}
+	f := r.Steps[len(r.Steps)-1].Fault
+	return f != nil && f.Phase == post.PhaseTLS && f.Cause == post.CauseCertificate && r.Steps[len(r.Steps)-1].Name == senders.StepTLS
+}
+
+// onPin asks once more before one certificate is trusted.
+func (v *View) onPin() {
+	a, ok := v.current()
+	key := v.panel.pinKey
+	if !ok || key == "" {
+		return
+	}
+	env := v.env
+	dialogs.ConfirmLoss(env.Words, env.Window, env.T("accounts.pin.title"), env.T("accounts.pin.sentence", a.Host, spaced(key)), env.T("accounts.pin.trust"), func() {
+		v.panel.clearSteps()
+		v.change(func(ctx context.Context) error { return v.saver.Pin(ctx, a.ID, key) })
+	})
 }
 
 // endTest ends a test whose result nobody wants any more.

@@ -439,7 +439,7 @@ func TestPictures(t *testing.T) {
 			}
 			r.view.Show(screens.Route{ID: b.ID})
 			r.until("the list", func() bool { return len(r.view.grid.Rows()) == 2 && r.view.panel.shown.Account.ID == b.ID })
-			r.view.panel.testEnded(StepsOf(r.env.Words, "smtp.example.com", senders.Report{Steps: []senders.Step{
+			r.view.panel.testEnded(StepsOf(r.env.Words, &post.Account{Host: "smtp.example.com"}, senders.Report{Steps: []senders.Step{
 				{Name: senders.StepResolve, OK: true, Detail: "203.0.113.7"},
 				{Name: senders.StepConnect, OK: true, Detail: "203.0.113.7:465"},
 				{Name: senders.StepTLS, OK: true, Detail: "TLS 1.3"},

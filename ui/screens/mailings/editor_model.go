@@ -48,7 +48,7 @@ var (
 
 // jobOf turns a draft into what compose checks and queues.
 func jobOf(ctx context.Context, l *storage.Ledger, d post.Draft, kind post.MailingKind) (*compose.Job, error) {
-	j := &compose.Job{Kind: kind, Content: d.Content}
+	j := &compose.Job{Kind: kind, Content: d.Content, Lists: d.Lists}
 	for _, id := range d.Accounts {
 		a, err := l.Account(ctx, id)
 		if post.KindOf(err) == post.KindNotFound {

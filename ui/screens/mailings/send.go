@@ -67,6 +67,11 @@ func (e *editor) queue(kind post.MailingKind, how func(*compose.Job) error) {
 	d, env := e.draft, e.v.env
 	var out compose.Queued
 	dialogs.Work(env.Words, env.Window, env.Post, env.T("composer.queueing"), func(ctx context.Context, report func(done, total int64)) error {
+		for _, list := range d.Lists { // those with a rule are chosen anew
+			if err := env.Ledger.RefreshList(ctx, list); err != nil {
+				return err
+			}
+		}
 		job, err := jobOf(ctx, env.Ledger, d, kind)
 		if err != nil {
 			return err

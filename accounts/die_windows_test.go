@@ -1,0 +1,6 @@
+package accounts
+
+import "os"
+
+// die ends the process at once.
+func die() { os.Exit(9) }

@@ -1,0 +1,192 @@
+package contacts
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/widget"
+
+	"postroom/assets/theme"
+	people "postroom/contacts"
+	"postroom/storage"
+	"postroom/ui/dialogs"
+	"postroom/ui/screens"
+	"postroom/ui/widgets"
+)
+
+// stoppedPane is the table of the addresses that are not mailed.
+type stoppedPane struct {
+	v      *View
+	loader *screens.Loader
+	pager  *screens.Pager
+	search string
+	rows   []Stopped
+	keys   map[int64]string // by the number that a row has in the table
+	ids    map[string]int64
+	grid   *widgets.DataGrid
+	again  *widgets.Button
+	card   fyne.CanvasObject
+}
+
+func newStoppedPane(v *View) *stoppedPane {
+	env := v.env
+	p := &stoppedPane{v: v, loader: screens.NewLoader(env), pager: screens.NewPager(pageSize), keys: map[int64]string{}, ids: map[string]int64{}}
+	p.grid = widgets.NewDataGrid(env.Words,
+		widgets.Column{Key: "address", Title: env.T("contacts.column.address"), Width: 240, Grow: 2},
+		widgets.Column{Key: "reason", Title: env.T("contacts.column.reason"), Width: 200, Grow: 1},
+		widgets.Column{Key: "source", Title: env.T("contacts.column.source"), Width: 170, Grow: 1},
+		widgets.Column{Key: "since", Title: env.T("contacts.column.since"), Width: 125},
+	)
+	p.grid.OnPage = func(t widgets.Turn) {
+		if p.pager.Turn(t) {
+			p.grid.SetLoading(true)
+			p.load()
+		}
+	}
+	p.grid.OnSelect = func([]int64) { p.enable() }
+	p.grid.OnDelete = func([]int64) { p.onAgain() }
+	p.grid.OnMenu = func(_ []int64, at fyne.Position) {
+		widget.ShowPopUpMenuAtPosition(fyne.NewMenu("", fyne.NewMenuItem(env.T("contacts.unsuppress"), p.onAgain)), env.Window.Canvas(), at)
+	}
+	screens.KeepWidths(env, "stopped", p.grid)
+	p.again = widgets.NewButton(widgets.Normal, env.T("contacts.unsuppress"), p.onAgain)
+	add := widgets.NewButton(widgets.Normal, env.T("stopped.add"), p.onAdd)
+	load := widgets.NewButton(widgets.Normal, env.T("stopped.import"), p.onImport)
+	save := widgets.NewButton(widgets.Normal, env.T("stopped.export"), p.onExport)
+	row := widgets.HStack(8)
+	for id, b := range map[string]*widgets.Button{"stopped.again": p.again, "stopped.add": add, "stopped.import": load, "stopped.export": save} {
+		b.Small = true
+		env.IDs.Set(id, b)
+	}
+	for _, b := range []*widgets.Button{p.again, add, load, save} {
+		row.Add(b)
+	}
+	env.IDs.Set("stopped.grid", p.grid)
+	note := widgets.NewQuiet(env.T("stopped.sentence")).Wrapping()
+	p.card = widgets.NewPlainCard(widgets.VStack(0, widgets.Inset(10, 14, 0, 14, note), widgets.Inset(8, 12, 6, 10, row), widgets.Grow(p.grid)))
+	p.enable()
+	return p
+}
+
+func (p *stoppedPane) enable() {
+	if len(p.grid.Selected()) > 0 {
+		p.again.Enable()
+	} else {
+		p.again.Disable()
+	}
+}
+
+// find shows those whose address holds a text.
+func (p *stoppedPane) find(search string) {
+	p.search = search
+	p.pager.First()
+	p.grid.SetSelected()
+	p.grid.SetLoading(true)
+	p.loader.Stop()
+	p.loader.Start()
+	p.load()
+}
+
+func (p *stoppedPane) load() {
+	env, now, search, at := p.v.env, p.v.env.Now(), p.search, p.pager.Page
+	screens.Run(p.loader, func(ctx context.Context) (*StoppedPage, error) {
+		return LoadStopped(ctx, env.Ledger, env.Words, now, search, at)
+	}, p.fill)
+}
+
+// number gives an address the number by which the table knows it.
+func (p *stoppedPane) number(key string) int64 {
+	id, ok := p.ids[key]
+	if !ok {
+		id = int64(len(p.ids) + 1)
+		p.ids[key], p.keys[id] = id, key
+	}
+	return id
+}
+
+func (p *stoppedPane) fill(m *StoppedPage, err error) {
+	if err != nil {
+		p.v.failed(err)
+		return
+	}
+	p.pager.Loaded(m.Pages, m.Total)
+	p.rows = m.Rows
+	rows := make([]widgets.Row, len(m.Rows))
+	for i, r := range m.Rows {
+		rows[i] = widgets.Row{ID: p.number(r.Key), Cells: []widgets.Cell{
+			{Text: r.Address}, {Text: r.Reason, Tone: theme.Attention}, {Text: r.Source, Tone: theme.Quiet}, {Text: r.When, Tone: theme.Quiet},
+		}}
+	}
+	p.grid.SetLoading(false)
+	p.grid.SetPage(rows, p.pager.From, m.Total)
+	p.enable()
+}
+
+func (p *stoppedPane) onAgain() {
+	env := p.v.env
+	var keys []string
+	for _, id := range p.grid.Selected() {
+		keys = append(keys, p.keys[id])
+	}
+	if len(keys) == 0 {
+		return
+	}
+	dialogs.Confirm(env.Words, env.Window, env.T("contacts.unsuppress"), env.Words.N("contacts.unsuppress.sure", int64(len(keys))), env.T("contacts.unsuppress"), func() {
+		p.v.quiet(func(ctx context.Context) error {
+			_, err := env.Ledger.Unsuppress(ctx, keys)
+			return err
+		}, nil)
+	})
+}
+
+func (p *stoppedPane) onAdd() {
+	env := p.v.env
+	typed := widgets.NewMultiLineEntry()
+	typed.SetPlaceHolder(env.T("stopped.add.hint"))
+	env.IDs.Set("stopped.addresses", typed)
+	body, reason := reasonForm(env, env.T("stopped.add.sentence"), widgets.FixedHeight(110, typed))
+	dialogs.Form(env.Words, env.Window, env.T("stopped.add"), env.T("contacts.suppress.yes"), body, typed, func() string {
+		text, why := typed.Text, reason()
+		if strings.TrimSpace(text) == "" {
+			return env.T("stopped.add.none")
+		}
+		p.v.quiet(func(ctx context.Context) error {
+			_, err := stopAddresses(ctx, env.Ledger, text, why)
+			return err
+		}, nil)
+		return ""
+	})
+}
+
+func (p *stoppedPane) onImport() {
+	env := p.v.env
+	dialogs.PickFile(env.Words, env.Window, env.T("stopped.import"), nil, func(path string) {
+		var added, known int64
+		var problems []people.Problem
+		p.v.run(env.T("contacts.import.reading"), func(ctx context.Context, _ report) (err error) {
+			added, known, problems, err = stopFile(ctx, env.Ledger, path, tempFolder(env.Ledger))
+			return err
+		}, func() {
+			lines := make([]string, 0, len(problems))
+			for _, x := range problems {
+				lines = append(lines, problemLine(env.Words, x))
+			}
+			dialogs.List(env.Words, env.Window, filepath.Base(path), env.Words.N("stopped.imported", added, known, int64(len(problems))), lines)
+		})
+	})
+}
+
+func (p *stoppedPane) onExport() {
+	env := p.v.env
+	p.v.pickForm(env.T("contacts.not_mailed_list"), func(path string) {
+		dialogs.Work(env.Words, env.Window, env.Post, env.T("contacts.exporting"), func(ctx context.Context, tell func(done, total int64)) error {
+			return exportStopped(ctx, env.Ledger, path, tell)
+		}, p.v.failed)
+	})
+}
+
+// tempFolder is where large workbooks are unpacked: beside the ledger, where
+// there is room for it.
+func tempFolder(l *storage.Ledger) string { return filepath.Join(l.Dir(), "temp") }

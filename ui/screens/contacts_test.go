@@ -1,0 +1,540 @@
+package screens_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/test"
+
+	"postroom/assets/theme"
+	"postroom/assets/words"
+	"postroom/post"
+	"postroom/storage"
+	"postroom/ui/screens"
+	"postroom/ui/screens/contacts"
+	"postroom/ui/widgets"
+)
+
+// guests is a sheet with a column that means nothing to anybody, and rows that
+// cannot be taken.
+const guests = "E-Mail,Name,Ort,Nr\nanna@example.net,Anna,Graz,001\nnobody,X,,\n王小明 <xm@example.cn>,,上海,002\na@example.net; b@example.net,Y,,\n"
+
+// tap presses a named button, which must be on.
+func (s *stage) tap(id string) {
+	s.t.Helper()
+	b := named[*widgets.Button](s, id)
+	if b.Disabled() {
+		s.t.Fatalf("%s is switched off", id)
+	}
+	test.Tap(b)
+	s.settle()
+}
+
+// menu presses an entry of the menu on top.
+func (s *stage) menu(text string) {
+	s.t.Helper()
+	top := s.win.Canvas().Overlays().Top()
+	if top == nil {
+		s.t.Fatalf("no menu is open to press %q in", text)
+	}
+	o := findEntry(top, text)
+	if o == nil {
+		s.t.Fatalf("the menu has no entry %q", text)
+	}
+	o.Tapped(nil)
+	s.settle()
+}
+
+// findEntry finds what can be tapped and says text.
+func findEntry(o fyne.CanvasObject, text string) fyne.Tappable {
+	var kids []fyne.CanvasObject
+	switch x := o.(type) {
+	case *fyne.Container:
+		kids = x.Objects
+	case fyne.Widget:
+		kids = test.WidgetRenderer(x).Objects()
+	}
+	for _, k := range kids {
+		if found := findEntry(k, text); found != nil {
+			return found
+		}
+	}
+	if t, ok := o.(fyne.Tappable); ok && strings.Contains(said(o), text) {
+		return t
+	}
+	return nil
+}
+
+// said is all text that an object shows.
+func said(o fyne.CanvasObject) string {
+	var b strings.Builder
+	var walk func(fyne.CanvasObject)
+	walk = func(o fyne.CanvasObject) {
+		if !o.Visible() {
+			return
+		}
+		switch x := o.(type) {
+		case *fyne.Container:
+			for _, k := range x.Objects {
+				walk(k)
+			}
+		case *widgets.Text:
+			b.WriteString(x.Text + "\n")
+		case fyne.Widget:
+			for _, k := range test.WidgetRenderer(x).Objects() {
+				walk(k)
+			}
+		default:
+			if c, ok := o.(*canvas.Text); ok {
+				b.WriteString(c.Text + "\n")
+			}
+		}
+	}
+	walk(o)
+	return b.String()
+}
+
+// shown is all text in the window and in the layers above it.
+func (s *stage) shown() string {
+	all := said(s.win.Content())
+	for _, o := range s.win.Canvas().Overlays().List() {
+		all += said(o)
+	}
+	return all
+}
+
+func (s *stage) wantShown(texts ...string) {
+	s.t.Helper()
+	all := s.shown()
+	for _, text := range texts {
+		if !strings.Contains(all, text) {
+			s.t.Errorf("nothing says %q:\n%s", text, all)
+		}
+	}
+}
+
+func (s *stage) people(f storage.ContactFilter) int64 {
+	s.t.Helper()
+	n, err := s.env.Ledger.CountContacts(s.t.Context(), f)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func (s *stage) members(name string) int64 {
+	s.t.Helper()
+	li, err := s.env.Ledger.ListByName(s.t.Context(), name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return li.Members
+}
+
+func (s *stage) write(name, text string) string {
+	s.t.Helper()
+	path := filepath.Join(s.t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return path
+}
+
+// A file's columns and what would happen are shown before anything is written;
+// what was not taken can be saved, mended and imported again.
+func TestContactsImport(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.quick = true
+	v := contacts.New(s.env)
+	s.show(v, screens.Route{})
+	s.settle()
+	s.shoot("contacts-empty")
+	s.wantShown("No contacts yet")
+	v.Drop([]string{s.write("guests.csv", guests)})
+	s.settle()
+	s.shoot("import-file")
+	s.tap("import.next")
+	s.shoot("import-columns")
+	s.wantShown("Step 2 of 4", "E-Mail", "Ort", "Graz", "上海")
+	for column, want := range map[string]string{"E-Mail": "E-mail address", "Name": "Name", "Ort": "{{ort}}"} {
+		if got := named[*widgets.Select](s, "import.column."+column).Selected; got != want {
+			t.Errorf("%s becomes %s, want %s", column, got, want)
+		}
+	}
+	// Another name for one, and one is left out.
+	named[*widgets.Select](s, "import.column.Ort").SetSelectedIndex(3)
+	named[*widgets.Entry](s, "import.field").SetText("city")
+	s.press("OK")
+	named[*widgets.Select](s, "import.column.Nr").SetSelectedIndex(4)
+	s.tap("import.next")
+	s.shoot("import-plan")
+	s.wantShown("2 new, 0 updated, 0 unchanged, 2 skipped. Nothing has been written yet.", "There is more than one address in the cell", "a@example.net; b@example.net")
+	if n := s.people(storage.ContactFilter{}); n != 0 {
+		t.Fatalf("%d people before the user said so", n)
+	}
+	s.tap("import.next")
+	s.shoot("import-done")
+	s.wantShown("2 new, 0 updated, 0 unchanged, 2 skipped.")
+	rows, _, err := s.env.Ledger.Contacts(t.Context(), storage.ContactFilter{Search: "anna"}, storage.Page{Limit: 2})
+	if err != nil || len(rows) != 1 || rows[0].Fields["city"] != "Graz" || len(rows[0].Fields) != 1 {
+		t.Errorf("%+v %v", rows, err)
+	}
+	out := filepath.Join(t.TempDir(), "mend.csv")
+	s.tap("import.save_skipped")
+	s.save(out)
+	mend, err := os.ReadFile(out)
+	if err != nil || strings.Count(string(mend), "\r\n") != 3 || !strings.Contains(string(mend), "nobody") || !strings.Contains(string(mend), "postroom_problem") {
+		t.Errorf("%s %v", mend, err)
+	}
+	s.tap("import.next")
+	if got := named[*widgets.DataGrid](s, "contacts.grid").Rows(); len(got) != 2 || s.members("guests") != 2 {
+		t.Errorf("%d rows, %d on the list", len(got), s.members("guests"))
+	}
+	left, err := os.ReadDir(filepath.Join(s.env.Ledger.Dir(), "temp"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("files were left behind: %v %v", left, err)
+	}
+	s.shoot("contacts-list")
+	// The next file with this header has its columns as they were chosen.
+	v.Drop([]string{s.write("more.csv", strings.Replace(guests, "anna", "bert", 1))})
+	s.tap("import.next")
+	s.wantShown("taken as they were")
+	if got := named[*widgets.Select](s, "import.column.Ort").Selected; got != "{{city}}" {
+		t.Errorf("the column was forgotten: %s", got)
+	}
+	v.Hide()
+}
+
+// save names the file in the dialog that asks where to.
+func (s *stage) save(path string) {
+	s.t.Helper()
+	s.settle()
+	top := s.win.Canvas().Overlays().Top()
+	var entries []*widgets.Entry
+	var walk func(fyne.CanvasObject)
+	walk = func(o fyne.CanvasObject) {
+		switch x := o.(type) {
+		case *widgets.Entry:
+			entries = append(entries, x)
+		case *fyne.Container:
+			for _, k := range x.Objects {
+				walk(k)
+			}
+		case fyne.Widget:
+			for _, k := range test.WidgetRenderer(x).Objects() {
+				walk(k)
+			}
+		}
+	}
+	walk(top)
+	if len(entries) != 2 {
+		s.t.Fatalf("%d entries in the dialog", len(entries))
+	}
+	entries[0].SetText(filepath.Dir(path))
+	entries[0].OnSubmitted("")
+	s.settle()
+	entries[1].SetText(filepath.Base(path))
+	s.press("Save")
+	s.settle()
+}
+
+// What is pasted is imported like a file, and a file without an address column
+// asks which one it is.
+func TestContactsPaste(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.quick = true
+	v := contacts.New(s.env)
+	s.show(v, screens.Route{})
+	s.settle()
+	v.Show(screens.Route{Verb: "import"})
+	s.settle()
+	fyne.CurrentApp().Clipboard().SetContent("Anna <anna@example.net>; bert@example.net\n")
+	s.tap("import.paste")
+	s.wantShown("Step 2 of 4")
+	s.tap("import.back")
+	s.wantShown("from the clipboard: 1 line")
+	s.tap("import.next")
+	s.tap("import.next")
+	s.wantShown("2 new")
+	s.tap("import.next")
+	s.tap("import.next")
+	if n := s.members("Customers"); n != 2 {
+		t.Errorf("%d people", n)
+	}
+	v.Drop([]string{s.write("odd.csv", "A,B\nx,y\nz,w\n")})
+	s.tap("import.next")
+	s.wantShown("say which one it is")
+	s.tap("import.next")
+	s.press("OK")
+	named[*widgets.Select](s, "import.column.B").SetSelectedIndex(0)
+	s.tap("import.next")
+	s.wantShown("2 skipped", "No row can be taken")
+	if !named[*widgets.Button](s, "import.next").Disabled() {
+		t.Error("nothing can be imported, and the button is on")
+	}
+	v.Hide()
+}
+
+// Lists are made, filled from a selection, renamed, copied, merged, chosen by a
+// rule, and removed; their people stay.
+func TestContactsLists(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.quick = true
+	s.populate()
+	v := contacts.New(s.env)
+	s.show(v, screens.Route{})
+	s.settle()
+	grid, side := named[*widgets.DataGrid](s, "contacts.grid"), named[*widgets.SideList](s, "contacts.lists")
+	pick := func(i int) {
+		side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyHome})
+		for range i {
+			side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyDown})
+		}
+		s.settle()
+	}
+	if !named[*widgets.Button](s, "contacts.add_to").Disabled() {
+		t.Error("nobody is selected, and they can be put on a list")
+	}
+	grid.SetSelected(grid.Rows()[0].ID, grid.Rows()[1].ID, grid.Rows()[2].ID)
+	grid.OnSelect(nil)
+	s.shoot("contacts-selected")
+	s.tap("contacts.add_to")
+	named[*widgets.Select](s, "lists.pick").SetSelectedIndex(1)
+	named[*widgets.Entry](s, "lists.pick.name").SetText("Few")
+	s.shoot("contacts-add-to")
+	s.press("Add")
+	s.settle()
+	if n := s.members("Few"); n != 3 {
+		t.Fatalf("%d on the list", n)
+	}
+	pick(1) // Few
+	s.wantShown("Few")
+	side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyF2})
+	named[*widgets.Entry](s, "lists.name").SetText("Some")
+	s.press("Save")
+	s.settle()
+	grid.SetSelected(grid.Rows()[0].ID)
+	grid.OnSelect(nil)
+	s.tap("contacts.take_off")
+	s.press("Take off this list")
+	s.settle()
+	if n := s.members("Some"); n != 2 || s.people(storage.ContactFilter{}) != 40 {
+		t.Errorf("%d on the list, %d in the book", n, s.people(storage.ContactFilter{}))
+	}
+	// Everybody of Regulars who is not on Some and had no mail of late.
+	test.Tap(named[*widgets.Button](s, "lists.new"))
+	s.shoot("lists-menu")
+	s.menu("New list by a rule")
+	named[*widgets.Entry](s, "rule.name").SetText("Others")
+	named[*widgets.Select](s, "rule.list.Regulars").SetSelectedIndex(1)
+	named[*widgets.Select](s, "rule.list.Some").SetSelectedIndex(3)
+	named[*widgets.Entry](s, "rule.quiet").SetText("fourteen")
+	s.press("Add")
+	s.wantShown("The days are a number")
+	named[*widgets.Entry](s, "rule.quiet").SetText("14")
+	s.shoot("lists-rule")
+	s.press("Add")
+	s.settle()
+	// 24 of the 40 were sent something, two of the others are on Some.
+	if n := s.members("Others"); n < 10 || n > 16 {
+		t.Errorf("%d chosen", n)
+	}
+	s.wantShown("on Regulars, not on Some, without mail from you in the last 14 days")
+	s.shoot("contacts-rule")
+	s.tap("lists.refresh")
+	s.tap("lists.change_rule")
+	named[*widgets.Entry](s, "rule.quiet").SetText("")
+	s.press("Save")
+	s.settle()
+	if n := s.members("Others"); n != 38 {
+		t.Errorf("%d chosen by the changed rule", n)
+	}
+	pick(3) // Others, Regulars, Some
+	s.tap("lists.more")
+	s.menu("Merge into another list…")
+	s.press("Merge")
+	s.settle()
+	if _, err := s.env.Ledger.ListByName(t.Context(), "Some"); post.KindOf(err) != post.KindNotFound || s.members("Regulars") != 40 {
+		t.Errorf("%v, %d", err, s.members("Regulars"))
+	}
+	s.tap("lists.more")
+	s.menu("Copy…")
+	s.press("Copy")
+	s.settle()
+	if n := s.members("Regulars (copy)"); n != 40 {
+		t.Errorf("%d copied", n)
+	}
+	side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyDelete})
+	s.press("Delete")
+	s.settle()
+	lists, err := s.env.Ledger.Lists(t.Context())
+	if err != nil || len(lists) != 2 || s.people(storage.ContactFilter{}) != 40 {
+		t.Errorf("%v %v", lists, err)
+	}
+	v.Hide()
+}
+
+// The whole of a list is selected, beyond the page, and acted on but for one.
+func TestContactsEverything(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.quick = true
+	var b strings.Builder
+	for i := range 250 {
+		b.WriteString(strings.Replace("pN@example.net\n", "N", string(rune('a'+i/26))+string(rune('a'+i%26)), 1))
+	}
+	v := contacts.New(s.env)
+	s.show(v, screens.Route{})
+	s.settle()
+	v.Drop([]string{s.write("crowd.txt", b.String())})
+	for range 4 {
+		s.tap("import.next")
+	}
+	grid := named[*widgets.DataGrid](s, "contacts.grid")
+	grid.TypedShortcut(&fyne.ShortcutSelectAll{})
+	grid.TypedShortcut(&fyne.ShortcutSelectAll{})
+	if grid.Count() != 250 {
+		t.Fatalf("%d selected", grid.Count())
+	}
+	s.shoot("contacts-everything")
+	grid.TypedKey(&fyne.KeyEvent{Name: fyne.KeySpace})
+	s.tap("contacts.suppress")
+	named[*widgets.Select](s, "contacts.reason").SetSelectedIndex(0)
+	s.press("Stop mailing")
+	s.settle()
+	if n, err := s.env.Ledger.CountSuppressions(t.Context(), ""); err != nil || n != 249 {
+		t.Errorf("%d are not mailed, %v", n, err)
+	}
+	named[*widgets.SideList](s, "contacts.lists").TypedKey(&fyne.KeyEvent{Name: fyne.KeyEnd})
+	s.settle()
+	s.shoot("contacts-stopped")
+	s.wantShown("asked not to be mailed", "1–100 of 249")
+	stopped := named[*widgets.DataGrid](s, "stopped.grid")
+	named[*widgets.Entry](s, "contacts.search").SetText("PAB@")
+	s.settle()
+	if len(stopped.Rows()) != 1 {
+		t.Fatalf("%d found", len(stopped.Rows()))
+	}
+	stopped.TypedShortcut(&fyne.ShortcutSelectAll{})
+	s.tap("stopped.again")
+	s.press("Mail them again")
+	s.settle()
+	s.tap("stopped.add")
+	named[*widgets.Entry](s, "stopped.addresses").SetText("x@example.com\nY <y@example.com>")
+	s.press("Stop mailing")
+	s.settle()
+	if n, err := s.env.Ledger.CountSuppressions(t.Context(), ""); err != nil || n != 250 {
+		t.Errorf("%d are not mailed, %v", n, err)
+	}
+	v.Hide()
+}
+
+// A person is made, changed, looked at with every message to them, and erased
+// with an account of what went.
+func TestContactsPerson(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.quick = true
+	s.populate()
+	v := contacts.New(s.env)
+	s.show(v, screens.Route{})
+	s.settle()
+	s.tap("contacts.new")
+	named[*widgets.Entry](s, "person.address").SetText("guest00@example.org")
+	s.tap("person.save")
+	s.wantShown("Somebody else in the address book has the address")
+	s.press("OK")
+	named[*widgets.Entry](s, "person.address").SetText("zoe@example.org")
+	named[*widgets.Entry](s, "person.name").SetText("Zoë")
+	s.tap("person.field.add")
+	named[*widgets.Entry](s, "person.field.name").SetText("Shoe size")
+	named[*widgets.Entry](s, "person.field.value").SetText("041")
+	s.shoot("person-new")
+	s.tap("person.save")
+	rows, _, err := s.env.Ledger.Contacts(t.Context(), storage.ContactFilter{Search: "zoë"}, storage.Page{Limit: 2})
+	if err != nil || len(rows) != 1 || rows[0].Fields["shoe_size"] != "041" {
+		t.Fatalf("%+v %v", rows, err)
+	}
+	s.tap("person.back")
+	named[*widgets.Entry](s, "contacts.search").SetText("guest05")
+	s.settle()
+	grid := named[*widgets.DataGrid](s, "contacts.grid")
+	grid.OnOpen(grid.Rows()[0].ID)
+	s.settle()
+	s.shoot("person")
+	s.wantShown("Winter opening hours", "Regulars")
+	s.tap("person.suppress")
+	s.press("Stop mailing")
+	s.settle()
+	s.wantShown("Is not mailed: asked not to be mailed", "from: you")
+	messages := named[*widgets.DataGrid](s, "person.messages")
+	messages.OnOpen(messages.Rows()[0].ID)
+	if s.route.Screen != screens.History || s.route.ID != messages.Rows()[0].ID {
+		t.Errorf("%+v", s.route)
+	}
+	// What is written is not lost on the way back.
+	named[*widgets.Entry](s, "person.field.city").SetText("Bonn")
+	s.tap("person.back")
+	s.press("Save")
+	s.settle()
+	rows, _, err = s.env.Ledger.Contacts(t.Context(), storage.ContactFilter{Search: "bonn"}, storage.Page{Limit: 2})
+	if err != nil || len(rows) != 1 || rows[0].Fields["city"] != "Bonn" {
+		t.Fatalf("%+v %v", rows, err)
+	}
+	named[*widgets.Entry](s, "contacts.search").SetText("guest05")
+	s.settle()
+	grid.OnOpen(grid.Rows()[0].ID)
+	s.settle()
+	s.tap("person.erase")
+	s.press("Erase")
+	s.settle()
+	s.shoot("person-erased")
+	s.wantShown("1 person removed from the address book and 1 list(s)", "1 message emptied", "1 person stays not mailed")
+	s.press("OK")
+	if n := s.people(storage.ContactFilter{}); n != 40 {
+		t.Errorf("%d people", n)
+	}
+	v.Hide()
+}
+
+// A mailing is begun to a selection, and what is selected is copied and exported.
+func TestContactsUsed(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.quick = true
+	s.populate()
+	v := contacts.New(s.env)
+	s.show(v, screens.Route{})
+	s.settle()
+	grid := named[*widgets.DataGrid](s, "contacts.grid")
+	grid.SetSelected(grid.Rows()[0].ID, grid.Rows()[1].ID)
+	grid.OnSelect(nil)
+	grid.TypedShortcut(&fyne.ShortcutCopy{})
+	s.settle()
+	if got := fyne.CurrentApp().Clipboard().Content(); got != "guest00@example.org\tAnna Köhler\nguest01@example.org\t王小明\n" {
+		t.Errorf("copied %q", got)
+	}
+	s.tap("contacts.mail")
+	named[*widgets.Entry](s, "contacts.mail.name").SetText("Two")
+	s.press("Write")
+	s.settle()
+	if s.route.Screen != screens.Mailings || s.route.Draft == 0 || s.members("Two") != 2 {
+		t.Errorf("%+v", s.route)
+	}
+	d, err := s.env.Ledger.Draft(t.Context(), s.route.Draft)
+	if err != nil || len(d.Lists) != 1 || len(d.Accounts) != 1 {
+		t.Errorf("%+v %v", d, err)
+	}
+	for button, ext := range map[string]string{"CSV file": ".csv", "Excel workbook": ".xlsx"} {
+		out := filepath.Join(t.TempDir(), "out"+ext)
+		s.tap("contacts.export")
+		s.press(button)
+		s.save(out)
+		info, err := os.Stat(out)
+		if err != nil || info.Size() < 500 {
+			t.Errorf("%s: %v", ext, err)
+		}
+	}
+	v.Hide()
+}
