@@ -68,6 +68,7 @@ func show(ctx context.Context, instance *ui.Instance, ledger *storage.Ledger, lo
 	if err != nil {
 		return err
 	}
+	opt = cli.ReadBeside(opt, ledger, secrets, post.SystemClock{}, log)
 	mail := mailer.Serve(ctx, ledger, opt)
 	shell := ui.New(ui.Deps{
 		App: newApp(), Ledger: ledger, Mail: mail, Secrets: secrets,

@@ -28,6 +28,9 @@ const maxMailboxBytes = 1 << 30
 // Mailbox is a signed-in IMAP connection (RFC 9051); nothing is selected yet.
 type Mailbox struct {
 	*imapclient.Client
+	// News gets a word, and holds no more than one, when the server says of its
+	// own accord that something came or went in the mailbox that is selected.
+	News    <-chan struct{}
 	conn    *cappedConn
 	release func() bool
 }
@@ -44,6 +47,10 @@ func (m *Mailbox) Close() {
 
 // Abort ends the connection at once; what waits for an answer gets an error.
 func (m *Mailbox) Abort() { _ = m.conn.Close() }
+
+// Allow bounds what the server may send from now on to n bytes; more than that
+// ends the connection.
+func (m *Mailbox) Allow(n int64) { m.conn.left.Store(n) }
 
 // MailboxOf is the account with its mailbox's server in the place of the one
 // that takes its mail.
@@ -119,7 +126,8 @@ func (s *signIn) openMailbox(ctx context.Context) (*Mailbox, *post.Fault) {
 	capped := &cappedConn{Conn: conn}
 	capped.left.Store(maxMailboxBytes)
 	release := context.AfterFunc(ctx, func() { _ = capped.Close() })
-	client, fault := s.encryptMailbox(ctx, capped)
+	news := make(chan struct{}, 1)
+	client, fault := s.encryptMailbox(ctx, capped, news)
 	if fault == nil {
 		fault = s.signInMailbox(ctx, client)
 	}
@@ -131,7 +139,7 @@ func (s *signIn) openMailbox(ctx context.Context) (*Mailbox, *post.Fault) {
 		_ = capped.Close()
 		return nil, fault
 	}
-	return &Mailbox{client, capped, release}, nil
+	return &Mailbox{Client: client, News: news, conn: capped, release: release}, nil
 }
 
 func (s *signIn) connectMailbox(ctx context.Context) (net.Conn, *post.Fault) {
@@ -180,7 +188,7 @@ func (s *signIn) connectMailbox(ctx context.Context) (net.Conn, *post.Fault) {
 
 // encryptMailbox brings the connection to where a password may be sent. A
 // client that it returns beside a fault is closed by the caller.
-func (s *signIn) encryptMailbox(ctx context.Context, conn *cappedConn) (*imapclient.Client, *post.Fault) {
+func (s *signIn) encryptMailbox(ctx context.Context, conn *cappedConn, news chan<- struct{}) (*imapclient.Client, *post.Fault) {
 	config, fault := s.tlsConfig()
 	if fault != nil {
 		return nil, fault
@@ -197,10 +205,18 @@ func (s *signIn) encryptMailbox(ctx context.Context, conn *cappedConn) (*imapcli
 		state = &c
 		return nil
 	}
+	opt := imapclient.Options{TLSConfig: config, UnilateralDataHandler: &imapclient.UnilateralDataHandler{
+		Mailbox: func(*imapclient.UnilateralDataMailbox) {
+			select {
+			case news <- struct{}{}:
+			default: // one is there already
+			}
+		},
+	}}
 	var client *imapclient.Client
 	switch s.a.TLS {
 	case post.TLSNone:
-		client = imapclient.New(conn, nil)
+		client = imapclient.New(conn, &opt)
 	case post.TLSImplicit:
 		secure := tls.Client(conn, config)
 		limited, stop := context.WithTimeout(ctx, tlsTimeout)
@@ -208,10 +224,10 @@ func (s *signIn) encryptMailbox(ctx context.Context, conn *cappedConn) (*imapcli
 		if err := secure.HandshakeContext(limited); err != nil {
 			return nil, s.tlsFault(ctx, err)
 		}
-		client = imapclient.New(secure, nil)
+		client = imapclient.New(secure, &opt)
 	default:
 		var err error
-		if client, err = imapclient.NewStartTLS(conn, &imapclient.Options{TLSConfig: config}); err != nil {
+		if client, err = imapclient.NewStartTLS(conn, &opt); err != nil {
 			return nil, s.tlsFault(ctx, err)
 		}
 	}

@@ -40,6 +40,10 @@ in a way that cannot be forged. It changed nothing.`,
 			Args: takes(0, "nothing"), RunE: a.onLedger(a.receiptsList),
 		},
 		&cobra.Command{
+			Use: "mailboxes", Short: "Show when each mailbox was read last, and what keeps one from being read",
+			Args: takes(0, "nothing"), RunE: a.onLedger(a.receiptsMailboxes),
+		},
+		&cobra.Command{
 			Use: "show ID", Short: "Print the beginning of a message that came back, as it came",
 			Long: `Show is the evidence behind a suppression whose source is "receipt ID"; contacts
 unsuppress undoes one.`,
@@ -50,11 +54,14 @@ unsuppress undoes one.`,
 
 // fetchedJSON is one mailbox read, as scripts see it.
 type fetchedJSON struct {
-	Account   string                   `json:"account"`
-	Read      int                      `json:"read"`
-	Matched   int                      `json:"matched"`
-	Unmatched int                      `json:"unmatched"`
-	By        map[post.ReceiptKind]int `json:"by"`
+	Account   string `json:"account"`
+	Read      int    `json:"read"`
+	Matched   int    `json:"matched"`
+	Unmatched int    `json:"unmatched"`
+	// Unreadable ones the server could not give.
+	Unreadable int                      `json:"unreadable,omitempty"`
+	By         map[post.ReceiptKind]int `json:"by"`
+	Paused     []int64                  `json:"paused,omitempty"` // mailings that paused themselves over it
 }
 
 func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string) error {
@@ -74,10 +81,16 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 		}
 		r, err := f.Fetch(ctx, x)
 		a.clearStatus()
+		if noted := l.NoteMailbox(context.WithoutCancel(ctx), receipts.StateOf(x, a.Clock.Now(), err)); noted != nil {
+			return noted
+		}
 		if err == nil || r.Read > 0 {
-			if err := a.answer(fetchedJSON{x.Name, r.Read, r.Matched, r.Unmatched, r.By}, "%s: %s%s", oneLine(x.Name), plural(int64(r.Read), "message read", "messages read"), a.byKind(r)); err != nil {
+			if err := a.answer(fetchedJSON{x.Name, r.Read, r.Matched, r.Unmatched, r.Unreadable, r.By, r.Paused}, "%s: %s%s", oneLine(x.Name), plural(int64(r.Read), "message read", "messages read"), a.byKind(r)); err != nil {
 				return err
 			}
+		}
+		for _, id := range r.Paused {
+			a.note("Mailing %d has paused itself, because too much of it came back; see: postroom mailing show %d", id, id)
 		}
 		if err == nil {
 			continue
@@ -153,6 +166,9 @@ func (a *app) byKind(r receipts.Result) string {
 		if n := r.By[k]; n > 0 {
 			words = append(words, strconv.Itoa(n)+" "+a.words.Receipt(k))
 		}
+	}
+	if r.Unreadable > 0 {
+		words = append(words, strconv.Itoa(r.Unreadable)+" that the server could not give")
 	}
 	if r.Unmatched > 0 {
 		words = append(words, strconv.Itoa(r.Unmatched)+" tied to none of yours")
@@ -231,5 +247,47 @@ func (a *app) tellFunnel(ctx context.Context, l *storage.Ledger, m *post.Mailing
 		}
 	}
 	a.say("   %s, %s without news", strings.Join(words, ", "), number(max(rest, 0)))
+	return nil
+}
+
+// mailboxJSON is how the reading of one mailbox goes, as scripts see it.
+type mailboxJSON struct {
+	Account string `json:"account"`
+	Server  string `json:"server"`
+	ReadAt  stamp  `json:"read_at"`
+	TriedAt stamp  `json:"tried_at"`
+	Error   string `json:"error"`
+}
+
+func (a *app) receiptsMailboxes(ctx context.Context, l *storage.Ledger, _ []string) error {
+	all, err := l.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	states, err := l.MailboxStates(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range all {
+		if x.IMAPHost == "" {
+			continue
+		}
+		s := storage.MailboxState{Server: accounts.MailboxName(x)}
+		for _, have := range states {
+			if have.Account == x.ID && have.Server == s.Server {
+				s = have
+			}
+		}
+		read, trouble := "not read yet", ""
+		if !s.ReadAt.IsZero() {
+			read = "read " + moment(s.ReadAt)
+		}
+		if s.Trouble != "" {
+			trouble = "; since then: " + oneLine(s.Trouble)
+		}
+		if err := a.answer(mailboxJSON{x.Name, s.Server, stamp(s.ReadAt), stamp(s.TriedAt), s.Trouble}, "%s: %s%s", oneLine(x.Name), read, trouble); err != nil {
+			return err
+		}
+	}
 	return nil
 }

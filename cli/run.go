@@ -24,10 +24,11 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Run sends what is queued until it is stopped, and takes up what is queued
 meanwhile. An interrupt (Ctrl+C) or SIGTERM stops it in order: messages that are
 on their way are finished, the others stay queued. A second one does not wait
-for answers that are still owed; those messages are then uncertain.
+for answers that are still owed; those messages are then uncertain. Meanwhile the
+accounts' mailboxes are read back, as by receipts fetch.
 
 It ends by itself with --until-empty, which waits out retries, limits and
-schedules, or with --no-wait, when nothing is due now. The exit code is then 3
+schedules, or with --no-wait, when nothing is due now; no mailbox is read then. The exit code is then 3
 when something is left that needs you (an uncertain delivery, a stopped account
 or a paused mailing with mail that waits), else 1 when a delivery failed in this
 run, else 0; what is left behind is said on standard error.`,
@@ -82,6 +83,9 @@ func (a *app) run(ctx context.Context, l *storage.Ledger, p mailer.RunParams, si
 		return err
 	}
 	began := a.Clock.Now()
+	if !p.UntilEmpty && !p.NoWait { // one that ends by itself leaves the mailboxes to receipts fetch
+		opt = ReadBeside(opt, l, a.Secrets, a.Clock, a.log)
+	}
 	// What a run keeps in memory is small and short-lived; collecting it earlier
 	// costs next to nothing, and a server or an old computer has the rest.
 	debug.SetGCPercent(50)

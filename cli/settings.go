@@ -32,6 +32,16 @@ type setting struct {
 // settings is the closed list.
 var settings = append([]setting{
 	{
+		key: storage.SettingBounceLimit, about: "at how many percent of messages that came back a mailing pauses itself: 0 (never) to 100",
+		fallback: func() string { return strconv.Itoa(storage.DefaultBounceLimit) },
+		check: func(value string) error {
+			if n, err := strconv.Atoi(value); err != nil || n < 0 || n > 100 {
+				return usage("%s is a number from 0 to 100, not %q", storage.SettingBounceLimit, value)
+			}
+			return nil
+		},
+	},
+	{
 		key: "language", about: "the window's language: en or zh-Hans", fallback: guessLanguage,
 		check: oneOf("language", string(words.English), string(words.Chinese)),
 	},

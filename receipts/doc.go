@@ -17,5 +17,6 @@
 // (STARTTLS never falls back; plain text only to this computer itself), read
 // only (EXAMINE, BODY.PEEK), in steps whose position is kept in the same
 // transaction as what they found. So a fetch may be killed at any moment:
-// nothing is missed and nothing is counted twice.
+// nothing is missed and nothing is counted twice. Watcher.Run does so for all
+// accounts in the background, each mailbox by itself.
 package receipts

@@ -2,14 +2,11 @@ package receipts
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"io"
 	"log/slog"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 
 	"postroom/accounts"
 	"postroom/post"
@@ -17,10 +14,13 @@ import (
 )
 
 const (
-	stepSize    = 200             // messages per transaction
-	stepTimeout = 5 * time.Minute // for one step, however slowly it trickles
-	maxUIDs     = 2_000_000       // in one fetch; the rest is for the next
-	inbox       = "INBOX"
+	stepSize = 200       // messages per transaction
+	maxUIDs  = 2_000_000 // in one fetch; the rest is for the next
+	inbox    = "INBOX"
+
+	// maxAnswer bounds what the server may send in answer to one step, so that one
+	// that raves costs no more memory.
+	maxAnswer = 64 << 20
 )
 
 // Ledger is what the fetcher needs of the ledger.
@@ -40,57 +40,122 @@ type Fetcher struct {
 	// Progress, where set, is told after each step how many of the new messages
 	// have been looked at.
 	Progress func(done, total int)
+	// Patience is how long the server may take for one answer, and a little more
+	// for each message in it; 0: a minute.
+	Patience time.Duration
+
+	answer int64 // for tests: in the place of maxAnswer
 }
 
 // Result counts one fetch.
 type Result struct {
-	Read      int // messages looked at
-	Matched   int // those tied to a delivery
-	Unmatched int // reports and wishes that are tied to none
-	By        map[post.ReceiptKind]int
+	Read       int // messages looked at
+	Matched    int // those tied to a delivery
+	Unmatched  int // reports and wishes that are tied to none
+	Unreadable int // messages that the server could not give; see Fetch
+	By         map[post.ReceiptKind]int
+	Paused     []int64 // mailings that paused themselves over it
+}
+
+func (f *Fetcher) patience() time.Duration {
+	if f.Patience > 0 {
+		return f.Patience
+	}
+	return time.Minute
+}
+
+func (f *Fetcher) maxAnswer() int64 {
+	if f.answer > 0 {
+		return f.answer
+	}
+	return maxAnswer
 }
 
 // Fetch reads what came into the account's INBOX since the last time, the oldest
 // first. After an error the result still counts what was kept; the next fetch
 // goes on from there.
+//
+// Where the server breaks down over some messages it is asked for fewer at a
+// time. A single one that it cannot give three times, while it gives another, is
+// passed over and noted among the reports that are tied to nothing.
 func (f *Fetcher) Fetch(ctx context.Context, a post.Account) (Result, error) {
+	box, r, err := f.fetch(ctx, a)
+	if box != nil {
+		box.Close()
+	}
+	return r, err
+}
+
+// fetch is Fetch; without an error the connection stays open.
+func (f *Fetcher) fetch(ctx context.Context, a post.Account) (*accounts.Mailbox, Result, error) {
 	r := Result{By: map[post.ReceiptKind]int{}}
 	if a.IMAPHost == "" {
-		return r, post.Errorf(post.KindInvalid, "", "%s has no mailbox; give it one: postroom account set %s --imap-host HOST --imap-port 993 --imap-tls tls", a.Name, a.Name)
+		return nil, r, post.Errorf(post.KindInvalid, "", "%s has no mailbox; give it one: postroom account set %s --imap-host HOST --imap-port 993 --imap-tls tls", a.Name, a.Name)
 	}
-	box, err := f.Dial(ctx, a)
+	c := care{size: stepSize}
+	for {
+		box, err := f.Dial(ctx, a)
+		if err != nil {
+			return nil, r, err
+		}
+		if err = f.catchUp(ctx, box, a, &c, &r); err == nil {
+			f.Log.Info("mailbox read", slog.Int64("account", a.ID), slog.Int("read", r.Read), slog.Int("matched", r.Matched),
+				slog.Int("unmatched", r.Unmatched), slog.Int("unreadable", r.Unreadable))
+			return box, r, nil
+		}
+		box.Close()
+		err = f.broken(ctx, err)
+		if k := post.KindOf(err); k != post.KindNetwork && k != post.KindRejected || !c.tryAgain() {
+			return nil, r, err
+		}
+	}
+}
+
+// catchUp reads what is new over one connection.
+func (f *Fetcher) catchUp(ctx context.Context, box *accounts.Mailbox, a post.Account, c *care, r *Result) error {
+	p, uids, err := f.look(ctx, box, a)
 	if err != nil {
-		return r, err
-	}
-	defer box.Close()
-	// A server that stops answering is hung up on; see step.
-	selected, err := box.Select(inbox, &imap.SelectOptions{ReadOnly: true}).Wait()
-	if err != nil {
-		return r, f.broken(ctx, err)
-	}
-	p, err := f.Ledger.Mailbox(ctx, a.ID, accounts.MailboxName(a))
-	if err != nil {
-		return r, err
-	}
-	if p.Validity != selected.UIDValidity { // its numbers mean other messages now (RFC 9051 2.3.1.1)
-		p.Validity, p.UID = selected.UIDValidity, 0
-	}
-	uids, err := newUIDs(box, p.UID, uint32(selected.UIDNext))
-	if err != nil {
-		return r, f.broken(ctx, err)
+		return err
 	}
 	for done := 0; done < len(uids); {
-		step := uids[done:min(done+stepSize, len(uids))]
-		if err := f.step(ctx, box, a, step, &p, &r); err != nil {
-			return r, f.broken(ctx, err)
+		if uids[done] == c.given && c.failed >= maxFailed {
+			if err := f.passOver(ctx, box, a, uids, done, &p, r); err != nil {
+				return err
+			}
+			done++
+			continue
 		}
+		step := uids[done:min(done+c.size, len(uids))]
+		c.begin(step)
+		if err := f.step(ctx, box, a, step, &p, r); err != nil {
+			return err
+		}
+		c.done()
 		done += len(step)
 		if f.Progress != nil {
 			f.Progress(done, len(uids))
 		}
 	}
-	f.Log.Info("mailbox read", slog.Int64("account", a.ID), slog.Int("read", r.Read), slog.Int("matched", r.Matched), slog.Int("unmatched", r.Unmatched))
-	return r, nil
+	return nil
+}
+
+// look opens the INBOX and lists what is new in it.
+func (f *Fetcher) look(ctx context.Context, box *accounts.Mailbox, a post.Account) (p storage.Position, uids []imap.UID, err error) {
+	limit := time.AfterFunc(2*f.patience(), box.Abort)
+	defer limit.Stop()
+	box.Allow(f.maxAnswer())
+	selected, err := box.Select(inbox, &imap.SelectOptions{ReadOnly: true}).Wait()
+	if err != nil {
+		return p, nil, err
+	}
+	if p, err = f.Ledger.Mailbox(ctx, a.ID, accounts.MailboxName(a)); err != nil {
+		return p, nil, err
+	}
+	if p.Validity != selected.UIDValidity { // its numbers mean other messages now (RFC 9051 2.3.1.1)
+		p.Validity, p.UID = selected.UIDValidity, 0
+	}
+	uids, err = newUIDs(box, p.UID, uint32(selected.UIDNext))
+	return p, uids, err
 }
 
 // broken makes the error of a conversation that did not go well.
@@ -106,7 +171,7 @@ func (f *Fetcher) broken(ctx context.Context, err error) error {
 		return &post.Error{Kind: post.KindRejected, Op: "read the mailbox", Message: post.CleanReply(refused.Text)}
 	}
 	f.Log.Debug("mailbox", slog.Any("err", err))
-	return &post.Error{Kind: post.KindNetwork, Op: "read the mailbox", Message: "the mailbox server hung up or broke the protocol; the next time goes on from there"}
+	return &post.Error{Kind: post.KindNetwork, Op: "read the mailbox", Message: "the mailbox server hung up, went silent or broke the protocol; the next time goes on from there"}
 }
 
 // newUIDs lists the messages above last and below next, in order. What came
@@ -140,16 +205,17 @@ func newUIDs(box *accounts.Mailbox, last, next uint32) ([]imap.UID, error) {
 // step looks at some messages: the headers of all, and as much as counts of
 // those that may be about us. It keeps what it found and the position together.
 func (f *Fetcher) step(ctx context.Context, box *accounts.Mailbox, a post.Account, uids []imap.UID, p *storage.Position, r *Result) error {
-	limit := time.AfterFunc(stepTimeout, box.Abort)
+	limit := time.AfterFunc(f.patience()+time.Duration(len(uids))*f.patience()/50, box.Abort)
 	defer limit.Stop()
+	box.Allow(f.maxAnswer())
 	var wanted []imap.UID
-	err := eachMessage(box, uids, &imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, Peek: true, Partial: &imap.SectionPartial{Size: maxHeader}}, maxHeader,
-		func(m raw) {
-			r.Read++
-			if Concerns(m.bytes) {
-				wanted = append(wanted, m.uid)
-			}
-		})
+	read := 0
+	err := eachMessage(box, uids, headerSection(), maxHeader, func(m raw) {
+		read++
+		if Concerns(m.bytes) {
+			wanted = append(wanted, m.uid)
+		}
+	})
 	if err != nil {
 		return err
 	}
@@ -164,8 +230,14 @@ func (f *Fetcher) step(ctx context.Context, box *accounts.Mailbox, a post.Accoun
 			return err
 		}
 	}
+	r.Read += read
+	return f.keep(ctx, found, uids[len(uids)-1], p, r)
+}
+
+// keep notes what was found in the messages up to one, and the position.
+func (f *Fetcher) keep(ctx context.Context, found []storage.Incoming, upTo imap.UID, p *storage.Position, r *Result) error {
 	next := *p
-	next.UID = uint32(uids[len(uids)-1])
+	next.UID = uint32(upTo)
 	n, err := f.Ledger.RecordReceipts(ctx, found, next)
 	if err != nil {
 		return err
@@ -173,86 +245,12 @@ func (f *Fetcher) step(ctx context.Context, box *accounts.Mailbox, a post.Accoun
 	*p = next
 	r.Matched += n.Matched
 	r.Unmatched += n.Unmatched
+	r.Paused = append(r.Paused, n.Paused...)
+	for _, id := range n.Paused {
+		f.Log.Warn("a mailing paused itself: too much of it came back", slog.Int64("mailing", id))
+	}
 	for k, c := range n.By {
 		r.By[k] += c
 	}
 	return nil
-}
-
-// raw is one message, or its header, as the server gave it.
-type raw struct {
-	uid   imap.UID
-	at    time.Time
-	bytes []byte
-}
-
-// eachMessage fetches one section of some messages, one after the other, and no
-// more than limit bytes of each.
-func eachMessage(box *accounts.Mailbox, uids []imap.UID, section *imap.FetchItemBodySection, limit int64, visit func(raw)) error {
-	asked := imap.UIDSetNum(uids...)
-	cmd := box.Fetch(asked, &imap.FetchOptions{UID: true, InternalDate: true, BodySection: []*imap.FetchItemBodySection{section}})
-	seen := map[imap.UID]bool{}
-	for m := cmd.Next(); m != nil; m = cmd.Next() {
-		var one raw
-		for item := m.Next(); item != nil; item = m.Next() {
-			switch x := item.(type) {
-			case imapclient.FetchItemDataUID:
-				one.uid = x.UID
-			case imapclient.FetchItemDataInternalDate:
-				one.at = x.Time
-			case imapclient.FetchItemDataBodySection:
-				if x.Literal == nil {
-					continue
-				}
-				b, err := io.ReadAll(io.LimitReader(x.Literal, limit))
-				if err != nil {
-					return errors.Join(err, cmd.Close())
-				}
-				if _, err := io.Copy(io.Discard, x.Literal); err != nil {
-					return errors.Join(err, cmd.Close())
-				}
-				one.bytes = b
-			}
-		}
-		// A server may tell of other messages at any time, and of one twice.
-		if one.uid != 0 && one.bytes != nil && asked.Contains(one.uid) && !seen[one.uid] {
-			seen[one.uid] = true
-			visit(one)
-		}
-	}
-	return cmd.Close()
-}
-
-// incoming makes the ledger's form of a message that tells something.
-func incoming(a post.Account, m raw) (storage.Incoming, bool) {
-	read := Parse(m.bytes)
-	if len(read.Says) == 0 {
-		return storage.Incoming{}, false
-	}
-	sum := sha256.Sum256(m.bytes)
-	in := storage.Incoming{Refs: read.Refs, Digest: sum[:]}
-	for i, s := range read.Says {
-		r := post.Receipt{Account: a.ID, UID: uint32(m.uid), Kind: s.Kind, At: m.at, Source: read.Source, Address: s.Address, Reply: s.Reply}
-		if i == 0 {
-			r.Excerpt = m.bytes[:min(len(m.bytes), post.MaxExcerpt)]
-		}
-		said := storage.Said{Receipt: r}
-		if s.Kind == post.ReceiptBounced || s.Kind == post.ReceiptDelayed || s.Kind == post.ReceiptDelivered || s.Kind == post.ReceiptRelayed {
-			said.Keys = keysOf(s.Address, s.Original)
-		}
-		if s.Kind == post.ReceiptBounced {
-			said.Gone, said.Again = weigh(s.Reply)
-		}
-		in.Says = append(in.Says, said)
-	}
-	return in, true
-}
-
-func keysOf(addresses ...string) (keys []string) {
-	for _, s := range addresses {
-		if parsed, err := post.ParseAddress(s); err == nil {
-			keys = append(keys, post.AddressKey(parsed))
-		}
-	}
-	return keys
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,6 +47,7 @@ type Noted struct {
 	Matched   int // messages tied to a delivery
 	Unmatched int // messages kept without one
 	By        map[post.ReceiptKind]int
+	Paused    []int64 // mailings that paused themselves, because too much came back
 }
 
 // Mailbox returns how far an account's mailbox was read; zero: not at all.
@@ -63,9 +66,19 @@ func (l *Ledger) Mailbox(ctx context.Context, account int64, server string) (Pos
 func (l *Ledger) RecordReceipts(ctx context.Context, found []Incoming, p Position) (n Noted, err error) {
 	err = l.write(ctx, "record receipts", func(t *Tx) error {
 		n = Noted{By: map[post.ReceiptKind]int{}}
+		bounced := map[int64]bool{}
 		for i := range found {
-			if err := t.incoming(&found[i], &n); err != nil {
+			if err := t.incoming(&found[i], &n, bounced); err != nil {
 				return err
+			}
+		}
+		for _, id := range slices.Sorted(maps.Keys(bounced)) {
+			paused, err := t.pauseOnBounces(id)
+			if err != nil {
+				return err
+			}
+			if paused {
+				n.Paused = append(n.Paused, id)
 			}
 		}
 		_, err := t.exec(`INSERT INTO mailboxes (account_id, server, validity, uid) VALUES (?1, ?2, ?3, ?4)
@@ -83,7 +96,9 @@ type tied struct {
 	receipt              post.ReceiptKind
 }
 
-func (t *Tx) incoming(in *Incoming, n *Noted) error {
+// incoming keeps one message and does what follows. It adds the mailing of one
+// that bounced to bounced.
+func (t *Tx) incoming(in *Incoming, n *Noted, bounced map[int64]bool) error {
 	d, err := t.tie(in.Refs)
 	if err != nil {
 		return err
@@ -104,6 +119,9 @@ func (t *Tx) incoming(in *Incoming, n *Noted) error {
 			continue
 		}
 		n.By[r.Kind]++
+		if r.Kind == post.ReceiptBounced {
+			bounced[d.mailing] = true
+		}
 		if err := t.follow(&d, &s, &r); err != nil {
 			return err
 		}

@@ -12,8 +12,19 @@ import (
 // gone sends a mailing to n people and returns its deliveries in state to.
 func gone(t *testing.T, l *Ledger, a post.Account, n int, to post.State) []HistoryRow {
 	t.Helper()
+	return goneOf(t, l, a, n, n, to)
+}
+
+// sentOf sends n messages of a mailing to all people and returns those.
+func sentOf(t *testing.T, l *Ledger, a post.Account, all, n int) []HistoryRow {
+	t.Helper()
+	return goneOf(t, l, a, all, n, post.StateSent)
+}
+
+func goneOf(t *testing.T, l *Ledger, a post.Account, all, n int, to post.State) []HistoryRow {
+	t.Helper()
 	ctx, now := t.Context(), time.Now().Truncate(time.Millisecond)
-	m := enqueue(t, l, post.Live, a, n)
+	m := enqueue(t, l, post.Live, a, all)
 	var intents []Intent
 	var results []Result
 	for _, d := range claim(t, l, a, n) {
@@ -28,7 +39,7 @@ func gone(t *testing.T, l *Ledger, a post.Account, n int, to post.State) []Histo
 	if _, err := l.Record(ctx, results, nil); err != nil {
 		t.Fatal(err)
 	}
-	rows, _, err := l.History(ctx, HistoryFilter{Mailing: m.ID}, Page{Limit: n, Back: true})
+	rows, _, err := l.History(ctx, HistoryFilter{Mailing: m.ID, States: []post.State{to}}, Page{Limit: n, Back: true})
 	if err != nil || len(rows) != n {
 		t.Fatal(rows, err)
 	}

@@ -1,0 +1,29 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"postroom/accounts"
+	"postroom/mailer"
+	"postroom/post"
+	"postroom/receipts"
+	"postroom/storage"
+)
+
+// ReadBeside makes a mailer read the accounts' mailboxes back beside sending.
+func ReadBeside(opt mailer.Options, l *storage.Ledger, secrets accounts.Secrets, clock post.Clock, log *slog.Logger) mailer.Options {
+	d := &accounts.Dialer{Secrets: secrets, Clock: clock, Log: log}
+	w := &receipts.Watcher{Dial: d.DialMailbox, Ledger: l, Clock: clock, Log: log}
+	other := opt.Beside
+	opt.Beside = func(ctx context.Context) {
+		var both sync.WaitGroup
+		if other != nil {
+			both.Go(func() { other(ctx) })
+		}
+		both.Go(func() { w.Run(ctx) })
+		both.Wait()
+	}
+	return opt
+}
