@@ -103,7 +103,7 @@ func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]Conta
 		from = &m
 	}
 	limit := p.Limit + 1
-	chosen := list.past(o, from)
+	where, args := list.past(o, from)
 	if f.Search != "" {
 		ids, err := l.searchIDs(ctx, list, o, from, f.Search, limit)
 		if err != nil {
@@ -114,10 +114,10 @@ func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]Conta
 			return nil, Pages{}, err
 		}
 		// By id, then sorted: they are a page.
-		chosen.where, chosen.args = []string{"c.id IN (SELECT value FROM json_each(?))"}, []any{string(page)}
+		where, args = []string{"c.id IN (SELECT value FROM json_each(?))"}, []any{string(page)}
 		o = o.loose()
 	}
-	rows, err := l.contactRows(ctx, o.from, joinWhere(chosen.where)+o.tail(), append(chosen.args, limit))
+	rows, err := l.contactRows(ctx, o.from, joinWhere(where)+o.tail(), append(args, limit))
 	if err != nil {
 		return nil, Pages{}, err
 	}
@@ -272,19 +272,26 @@ func (o order) tail() string {
 
 // chosen says which people are looked at.
 type chosen struct {
-	where []string
-	args  []any
+	list  int64 // 0: all
+	short bool  // the list itself is read, as order.from says
 }
 
-// past adds the place in the order behind which a page begins.
-func (c chosen) past(o order, from *mark) chosen {
-	if from == nil {
-		return chosen{slices.Clone(c.where), slices.Clone(c.args)}
+// past says so for an order, together with the place in it behind which a page
+// begins.
+func (c chosen) past(o order, from *mark) (where []string, args []any) {
+	switch {
+	case c.list == 0:
+	case c.short:
+		where, args = append(where, "m.list_id = ?"), append(args, c.list)
+	default: // the plus keeps it a question of its own, asked before the person is read
+		where = append(where, "+EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = "+o.id+")")
+		args = append(args, c.list)
 	}
-	return chosen{
-		append(slices.Clone(c.where), "("+o.column+", "+o.id+") "+o.cmp+" (?, ?)"),
-		append(slices.Clone(c.args), from.Value, from.ID),
+	if from != nil {
+		where = append(where, "("+o.column+", "+o.id+") "+o.cmp+" (?, ?)")
+		args = append(args, from.Value, from.ID)
 	}
+	return where, args
 }
 
 // listed chooses the people of a list, 0 being everybody. Those of a long list are
@@ -295,17 +302,16 @@ func (l *Ledger) listed(ctx context.Context, list int64, o *order) (chosen, erro
 		return chosen{}, nil
 	}
 	var short bool
-	if err := l.r.QueryRowContext(ctx, `SELECT coalesce((SELECT members * members <= 30 * (SELECT coalesce(max(id), 0) FROM contacts) FROM lists WHERE id = ?), 1)`, list).Scan(&short); err != nil {
+	if err := l.r.QueryRowContext(ctx, `SELECT coalesce((SELECT members * members <= 15 * (SELECT coalesce(max(id), 0) FROM contacts) FROM lists WHERE id = ?), 1)`, list).Scan(&short); err != nil {
 		return chosen{}, err
 	}
 	if !short {
-		// The plus keeps it a question of its own, asked before the person is read.
-	return chosen{[]string{"+EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = " + o.id + ")"}, []any{list}}, nil
+		return chosen{list: list}, nil
 	}
 	*o = o.loose()
 	o.short = true
 	o.from = "list_members m CROSS JOIN contacts c ON c.id = m.contact_id"
-	return chosen{[]string{"m.list_id = ?"}, []any{list}}, nil
+	return chosen{list, true}, nil
 }
 
 func (l *Ledger) contactRows(ctx context.Context, from, tail string, args []any) ([]ContactRow, error) {

@@ -191,8 +191,8 @@ func (l *Ledger) countFrom(ctx context.Context, f ContactFilter) (from string, a
 // people says which people are looked at, in which order; more is what else they
 // must be, asked last.
 func (s *searching) people(o order, more ...string) (where string, args []any) {
-	c := s.list.past(o, s.from)
-	return joinWhere(append(c.where, more...)) + o.tail(), c.args
+	all, args := s.list.past(o, s.from)
+	return joinWhere(append(all, more...)) + o.tail(), args
 }
 
 const hit = "instr(c.search, ?) > 0"
