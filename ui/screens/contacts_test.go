@@ -319,7 +319,8 @@ func TestContactsImportStopped(t *testing.T) {
 	named[*widgets.Entry](s, "import.file").SetText(s.write("crowd.txt", b.String()))
 	s.tap("import.next")
 	test.Tap(named[*widgets.Button](s, "import.next"))
-	s.until("the dry run", func() bool { return strings.Contains(s.shown(), fmt.Sprintf("%s new", s.env.Words.Number(int64(count)))) })
+	planned := s.env.Words.Number(int64(count)) + " new"
+	s.until("the dry run", func() bool { return strings.Contains(s.shown(), planned) })
 	next := named[*widgets.Button](s, "import.next")
 	ended := func() bool { return !next.Disabled() }
 	test.Tap(next)                                     // the import is on its way

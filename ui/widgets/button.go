@@ -218,12 +218,12 @@ func (b *Button) paint(ground, shade *canvas.Rectangle, text *canvas.Text, image
 	case b.Kind == Link || b.Kind == Flat:
 		ring(ground, theme.SoftCorner, b.focused)
 	case b.Kind == Primary && !b.Disabled():
-		outline(ground, theme.Accent, theme.Accent, theme.SoftCorner, false)
+		outline(ground, theme.Accent, theme.Accent, false)
 		if b.focused { // a ring of the accent colour would not be seen on it
 			ground.StrokeColor, ground.StrokeWidth = theme.Colour(theme.Ink), focusWidth
 		}
 	default:
-		outline(ground, fill, border, theme.SoftCorner, b.focused)
+		outline(ground, fill, border, b.focused)
 	}
 	shade.CornerRadius = theme.SoftCorner
 	shade.FillColor = color.Transparent

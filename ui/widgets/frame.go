@@ -31,9 +31,9 @@ const focusWidth float32 = 2
 
 // outline paints a rectangle as a bordered surface: its ground, and a hairline
 // or, with focus, the ring.
-func outline(r *canvas.Rectangle, ground, border fyne.ThemeColorName, corner float32, focused bool) {
+func outline(r *canvas.Rectangle, ground, border fyne.ThemeColorName, focused bool) {
 	r.FillColor = theme.Colour(ground)
-	r.CornerRadius = corner
+	r.CornerRadius = theme.SoftCorner
 	r.StrokeColor, r.StrokeWidth = theme.Colour(border), theme.Hairline
 	if focused {
 		r.StrokeColor, r.StrokeWidth = theme.Colour(theme.Accent), focusWidth

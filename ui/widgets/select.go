@@ -47,7 +47,7 @@ func (s *Select) CreateRenderer() fyne.WidgetRenderer {
 	s.ExtendBaseWidget(s)
 	r := &borderRenderer{WidgetRenderer: s.Select.CreateRenderer(), border: canvas.NewRectangle(color.Transparent)}
 	r.paint = func() {
-		outline(r.border, theme.Card, theme.Input, theme.SoftCorner, s.focused)
+		outline(r.border, theme.Card, theme.Input, s.focused)
 		r.border.FillColor = color.Transparent
 	}
 	r.min = func() fyne.Size {

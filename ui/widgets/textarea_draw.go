@@ -119,7 +119,7 @@ func (r *areaRenderer) Layout(size fyne.Size) {
 }
 
 func (r *areaRenderer) Refresh() {
-	outline(r.ground, theme.Card, theme.Input, theme.SoftCorner, r.area.focused)
+	outline(r.ground, theme.Card, theme.Input, r.area.focused)
 	r.Layout(r.area.Size())
 	canvas.Refresh(r.area)
 }
