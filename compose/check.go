@@ -25,8 +25,8 @@ type Job struct {
 	Hours     post.Hours
 	Release   int64 // how many go first, before the user is asked; 0: all
 	Uncertain post.UncertainPolicy
-	Lists     []int64 // whose people the recipients are, for the lists' own suppressions
 	Late      post.Late
+	Lists     []int64 // whose people the recipients are, for the lists' own suppressions
 	// Recipients gives the rows, the same ones in the same order each time it
 	// is called: they are read more than once and never held all together. An
 	// error ends the reading. A recipient without a Key gets its AddressKey.

@@ -87,12 +87,12 @@ func (styler) Transform(doc *ast.Document, _ text.Reader, _ parser.Context) {
 		if h, ok := n.(*ast.Heading); ok {
 			style = headingStyles[h.Level]
 		}
+		if isButton(n) {
+			style = buttonStyle
+			n.SetAttributeString("class", []byte("pr-button"))
+		}
 		if style != "" {
 			n.SetAttributeString("style", []byte(style))
-		}
-		if link := buttonOf(n); link != nil {
-			link.SetAttributeString("style", []byte(buttonStyle))
-			link.SetAttributeString("class", []byte("pr-button"))
 		}
 		return ast.WalkContinue, nil
 	})
@@ -101,24 +101,21 @@ func (styler) Transform(doc *ast.Document, _ text.Reader, _ parser.Context) {
 	}
 }
 
-// A button's colours are replaced by those of a design.
+// buttonStyle makes a link a button: white on a blue that is dark enough for it,
+// on light grounds and dark ones. A design puts its own colours in their place.
 const (
-	buttonColours = "background:#1a5fb4;color:#ffffff"
-	buttonStyle   = "display:inline-block;margin:4px 0;padding:12px 26px;border-radius:6px;text-decoration:none;" + buttonColours
+	buttonColours = "background-color:#1d5c9b;color:#ffffff"
+	buttonStyle   = "display:inline-block;padding:10px 20px;" + buttonColours + ";text-decoration:none;border-radius:6px"
 )
 
-// buttonOf returns the link of a paragraph that holds nothing but a link in bold:
-// **[Book a table](https://...)** is a button.
-func buttonOf(n ast.Node) *ast.Link {
-	if n.Kind() != ast.KindParagraph || n.ChildCount() != 1 {
-		return nil
+// isButton reports whether n is the link of a paragraph that holds a link in bold
+// letters and nothing else, **[Book a table](https://...)**: that is a button.
+func isButton(n ast.Node) bool {
+	if n.Kind() != ast.KindLink || n.Parent().ChildCount() != 1 {
+		return false
 	}
-	bold, ok := n.FirstChild().(*ast.Emphasis)
-	if !ok || bold.Level != 2 || bold.ChildCount() != 1 {
-		return nil
-	}
-	link, _ := bold.FirstChild().(*ast.Link)
-	return link
+	bold, ok := n.Parent().(*ast.Emphasis)
+	return ok && bold.Level == 2 && bold.Parent().Kind() == ast.KindParagraph && bold.Parent().ChildCount() == 1
 }
 
 // Around the placeholder of a condition stands a character that no bare link

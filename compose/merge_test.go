@@ -117,7 +117,7 @@ func TestMarkdown(t *testing.T) {
 		{"| a | {{first_name}} |\n|---|---|\n{{if zip}}\n| z | {{zip}} |\n{{end}}\n| b | c |", "<tbody>\n\n<tr>", "a | Anna\nb | c\n"},
 		{"one\ntwo  \nthree\n\n> q\n> r\n\n---\n\n```\n a\n  b\n```\n", "one\ntwo<br />\nthree", "one two\nthree\n\n> q r\n\n----------\n\n a\n  b\n"},
 		{"https://example.com/{{first_name}} <a@example.com> xmtg0x", `<a href="https://example.com/Anna">`, "https://example.com/Anna a@example.com xmtg0x\n"},
-		{"**[Go {{city}}](https://example.com/)**", `<a href="https://example.com/" style="display:inline-block;margin:4px 0;padding:12px 26px;border-radius:6px;text-decoration:none;background:#1a5fb4;color:#ffffff" class="pr-button">Go Köln`, "Go Köln & Bonn (https://example.com/)\n"},
+		{"**[Go {{city}}](https://example.com/)**", `<a href="https://example.com/" class="pr-button" style="display:inline-block;padding:10px 20px;background-color:#1d5c9b;color:#ffffff;text-decoration:none;border-radius:6px">Go Köln`, "Go Köln & Bonn (https://example.com/)\n"},
 		{"now **[Go](https://example.com/)**", `<strong><a href="https://example.com/">Go</a></strong>`, ""},
 		{"![{{first_name}}](https://example.com/a.png)", `alt="Anna"`, "Anna\n"},
 	} {

@@ -55,7 +55,8 @@ func Queue(ctx context.Context, ledger Ledger, freezer Freezer, job *Job, progre
 	}
 	m := post.Mailing{
 		Kind: job.Kind, Name: job.Name, Content: content, Senders: job.Senders, NotBefore: job.NotBefore,
-		Hours: job.Hours, Staged: job.Release > 0, ReleaseLeft: job.Release, Uncertain: job.Uncertain, Lists: job.Lists, Late: job.Late,
+		Hours: job.Hours, Staged: job.Release > 0, ReleaseLeft: job.Release, Uncertain: job.Uncertain, Lists: job.Lists,
+		Late: job.Late,
 	}
 	if m.Kind == "" {
 		m.Kind = post.Live

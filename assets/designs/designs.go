@@ -101,7 +101,7 @@ func Dress(design string, h post.Letterhead, name string) (*post.Design, error) 
 		"{colour}", colour, "{on}", on, "{ink}", ink.String(), "{ink-dark}", inkDark.String(), "{page-dark}", "#131314", "{card-dark}", cardDark.String(),
 		"{tint}", mix(c, white, 0.88).String(), "{head-ink}", head(ink.String(), "pr-name"), "{head-on}", head(on, "pr-name"),
 	).Replace(string(b))
-	return &post.Design{Name: design, Page: page, Button: "background:" + colour + ";color:" + on}, nil
+	return &post.Design{Name: design, Page: page, Button: "background-color:" + colour + ";color:" + on}, nil
 }
 
 // rgb is a colour, each part from 0 to 255.

@@ -127,7 +127,7 @@ func TestColoursCanBeRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			var ground, text string
-			if _, err := fmt.Sscanf(strings.ReplaceAll(d.Button, ";", " "), "background:%7s color:%7s", &ground, &text); err != nil {
+			if _, err := fmt.Sscanf(strings.ReplaceAll(d.Button, ";", " "), "background-color:%7s color:%7s", &ground, &text); err != nil {
 				t.Fatalf("%q: %v", d.Button, err)
 			}
 			check := func(what, text, ground string) {
