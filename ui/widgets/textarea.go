@@ -390,7 +390,7 @@ func (a *TextArea) TappedSecondary(ev *fyne.PointEvent) {
 
 // Scrolled shows other rows.
 func (a *TextArea) Scrolled(ev *fyne.ScrollEvent) {
-	a.scroll -= ev.Scrolled.DY / rowHeightOf(theme.TextSize)
+	a.scroll -= ev.Scrolled.DY / areaRowHeight()
 	step := int(a.scroll)
 	a.scroll -= float32(step)
 	a.showFrom(a.top + step)

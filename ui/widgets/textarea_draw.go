@@ -53,13 +53,13 @@ func styleOf(r rune) fyne.TextStyle {
 	return fyne.TextStyle{}
 }
 
-func rowHeightOf(size float32) float32 {
-	return snap(fyne.MeasureText("M国", size, areaStyle).Height)
+func areaRowHeight() float32 {
+	return snap(fyne.MeasureText("M国", theme.TextSize, areaStyle).Height)
 }
 
 // placeAt returns the place under a point.
 func (a *TextArea) placeAt(p fyne.Position) int {
-	y := (p.Y - areaInset) / rowHeightOf(theme.TextSize)
+	y := (p.Y - areaInset) / areaRowHeight()
 	row := a.top + int(y)
 	if y < 0 {
 		row = a.top - 1
@@ -98,13 +98,13 @@ type areaRenderer struct {
 }
 
 func (r *areaRenderer) MinSize() fyne.Size {
-	return fyne.NewSize(120, areaMinRows*rowHeightOf(theme.TextSize)+2*areaInset)
+	return fyne.NewSize(120, areaMinRows*areaRowHeight()+2*areaInset)
 }
 
 func (r *areaRenderer) Layout(size fyne.Size) {
 	r.ground.Resize(size)
 	a := r.area
-	height := rowHeightOf(theme.TextSize)
+	height := areaRowHeight()
 	a.page = max(1, int((size.Height-2*areaInset)/height))
 	row, _ := a.script.row(a.cursor)
 	inSight := row >= a.top && row < a.top+a.page
@@ -127,7 +127,7 @@ func (r *areaRenderer) Refresh() {
 // draw places what is in sight.
 func (r *areaRenderer) draw(size fyne.Size) {
 	a, s := r.area, r.area.script
-	height := rowHeightOf(theme.TextSize)
+	height := areaRowHeight()
 	a.top = min(max(a.top, 0), max(0, s.rows()-1))
 	r.objects = append(r.objects[:0], r.ground)
 	r.used = 0

@@ -73,7 +73,7 @@ func TestTextAreaKeys(t *testing.T) {
 	}
 	// The mouse: a double click takes a word, a drag what it goes over.
 	a.SetText("one two three")
-	h := rowHeightOf(theme.TextSize)
+	h := areaRowHeight()
 	w := a.script.advance('o')
 	a.DoubleTapped(&fyne.PointEvent{Position: fyne.NewPos(areaInset+5.2*w, areaInset+h/2)})
 	if from, to := a.Selection(); from != 4 || to != 7 {

@@ -296,8 +296,8 @@ func TestTestJob(t *testing.T) {
 	if err != nil || q.Queued != 1 {
 		t.Fatalf("%+v %v", q, err)
 	}
-	for h := range l.EachDelivery(t.Context(), storage.HistoryFilter{Mailing: q.Mailing}) {
-		if h.Address != "me@brauhaus.example" || h.Name != "Guests 1" || h.Fields["city"] != "Köln" {
+	for h, err := range l.EachDelivery(t.Context(), storage.HistoryFilter{Mailing: q.Mailing}) {
+		if err != nil || h.Address != "me@brauhaus.example" || h.Name != "Guests 1" || h.Fields["city"] != "Köln" {
 			t.Errorf("%+v", h.Recipient)
 		}
 	}

@@ -204,10 +204,25 @@ func (l *checkList) walker(rows []int64) fyne.CanvasObject {
 // places say where in the composer a finding is mended, by the beginning of its
 // key.
 var places = []struct{ key, place string }{
-	{"compose.no-subject", "subject"}, {"compose.subject", "subject"}, {"compose.spam-subject", "subject"}, {"compose.recent", "subject"},
-	{"compose.no-sender", "from"}, {"composer.no_sender", "from"}, {"compose.bad-sender", "from"}, {"compose.from-", "from"}, {"compose.quota", "from"},
-	{"compose.too-large-account", "from"}, {"compose.no-recipients", "to"}, {"composer.nobody", "to"}, {"composer.row_left", "to"}, {"compose.bad-reply-to", "reply"},
-	{"compose.attach", "files"}, {"compose.file", "files"}, {"compose.large", "files"}, {"compose.too-large", "files"}, {"compose.no-attach", "files"},
+	{"compose.no-subject", "subject"},
+	{"compose.subject", "subject"},
+	{"compose.spam-subject", "subject"},
+	{"compose.recent", "subject"},
+	{"compose.no-sender", "from"},
+	{"composer.no_sender", "from"},
+	{"compose.bad-sender", "from"},
+	{"compose.from-", "from"},
+	{"compose.quota", "from"},
+	{"compose.too-large-account", "from"},
+	{"compose.no-recipients", "to"},
+	{"composer.nobody", "to"},
+	{"composer.row_left", "to"},
+	{"compose.bad-reply-to", "reply"},
+	{"compose.attach", "files"},
+	{"compose.file", "files"},
+	{"compose.large", "files"},
+	{"compose.too-large", "files"},
+	{"compose.no-attach", "files"},
 }
 
 // placeOf is what "go there" does for findings; nil: there is no place.

@@ -31,20 +31,19 @@ const sourceShown = 200 << 10
 // pane is what stands beside the body: a recipient's message, or what preflight
 // found.
 type pane struct {
-	root      fyne.CanvasObject
-	person    *widgets.Text
-	way       *widgets.Select
-	stack     *fyne.Container // letter, raw or checks
-	letter    *widgets.Letter
-	subject   *widgets.Text
-	behind    *widgets.Text // the preview text
-	wrong     *widgets.Text
-	advice    *widgets.Text
-	read      *fyne.Container
-	scroll    *container.Scroll
-	raw       *widgets.TextArea
-	rawScroll fyne.CanvasObject
-	checks    *checkList
+	root    fyne.CanvasObject
+	person  *widgets.Text
+	way     *widgets.Select
+	stack   *fyne.Container // letter, raw or checks
+	letter  *widgets.Letter
+	subject *widgets.Text
+	behind  *widgets.Text // the preview text
+	wrong   *widgets.Text
+	advice  *widgets.Text
+	read    *fyne.Container
+	scroll  *container.Scroll
+	raw     *widgets.TextArea
+	checks  *checkList
 }
 
 func newPane(e *editor) *pane {

@@ -297,7 +297,7 @@ func block(body []rune, from, to int, text string, sel, n int) rewrite {
 		_, to = wholeLines(body, to, to)
 		from = to
 	}
-	before, after := "", ""
+	before, after := "", "\n\n"
 	if from > 0 {
 		before = "\n\n"
 		for i := 1; i <= 2 && from-i >= 0 && body[from-i] == '\n'; i++ {
@@ -307,7 +307,6 @@ func block(body []rune, from, to int, text string, sel, n int) rewrite {
 	if rest := body[to:]; len(rest) == 0 {
 		after = "\n"
 	} else {
-		after = "\n\n"
 		for i := 0; i < 2 && i < len(rest) && rest[i] == '\n'; i++ {
 			after = after[1:]
 		}

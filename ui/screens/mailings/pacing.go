@@ -39,8 +39,12 @@ var (
 	lateChoices = []struct {
 		key  string
 		late post.Late
-	}{{"pacing.late.hour", post.Late{After: time.Hour, Then: post.LateAsk}}, {"pacing.late.day", post.Late{After: 24 * time.Hour, Then: post.LateAsk}},
-		{"pacing.late.send", post.Late{}}, {"pacing.late.skip", post.Late{After: time.Hour, Then: post.LateSkip}}}
+	}{
+		{"pacing.late.hour", post.Late{After: time.Hour, Then: post.LateAsk}},
+		{"pacing.late.day", post.Late{After: 24 * time.Hour, Then: post.LateAsk}},
+		{"pacing.late.send", post.Late{}},
+		{"pacing.late.skip", post.Late{After: time.Hour, Then: post.LateSkip}},
+	}
 	unsureChoices = []struct {
 		key    string
 		policy post.UncertainPolicy
