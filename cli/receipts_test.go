@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -94,15 +95,21 @@ func TestReceiptsFromPostfix(t *testing.T) {
 	}
 	syscall.Umask(0o022) // commands run before in this process have made it private, and the server's users must read its files
 	server := mailserver.Start(t, mailserver.Options{
-		Domains: []string{"example.test", "gone.test", "full.test", "slow.test", "policy.test", "moved.test"},
+		Domains: []string{"example.test", "gone.test", "full.test", "slow.test", "lost.test", "grey.test", "policy.test", "moved.test"},
 		Users:   map[string]string{"ann@example.test": "ann's own"},
+		Replies: map[string]string{"grey.test": mailserver.Greylisted},
 		MainCF: []string{
-			"transport_maps = inline:{ {gone.test = error:5.1.1 no such mailbox}, {full.test = error:5.2.2 mailbox full}, " +
-				"{slow.test = retry:4.4.1 try again later}, {policy.test = error:5.7.1 not from you} }",
 			"virtual_alias_maps = inline:{ {fwd1@moved.test = new1@example.test}, {fwd2@moved.test = new2@gone.test} }",
 			"delay_warning_time = 1s", "queue_run_delay = 1s", "minimal_backoff_time = 1s", "maximal_backoff_time = 1s",
 		},
 	})
+	routes := map[string]string{
+		"gone.test": "error:5.1.1 no such mailbox", "full.test": "error:5.2.2 mailbox full", "policy.test": "error:5.7.1 not from you",
+		"slow.test": "retry:4.4.1 try again later", "lost.test": "retry:4.4.1 try again later",
+	}
+	if err := server.SetRoutes(routes); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("POSTROOM_WAIT_SCALE", "0.001")
 	d := &desk{t, filepath.Join(t.TempDir(), "data")}
 	want := map[string]post.ReceiptKind{}
@@ -115,11 +122,13 @@ func TestReceiptsFromPostfix(t *testing.T) {
 			fmt.Fprintf(&table, "%s,P\n", address)
 		}
 	}
-	add("example.test", 206, post.ReceiptDelivered)
+	add("example.test", 176, post.ReceiptDelivered)
+	add("grey.test", 20, post.ReceiptDelivered)
 	add("gone.test", 40, post.ReceiptBounced)
 	add("full.test", 30, post.ReceiptBounced)
 	add("policy.test", 12, post.ReceiptBounced)
 	add("slow.test", 10, post.ReceiptDelayed)
+	add("lost.test", 10, post.ReceiptDelayed)
 	// Of one that is forwarded well Postfix says "relayed": that is no proof.
 	for address, kind := range map[string]post.ReceiptKind{"fwd1@moved.test": post.ReceiptNone, "fwd2@moved.test": post.ReceiptBounced} {
 		want[address] = kind
@@ -147,6 +156,13 @@ func TestReceiptsFromPostfix(t *testing.T) {
 	}
 	d.run(exitDone, "contacts", "import", file("people.csv", table.String()), "--list", "People")
 	d.run(exitDone, "send", "--account", "shop", "--list", "People", "--subject", "Hello", "--body", file("letter.md", "Hello {{first_name}}"), "--dsn", "all")
+	// The greylisted are let in later.
+	if out := d.run(exitDone, "run", "--no-wait", "--json"); !strings.Contains(out, `"waiting":20`) {
+		t.Errorf("not greylisted: %s", out)
+	}
+	if err := errors.Join(server.SetReplies(nil), server.Reload()); err != nil {
+		t.Fatal(err)
+	}
 	d.run(exitDone, "run", "--until-empty")
 
 	// Every one is reported on, and the second forwarded one twice.
@@ -170,6 +186,22 @@ func TestReceiptsFromPostfix(t *testing.T) {
 	}
 	ids := d.wantHistory(want)
 
+	// The patient ones arrive after all, or not.
+	delete(routes, "slow.test")
+	routes["lost.test"] = "error:5.4.7 delivery time expired"
+	if err := server.SetRoutes(routes); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, server, 0)
+	late := lines[fetchedJSON](t, d.run(exitDone, "receipts", "fetch", "--json"))[0]
+	if late.By[post.ReceiptDelivered] != 10 || late.By[post.ReceiptBounced] != 10 || late.Unmatched != 0 {
+		t.Errorf("the late ones: %+v", late)
+	}
+	for i := range 10 {
+		want[fmt.Sprintf("p%d@slow.test", i)], want[fmt.Sprintf("p%d@lost.test", i)] = post.ReceiptDelivered, post.ReceiptBounced
+	}
+	d.wantHistory(want)
+
 	// People answer, and somebody forges.
 	re := func(address string) map[string]string { return map[string]string{"In-Reply-To": ids[address]} }
 	away := re("p3@example.test")
@@ -183,7 +215,7 @@ func TestReceiptsFromPostfix(t *testing.T) {
 		{"Re: Hello", map[string]string{"In-Reply-To": strings.Replace(ids["p5@example.test"], ".", ".1", 1)}, "unsubscribe\n"},
 		{"Lunch?", nil, "Today?\n"},
 	})
-	settle(t, server, 10)
+	settle(t, server, 0)
 	second := lines[fetchedJSON](t, d.run(exitDone, "receipts", "fetch", "--account", "shop", "--json"))[0]
 	t.Logf("%+v", second)
 	if second.By[post.ReceiptReplied] != 1 || second.By[post.ReceiptUnsubscribed] != 2 || second.By[post.ReceiptAutoReply] != 1 || second.Unmatched != 2 {
@@ -196,14 +228,41 @@ func TestReceiptsFromPostfix(t *testing.T) {
 		t.Errorf("shown apart:\n%s", out)
 	}
 	third := lines[fetchedJSON](t, d.run(exitDone, "receipts", "fetch", "--json"))[0]
-	if third.Matched != 0 && third.By[post.ReceiptDelayed] != third.Matched || third.Unmatched != 0 {
+	if third.Read != 0 || third.Matched != 0 || third.Unmatched != 0 {
 		t.Errorf("counted again: %+v", third)
 	}
-	if out := d.run(exitDone, "mailing", "show", "1"); !strings.Contains(out, "300 taken by the provider, 203 delivered, 10 delayed, 83 bounced, 1 replied, 2 unsubscribed, 1 without news") {
+	if out := d.run(exitDone, "mailing", "show", "1"); !strings.Contains(out, "300 taken by the provider, 203 delivered, 93 bounced, 1 replied, 2 unsubscribed, 1 without news") {
 		t.Errorf("the funnel:\n%s", out)
 	}
+	d.readsBesideSending(server, ids)
 	if out := d.run(exitDone, "check", "--json"); !strings.Contains(out, `"ok":true`) {
 		t.Error(out)
+	}
+}
+
+// readsBesideSending lets a run that does not end by itself read the mailbox: an
+// answer is seen as it comes, because Dovecot offers IDLE.
+func (d *desk) readsBesideSending(server *mailserver.Server, ids map[string]string) {
+	d.t.Helper()
+	ctx, stop := context.WithCancel(d.t.Context())
+	defer stop()
+	ended := make(chan int, 1)
+	go func() {
+		var out bytes.Buffer
+		ended <- Run(ctx, Deps{Version: "test"}, []string{"--data", d.data, "run"}, strings.NewReader(""), &out, &out)
+	}()
+	for _, address := range []string{"p6@example.test", "p7@example.test"} { // the second comes to one who waits
+		sendAnswers(d.t, server, "ann@example.test", "ann's own", []answer{{"Re: Hello", map[string]string{"In-Reply-To": ids[address]}, "I come.\n"}})
+		waitFor(d.t, "the answer", func() bool {
+			return strings.Contains(d.run(exitDone, "history", "--search", address, "--json"), `"receipt":"replied"`)
+		})
+	}
+	if out := d.run(exitDone, "receipts", "mailboxes", "--json"); !strings.Contains(out, `"error":""`) || strings.Contains(out, `"read_at":null`) {
+		d.t.Error(out)
+	}
+	stop()
+	if code := <-ended; code != exitDone {
+		d.t.Errorf("the run ended with %d", code)
 	}
 }
 

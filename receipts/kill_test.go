@@ -110,7 +110,7 @@ func TestKilledWhileReading(t *testing.T) {
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Log("seed", seed)
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // moments, not secrets
+	random := rand.New(rand.NewPCG(seed, 0))
 	box, dir := newPostbox(t), t.TempDir()
 	l := openLedger(t, dir)
 	perKill := 20
