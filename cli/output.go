@@ -163,9 +163,6 @@ func moment(t time.Time) string {
 
 // reason says why in plain words, then the cause as it came.
 func (a *app) reason(r post.Reason) string {
-	if len(r.Args) > 0 && r.Key == "skip.suppressed" {
-		r.Args = []string{a.suppression(r.Args[0])}
-	}
 	text := a.words.Reason(r)
 	switch {
 	case r.Raw == "":

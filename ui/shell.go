@@ -289,8 +289,13 @@ func (s *Shell) leave() {
 	if s.quit {
 		return
 	}
-	s.quit = true
+	// Not before what was typed is kept: on a full disk the window must stay, and
+	// stay closable.
 	end := func() {
+		if s.quit {
+			return
+		}
+		s.quit = true
 		done := s.d.Mail.Stop()
 		go func() {
 			<-done

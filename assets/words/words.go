@@ -199,6 +199,11 @@ func (c *Catalogue) Reason(r post.Reason) string {
 	for i, a := range r.Args {
 		args[i] = a
 	}
+	if n := len(args); n > 0 && strings.HasSuffix(r.Key, ".suppressed") { // the last one is why, where it is one of ours
+		if why := "suppression." + r.Args[n-1]; c.Has(why) {
+			args[n-1] = c.T(why)
+		}
+	}
 	if _, ok := c.find(r.Key); !ok && len(r.Args) > 0 {
 		if n, err := strconv.ParseInt(r.Args[0], 10, 64); err == nil {
 			return c.N(r.Key, n, args[1:]...)

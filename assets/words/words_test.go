@@ -249,3 +249,21 @@ func TestGuess(t *testing.T) {
 		}
 	}
 }
+
+// TestWhyNotMailed: the reason of a suppression is in the user's language where it
+// is one of ours, and as it was given where it is not.
+func TestWhyNotMailed(t *testing.T) {
+	zh := For(Chinese)
+	for _, c := range []struct {
+		r    post.Reason
+		want string
+	}{
+		{post.Reason{Key: "compose.suppressed", Args: []string{"a@b.example", "asked"}}, zh.T("suppression.asked")},
+		{post.Reason{Key: "skip.suppressed", Args: []string{"bounced"}}, zh.T("suppression.bounced")},
+		{post.Reason{Key: "skip.suppressed", Args: []string{"a quarrel"}}, "a quarrel"},
+	} {
+		if got := zh.Reason(c.r); !strings.Contains(got, c.want) {
+			t.Errorf("%v: %q, want it to say %q", c.r, got, c.want)
+		}
+	}
+}

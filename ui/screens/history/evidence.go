@@ -77,19 +77,24 @@ func writeEvidence(ctx context.Context, env *screens.Env, path string, c receipt
 		total = n
 	}
 	archive := compose.Archive{Kept: env.Ledger, Signer: func(ctx context.Context, account int64) (*compose.Signer, error) {
-		how, err := env.Ledger.Signing(ctx, account)
-		if err != nil || how == nil {
-			return nil, err
-		}
-		key, err := accounts.SigningKey(ctx, env.Secrets, *how)
-		if err != nil {
-			return nil, err
-		}
-		return &compose.Signer{Domain: how.Domain, Selector: how.Selector, Key: key}, nil
+		return signerOf(ctx, env, account)
 	}}
 	e := receipts.Evidence{
 		Records: env.Ledger, Message: archive.Message, Words: env.Words, Clock: env.Clock, Log: slog.Default(),
 		Progress: func(done int64) { report(done, total) },
 	}
 	return e.Write(ctx, path, c)
+}
+
+// signerOf returns what signs an account's mail, nil where it is not signed.
+func signerOf(ctx context.Context, env *screens.Env, account int64) (*compose.Signer, error) {
+	how, err := env.Ledger.Signing(ctx, account)
+	if err != nil || how == nil {
+		return nil, err
+	}
+	key, err := accounts.SigningKey(ctx, env.Secrets, *how)
+	if err != nil {
+		return nil, err
+	}
+	return &compose.Signer{Domain: how.Domain, Selector: how.Selector, Key: key}, nil
 }

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"time"
 
@@ -296,6 +297,11 @@ func (v *View) read(ctx context.Context, id int64) (*message, error) {
 	p := compose.ParamsOf(&h.Delivery, from)
 	if p.Date.IsZero() {
 		p.Date = v.env.Clock.Now().Truncate(time.Second)
+	}
+	if p.Signer, err = signerOf(ctx, v.env, from.Account); err != nil {
+		// Without its key the message is shown as it was before it was signed.
+		slog.Warn("a message is shown without its signature", "delivery", id, "err", err)
+		p.Signer = nil
 	}
 	out, err := compose.MakePreview(c, &p)
 	if err != nil {
