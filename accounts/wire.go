@@ -182,7 +182,7 @@ func (w *Wire) Unasked() post.Cause {
 	case w.r < w.w:
 		return post.CauseProtocol
 	case w.readErr != nil:
-		return w.readErr.(*WireError).Cause //nolint:errorlint,forcetypeassert // failRead makes nothing else
+		return causeIn(w.readErr)
 	case w.pending != nil:
 		return w.cause(w.pending)
 	case !waiting(w.raw):
@@ -199,7 +199,16 @@ func (w *Wire) Unasked() post.Cause {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return post.CauseNone
 	}
-	return w.failRead(err, 0).(*WireError).Cause //nolint:errorlint,forcetypeassert // our own, made a moment ago
+	return causeIn(w.failRead(err, 0))
+}
+
+// causeIn is the cause of an error of the Wire.
+func causeIn(err error) post.Cause {
+	var e *WireError
+	if errors.As(err, &e) {
+		return e.Cause
+	}
+	return post.CauseProtocol
 }
 
 // unaskedWait is how long the rest of a record that began to arrive is waited for.

@@ -142,9 +142,9 @@ func strike(kind string, limit int, then Step) Strike {
 	return Strike{Kind: kind, Limit: limit, Then: then}
 }
 
-// apart is three different deliveries in a row.
-func apart(kind string, then Step) Strike {
-	return Strike{Kind: kind, Limit: 3, Then: then, Apart: true}
+// apart makes the account wait after three different deliveries in a row.
+func apart(kind string) Strike {
+	return Strike{Kind: kind, Limit: 3, Then: Wait, Apart: true}
 }
 
 // judgeDial: before MAIL nothing is ever about a recipient.
@@ -383,7 +383,7 @@ func rateWord(d, text string) bool {
 func judgeMAIL(e Event) Verdict {
 	switch d := detail(e.Reply.Enhanced); {
 	case e.Reply.Class() == 4: // 21, 26
-		return Verdict{Fate: Defer, Link: Reset, Strike: apart("mail-4xx", Wait), Reason: because("delivery.deferred")}
+		return Verdict{Fate: Defer, Link: Reset, Strike: apart("mail-4xx"), Reason: because("delivery.deferred")}
 	case e.Reply.Class() != 5: // a positive answer that is none (desync)
 		return Verdict{Fate: Keep, Link: Abort, Strike: strike("connection", 2, Wait), Reason: because("account.connection")}
 	case e.Reply.Code == 552 && (d == "3.4" || d == ""), d == "2.3", d == "3.4": // 22, 37
@@ -405,7 +405,7 @@ func judgeRCPT(e Event) Verdict {
 		case (code == 450 || code == 451) && (d == "7.1" || d == "2.1" || d == ""): // 24, 58
 			v.Schedule, v.Reason = Grey, because("delivery.greylisted")
 			if !hasAny(strings.ToLower(e.Reply.Text), "grey", "gray", "try again later", "temporarily", "come back") {
-				v.Strike = apart("grey", Wait)
+				v.Strike = apart("grey")
 			}
 		case d == "2.2": // 25
 			v.Schedule, v.Reason = Full, because("delivery.mailbox_full")
