@@ -144,14 +144,18 @@ func TestPoison(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := openLedger(t, t.TempDir())
 			defer l.Close()
-			var serve func(net.Conn)
-			addr := liar(t, func(c net.Conn) { serve(c) })
+			serves := make(chan func(net.Conn), 1)
+			addr := liar(t, func(c net.Conn) {
+				serve := <-serves
+				serves <- serve
+				serve(c)
+			})
 			a, ids := office(t, l, addr, 300)
-			serve = poisoned(t, ids, c.bad, c.instead)
+			serves <- poisoned(t, ids, c.bad, c.instead)
 			f := fetcher(l)
 			f.Patience, f.answer = time.Minute, 1<<20
 			if name == "goes silent" {
-				f.Patience = 200 * time.Millisecond
+				f.Patience = 2 * time.Second // what it does answer comes in time on a slow machine, too
 			}
 			r, err := f.Fetch(t.Context(), a)
 			untied, e := l.Untied(t.Context(), 9)
