@@ -99,16 +99,7 @@ func (p *detailPage) onSendSame(d *Detail) {
 			out, err = compose.Queue(ctx, env.Ledger, env.Ledger, job, report)
 			return err
 		}, func(err error) {
-			switch {
-			case isCancelled(err):
-			case err != nil:
-				dialogs.Error(env.Words, env.Window, err)
-			case out.Mailing == 0:
-				dialogs.Info(env.Words, env.Window, env.T("composer.nobody_left"), env.T("composer.nobody_left.why"))
-			default:
-				env.Mail.Kick()
-				p.v.turn(newDetailPage(p.v, out.Mailing))
-			}
+			p.v.queued(out, err)
 		})
 	})
 }

@@ -93,20 +93,26 @@ func (e *editor) queue(kind post.MailingKind, how func(*compose.Job) error) {
 		_, err = env.Ledger.SaveDraft(ctx, d)
 		return err
 	}, func(err error) {
-		switch {
-		case isCancelled(err):
-		case err != nil:
-			dialogs.Error(env.Words, env.Window, err)
-		case out.Mailing == 0:
-			dialogs.Info(env.Words, env.Window, env.T("composer.nobody_left"), env.T("composer.nobody_left.why"))
-		default:
-			if kind == post.Live {
-				e.dirty = false
-			}
-			env.Mail.Kick()
-			e.v.turn(newDetailPage(e.v, out.Mailing))
+		if err == nil && out.Mailing != 0 && kind == post.Live {
+			e.dirty = false // the draft is gone, or kept as it was sent
 		}
+		e.v.queued(out, err)
 	})
+}
+
+// queued shows what came of queueing: the mailing's page, or why there is none.
+func (v *View) queued(out compose.Queued, err error) {
+	env := v.env
+	switch {
+	case isCancelled(err):
+	case err != nil:
+		dialogs.Error(env.Words, env.Window, err)
+	case out.Mailing == 0:
+		dialogs.Info(env.Words, env.Window, env.T("composer.nobody_left"), env.T("composer.nobody_left.why"))
+	default:
+		env.Mail.Kick()
+		v.turn(newDetailPage(v, out.Mailing))
+	}
 }
 
 // settingTestAddress is where the last test went.
