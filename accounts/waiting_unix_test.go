@@ -104,7 +104,7 @@ func arrived(t *testing.T, w *Wire) {
 	var failed error
 	err = raw.Control(func(fd uintptr) {
 		for failed = unix.EINTR; errors.Is(failed, unix.EINTR); {
-			n, failed = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(time.Minute.Milliseconds())) //nolint:gosec // a descriptor is a small number
+			n, failed = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(time.Minute.Milliseconds()))
 		}
 	})
 	if err := errors.Join(err, failed); err != nil || n != 1 {
