@@ -515,7 +515,8 @@ func TestSoakClock(t *testing.T) {
 		s.m.Kick()
 		k.until("what the minute allows", func() bool {
 			due, err := k.ledger.NextDue(k.Context(), post.Live, k.acct.ID)
-			return err != nil || !due.Now || s.waits(k.acct.ID) || k.counts()[post.StateSent] == people
+			n := k.counts() // on a slow machine the jump comes too early for what is under way, and is wasted
+			return err != nil || n[post.StateClaimed]+n[post.StateSending] == 0 && (!due.Now || s.waits(k.acct.ID)) || n[post.StateSent] == people
 		})
 		// Two may have been under way when the clock jumped.
 		if n := k.srv.Stats().ByVerb["MAIL"] - before; n > 20+2 {

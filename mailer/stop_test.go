@@ -290,6 +290,7 @@ func TestChaos(t *testing.T) {
 		}
 	}
 	n := k.counts()
+	k.srv.Close() // the script has ended: left is ours now
 	t.Logf("%d faults (of %d kinds), %d times released by the user: %v", 200-left, len(names), releases, n)
 	k.wantTruth()
 	if n[post.StateSent]+n[post.StateUncertain]+n[post.StateFailed]+n[post.StateSuppressed] != all || n[post.StateSent] < all/3 {
