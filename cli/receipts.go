@@ -233,21 +233,18 @@ func (a *app) receiptsShow(ctx context.Context, l *storage.Ledger, args []string
 
 // tellFunnel says in one line how far the messages of a mailing are known to
 // have come. Of those that were taken, nothing was heard of the rest.
-func (a *app) tellFunnel(ctx context.Context, l *storage.Ledger, m *post.Mailing) error {
-	counts, err := l.ReceiptCounts(ctx, m.ID)
-	if err != nil || len(counts) == 0 {
-		return err
-	}
-	taken, rest := m.Counts[post.StateSent], m.Counts[post.StateSent]
-	words := []string{number(taken) + " taken by the provider"}
-	for _, k := range receiptKinds {
-		if n := counts[k]; n > 0 {
-			words = append(words, number(n)+" "+a.words.Receipt(k))
-			rest -= n
+func (a *app) tellFunnel(f post.Funnel) {
+	words := []string{number(f[post.OutcomeAccepted]) + " taken by the provider"}
+	heard := false
+	for _, o := range post.CameBack {
+		if n := f[o]; n > 0 {
+			heard = true
+			words = append(words, number(n)+" "+a.words.Outcome(o))
 		}
 	}
-	a.say("   %s, %s without news", strings.Join(words, ", "), number(max(rest, 0)))
-	return nil
+	if heard {
+		a.say("   %s, %s %s", strings.Join(words, ", "), number(f[post.OutcomeNoNews]), a.words.Outcome(post.OutcomeNoNews))
+	}
 }
 
 // mailboxJSON is how the reading of one mailbox goes, as scripts see it.

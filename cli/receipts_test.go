@@ -234,10 +234,28 @@ func TestReceiptsFromPostfix(t *testing.T) {
 	if out := d.run(exitDone, "mailing", "show", "1"); !strings.Contains(out, "300 taken by the provider, 203 delivered, 93 bounced, 1 replied, 2 unsubscribed, 1 without news") {
 		t.Errorf("the funnel:\n%s", out)
 	}
+	d.wantFunnel(post.Funnel{
+		post.OutcomeAccepted: 300, post.OutcomeNoNews: 1, post.OutcomeDelivered: 203, post.OutcomeBounced: 93, post.OutcomeReplied: 1, post.OutcomeUnsubscribed: 2,
+	})
 	d.readsBesideSending(server, ids)
 	if out := d.run(exitDone, "check", "--json"); !strings.Contains(out, `"ok":true`) {
 		t.Error(out)
 	}
+}
+
+// wantFunnel looks at the funnel of mailing 1, and at the list behind each word.
+func (d *desk) wantFunnel(want post.Funnel) {
+	d.t.Helper()
+	got := lines[struct{ Funnel post.Funnel }](d.t, d.run(exitDone, "mailing", "show", "1", "--json"))[0].Funnel
+	for _, o := range post.Outcomes {
+		if n, ok := got[o]; !ok || n != want[o] {
+			d.t.Errorf("%d are %s, want %d", n, o, want[o])
+		}
+		if n := strings.Count(d.run(exitDone, "history", "--outcome", string(o), "--json"), "\n"); int64(n) != want[o] {
+			d.t.Errorf("%d rows are %s, want %d", n, o, want[o])
+		}
+	}
+	d.run(exitUsage, "history", "--outcome", "sent")
 }
 
 // readsBesideSending lets a run that does not end by itself read the mailbox: an

@@ -12,9 +12,10 @@ import (
 const lateDomain = "far.test"
 
 // Behind is what a server started with Options of these settings takes from a relay on this computer without sign-in:
-// mail for its own domains, so that the relay's reports come from the relay and lie in a mailbox of the server.
+// mail for its own domains, so that the relay's reports come from the relay and lie in a mailbox of the server. A connection that is kept open ends
+// soon, for one that stands knows only the replies of its beginning.
 func Behind(settings ...string) []string {
-	return append([]string{"smtpd_relay_restrictions = permit_auth_destination, reject"}, settings...)
+	return append([]string{"smtpd_relay_restrictions = permit_auth_destination, reject", "smtpd_timeout = 1s"}, settings...)
 }
 
 // StartEximRelay is StartExim with PLAIN, of an Exim that hands all mail to the server behind it (see Behind) and
