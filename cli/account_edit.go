@@ -356,7 +356,7 @@ func (a *app) apply(x *post.Account, f *accountFlags) (secret string, err error)
 	if err := checkMailbox(x); err != nil {
 		return "", err
 	}
-	if err := f.checkReplies(); err != nil {
+	if err := f.checkReplies(x); err != nil {
 		return "", err
 	}
 	return a.chooseSecret(x, f)

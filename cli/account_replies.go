@@ -20,26 +20,24 @@ func (a *app) keepReplies(ctx context.Context, l *storage.Ledger, x post.Account
 	if !f.changed("sent-copies") {
 		return nil
 	}
-	how := post.SentCopies(strings.ToLower(f.sentCopies))
-	switch {
-	case how == post.SentCopiesNone:
-	case x.IMAPHost == "":
-		return post.Errorf(post.KindInvalid, "", "copies are filed by IMAP, and %s has no mailbox; give it one with --imap-host, --imap-port and --imap-tls", x.Name)
-	case providers.FilesSentMail(x.Host):
-		return post.Errorf(post.KindInvalid, "", "the provider of %s files what is sent by itself; a copy of ours would be a second one", x.Name)
-	}
-	return l.SetSentCopies(ctx, x.ID, how)
+	return l.SetSentCopies(ctx, x.ID, post.SentCopies(strings.ToLower(f.sentCopies)))
 }
 
-func (f *accountFlags) checkReplies() error {
-	if !post.SentCopies(strings.ToLower(f.sentCopies)).Valid() {
+// checkReplies refuses what keepReplies could not keep for the account.
+func (f *accountFlags) checkReplies(x *post.Account) error {
+	tokens, copies := post.ReplyTokens(strings.ToLower(f.replyTokens)), post.SentCopies(strings.ToLower(f.sentCopies))
+	switch {
+	case tokens != post.ReplyTokensNone && tokens != post.ReplyTokensPlus:
+		return usage("--reply-tokens is none or plus, not %q", f.replyTokens)
+	case !copies.Valid():
 		return usage("--sent-copies is none, each or one, not %q", f.sentCopies)
+	case copies == post.SentCopiesNone:
+	case x.IMAPHost == "":
+		return usage("copies are filed by IMAP, and %s has no mailbox; give it one with --imap-host, --imap-port and --imap-tls", x.Name)
+	case providers.FilesSentMail(x.Host):
+		return usage("the provider of %s files what is sent by itself; a copy of ours would be a second one", x.Name)
 	}
-	switch post.ReplyTokens(strings.ToLower(f.replyTokens)) {
-	case post.ReplyTokensNone, post.ReplyTokensPlus:
-		return nil
-	}
-	return usage("--reply-tokens is none or plus, not %q", f.replyTokens)
+	return nil
 }
 
 // habits are what an account does besides sending.
