@@ -204,3 +204,40 @@ func TestSentCopiesRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestWatcherVisits: beside the reading, copies are filed as messages are sent,
+// and uncertain ones are looked for; no folder keeps the INBOX from being read.
+func TestWatcherVisits(t *testing.T) {
+	box := newPostbox(t)
+	l := openLedger(t, t.TempDir())
+	defer l.Close()
+	a, ids := office(t, l, box.addr, 3)
+	if err := l.SetSentCopies(t.Context(), a.ID, post.SentCopiesEach); err != nil {
+		t.Fatal(err)
+	}
+	sent(t, l, a, post.StateSent, post.StateUncertain)
+	box.put(answerTo(ids[0], "Yes."))
+	c := &handClock{}
+	d := &accounts.Dialer{Secrets: fixedSecret("secret")}
+	s := sentFolderOf(l, letters{})
+	s.Clock = c
+	stop := watchWith(t, &Watcher{Dial: d.DialMailbox, Ledger: l, Clock: c, Log: slog.New(slog.DiscardHandler), Sent: s})
+	defer stop()
+	eventually(t, "the answer", func() bool { return replied(t, l) == 1 })
+	// Without the folder it comes back after a while.
+	eventually(t, "the first try", func() bool { return c.waits(firstAgain) > 0 })
+	box.makeFolder("Sent")
+	if _, err := box.user.Append("Sent", literal{strings.NewReader("Message-ID: " + ids[1] + "\r\n\r\nHello\r\n")}, &imap.AppendOptions{Flags: []imap.Flag{imap.FlagSeen}}); err != nil {
+		t.Fatal(err)
+	}
+	c.fire(firstAgain)
+	eventually(t, "the copy", func() bool { return box.count("Sent") == 2 })
+	eventually(t, "the settling", func() bool {
+		h, err := l.Delivery(t.Context(), 2)
+		return err == nil && h.State == post.StateSent
+	})
+	eventually(t, "the wait", func() bool { return c.waits(sentEvery) > 0 })
+	sent(t, l, a, post.StateSent)
+	c.fire(sentEvery)
+	eventually(t, "the next copy", func() bool { return box.count("Sent") == 3 })
+}
