@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +180,18 @@ func TestSentCopyOfOne(t *testing.T) {
 // cost an error, and nothing counts as filed.
 func TestSentCopiesRefused(t *testing.T) {
 	listed := "* LIST (\\Sent) \"/\" \"Verschickt\"\r\n"
+	l := openLedger(t, t.TempDir())
+	defer l.Close()
+	serves := make(chan func(net.Conn), 1)
+	a, _ := office(t, l, liar(t, func(c net.Conn) {
+		serve := <-serves
+		serves <- serve
+		serve(c)
+	}), 1)
+	if err := l.SetSentCopies(t.Context(), a.ID, post.SentCopiesEach); err != nil {
+		t.Fatal(err)
+	}
+	sent(t, l, a, post.StateSent)
 	for name, answers := range map[string]map[string]string{
 		"no folder":         {"LIST": "* LIST () \"/\" \"INBOX\"\r\n"},
 		"hangs up":          {"LIST": listed, "APPEND": "hang"},
@@ -186,16 +199,9 @@ func TestSentCopiesRefused(t *testing.T) {
 		"search tells lies": {"LIST": listed, "UID SEARCH": "* SEARCH 0 4294967295\r\n", "UID FETCH": "hang"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := openLedger(t, t.TempDir())
-			defer l.Close()
-			a, _ := office(t, l, liar(t, script(answers)), 1)
-			if err := l.SetSentCopies(t.Context(), a.ID, post.SentCopiesEach); err != nil {
-				t.Fatal(err)
-			}
-			sent(t, l, a, post.StateSent)
-			s := sentFolderOf(l, letters{})
-			s.Patience = 2 * time.Second
-			if r, err := s.Visit(t.Context(), a, true); err == nil || r.Filed != 0 {
+			serves <- script(answers)
+			defer func() { <-serves }()
+			if r, err := sentFolderOf(l, letters{}).Visit(t.Context(), a, true); err == nil || r.Filed != 0 {
 				t.Errorf("%+v %v", r, err)
 			}
 			if due, err := l.CopiesDue(t.Context(), a.ID, 5); err != nil || len(due) != 1 {
