@@ -76,3 +76,26 @@ func (s *stage) buttonWith(text string) *widgets.Button {
 	s.t.Fatalf("no button %q", text)
 	return nil
 }
+
+// A read receipt is asked for in the composer, and kept in the draft.
+func TestComposerAsksForReadReceipt(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.populate()
+	v := mailings.New(s.env)
+	s.show(v, screens.Route{Draft: 1})
+	s.settle()
+	asked := func() bool {
+		t.Helper()
+		d, err := s.env.Ledger.Draft(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Content.ReadReceipt
+	}
+	for _, want := range []bool{true, false} {
+		test.Tap(named[*widgets.Button](s, "compose.more"))
+		s.menu(s.env.T("composer.menu.read_receipt"))
+		s.until("the draft is kept", func() bool { return asked() == want })
+	}
+	v.Hide()
+}
