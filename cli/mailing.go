@@ -160,6 +160,7 @@ type mailingJSON struct {
 	Counts  map[post.State]int64 `json:"counts"`
 	Rate    int64                `json:"rate_per_minute"`
 	EndsAt  stamp                `json:"ends_at"`
+	Funnel  post.Funnel          `json:"funnel,omitempty"` // where one mailing is shown
 
 	tomorrow int64 // how many will go tomorrow
 }
@@ -245,10 +246,17 @@ func (a *app) showMailing(ctx context.Context, l *storage.Ledger, id int64) erro
 	if err != nil {
 		return err
 	}
-	if err := a.tellMailing(a.describeMailing(&m, forecasts[id]), &m); err != nil || a.json {
+	funnel, err := l.Funnel(ctx, &m)
+	if err != nil {
 		return err
 	}
-	return a.tellFunnel(ctx, l, &m)
+	d := a.describeMailing(&m, forecasts[id])
+	d.Funnel = funnel
+	if err := a.tellMailing(d, &m); err != nil || a.json {
+		return err
+	}
+	a.tellFunnel(funnel)
+	return nil
 }
 
 func (a *app) foresee(ctx context.Context, l *storage.Ledger) (map[int64]mailer.Forecast, error) {
