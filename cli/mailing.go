@@ -26,7 +26,7 @@ what postroom send answered.`,
 			Use: "show ID", Short: "Show one mailing: its counts, its rate, when it ends", Args: one,
 			Example: "  postroom mailing show 3 --json",
 			RunE: a.onMailing(func(ctx context.Context, l *storage.Ledger, id int64) error {
-				return a.showMailing(ctx, l, id)
+				return a.showMailingWhole(ctx, l, id)
 			}),
 		},
 		&cobra.Command{
@@ -237,6 +237,7 @@ func (a *app) mailingList(ctx context.Context, l *storage.Ledger, _ []string) er
 	}
 }
 
+// showMailing shows a mailing that was changed.
 func (a *app) showMailing(ctx context.Context, l *storage.Ledger, id int64) error {
 	m, err := l.Mailing(ctx, id)
 	if err != nil {
@@ -246,16 +247,27 @@ func (a *app) showMailing(ctx context.Context, l *storage.Ledger, id int64) erro
 	if err != nil {
 		return err
 	}
-	funnel, err := l.Funnel(ctx, &m)
+	return a.tellMailing(a.describeMailing(&m, forecasts[id]), &m)
+}
+
+// showMailingWhole shows a mailing and how far its messages came.
+func (a *app) showMailingWhole(ctx context.Context, l *storage.Ledger, id int64) error {
+	m, err := l.Mailing(ctx, id)
+	if err != nil {
+		return err
+	}
+	forecasts, err := a.foresee(ctx, l)
 	if err != nil {
 		return err
 	}
 	d := a.describeMailing(&m, forecasts[id])
-	d.Funnel = funnel
+	if d.Funnel, err = l.Funnel(ctx, &m); err != nil {
+		return err
+	}
 	if err := a.tellMailing(d, &m); err != nil || a.json {
 		return err
 	}
-	a.tellFunnel(funnel)
+	a.tellFunnel(d.Funnel)
 	return nil
 }
 

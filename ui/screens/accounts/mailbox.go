@@ -29,6 +29,15 @@ const (
 // copyChoices are the form's choices in their order.
 var copyChoices = []post.SentCopies{post.SentCopiesNone, post.SentCopiesEach, post.SentCopiesOne}
 
+// copiesKey names the words of a choice; a key that ends in "one" would be a
+// singular.
+func copiesKey(c post.SentCopies) string {
+	if c == post.SentCopiesOne {
+		return "accounts.copies.single"
+	}
+	return "accounts.copies." + string(c)
+}
+
 // Mailbox is the part of a form that is about what comes back.
 type Mailbox struct {
 	IMAPHost, IMAPPort string // an empty host: nothing is read back
@@ -147,7 +156,7 @@ func (p *Panel) reading(ctx context.Context, l *storage.Ledger, w *words.Catalog
 	}
 	p.Facts = append(p.Facts, Fact{w.T("accounts.fact.mailbox"), net.JoinHostPort(a.IMAPHost, strconv.Itoa(a.IMAPPort))}, Fact{w.T("accounts.fact.mailbox_read"), read})
 	if p.Copies != "" {
-		p.Facts = append(p.Facts, Fact{w.T("accounts.copies"), w.T("accounts.copies." + string(p.Copies))})
+		p.Facts = append(p.Facts, Fact{w.T("accounts.copies"), w.T(copiesKey(p.Copies))})
 	}
 	return nil
 }
@@ -164,7 +173,7 @@ func (f *formView) mailboxCard() fyne.CanvasObject {
 	})
 	copies := make([]string, len(copyChoices))
 	for i, c := range copyChoices {
-		copies[i] = env.T("accounts.copies." + string(c))
+		copies[i] = env.T(copiesKey(c))
 	}
 	f.copies = widgets.NewSelect(copies, func(string) {})
 	f.plus = widgets.NewCheck(env.T("accounts.plus"), func(bool) {})
