@@ -260,7 +260,7 @@ func (p *bookPage) onMail() {
 	var draft int64
 	if c.All && len(c.IDs) == 0 && c.Filter.Search == "" && c.Filter.List > everybody {
 		p.v.quiet(func(ctx context.Context) (err error) {
-			draft, err = draftToList(ctx, env.Ledger, c.Filter.List)
+			draft, err = screens.DraftTo(ctx, env.Ledger, c.Filter.List)
 			return err
 		}, write(&draft))
 		return

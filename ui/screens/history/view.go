@@ -88,9 +88,11 @@ func New(env *screens.Env) *View {
 	evidence := widgets.NewButton(widgets.Normal, env.T("history.evidence"), v.onEvidence)
 	env.IDs.Set("history.export", export)
 	env.IDs.Set("history.evidence", evidence)
+	again := widgets.NewButton(widgets.Normal, env.T("history.again"), v.onAgain)
+	env.IDs.Set("history.again", again)
 	head := widgets.NewHeader(env.T("nav.history"), []fyne.CanvasObject{
 		widgets.Grow(v.search), widgets.FixedWidth(180, v.mailing), widgets.FixedWidth(150, v.outcome),
-	}, evidence, export)
+	}, again, evidence, export)
 	v.root = widgets.VStack(theme.Gap, head, widgets.Grow(v.body))
 	return v
 }
