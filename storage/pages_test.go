@@ -16,6 +16,25 @@ import (
 // TestPages reads everybody, a long list and a short one page by page, forwards
 // and back, in every order, and compares with sorting them here.
 func TestPages(t *testing.T) {
+	for name, c := range map[string]struct{ short, marked, walk, sorted int64 }{
+		"as it is":     {listShort, listMarked, listWalk, listSorted},
+		"marked":       {0, listMarked, listWalk, listSorted},
+		"asked":        {0, 0, listWalk, listSorted},
+		"walk in vain": {0, listMarked, 30, listSorted},
+		"walk on":      {0, 0, 30, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for v, n := range map[*int64]int64{&listShort: c.short, &listMarked: c.marked, &listWalk: c.walk, &listSorted: c.sorted} {
+				was := *v
+				*v = n
+				t.Cleanup(func() { *v = was })
+			}
+			testPages(t)
+		})
+	}
+}
+
+func testPages(t *testing.T) {
 	l := open(t, t.TempDir())
 	const people = 300
 	lists := map[string]int{"": people, "Long": 200, "Short": 60, "Nobody": 0}
