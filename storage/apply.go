@@ -337,7 +337,8 @@ func (t *Tx) insertPeople(people []ready) (first int64, err error) {
 // addMembers puts people on the list: some, and n new ones whose ids follow each
 // other, which SQLite numbers faster than we can tell them.
 func (t *Tx) addMembers(list int64, ids []int64, first, n int64) error {
-	added, err := int64(0), error(nil)
+	var added int64
+	var err error
 	if n > 0 {
 		if added, err = t.change("INSERT OR IGNORE INTO list_members (list_id, contact_id) SELECT ?1, id FROM contacts WHERE id >= ?2 AND id < ?3", list, first, first+n); err != nil {
 			return err
