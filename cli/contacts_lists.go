@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -165,12 +167,14 @@ func (a *app) tellList(ctx context.Context, l *storage.Ledger, name string) erro
 func (a *app) listsMake() *cobra.Command {
 	var some, every, none []string
 	var r storage.Rule
-	var keep bool
+	var keep, silent, add bool
+	var outcome string
 	c := &cobra.Command{
 		Use: "make NAME", Short: "Make a list of the people of others",
 		Example: `  postroom contacts lists make Copy --any Guests
   postroom contacts lists make "A and B" --all A --all B --not Staff
-  postroom contacts lists make Again --got 3 --no-reply --quiet-days 14 --filter`,
+  postroom contacts lists make Again --got 3 --no-reply --quiet-days 14 --filter
+  postroom contacts lists make "Try again" --got 3 --outcome failed --add`,
 		Args: takes(1, "the new list's name"),
 	}
 	c.Flags().StringArrayVar(&some, "any", nil, "people on this `list` or another one given so; can be repeated")
@@ -178,7 +182,9 @@ func (a *app) listsMake() *cobra.Command {
 	c.Flags().StringArrayVar(&none, "not", nil, "nobody on this `list`; can be repeated")
 	c.Flags().IntVar(&r.QuietDays, "quiet-days", 0, "nobody who had mail from you in the last `days`")
 	c.Flags().Int64Var(&r.Got, "got", 0, "only people to whom this `mailing` was sent, by its number")
-	c.Flags().BoolVar(&r.Silent, "no-reply", false, "of those whom --got names, only people who did not answer")
+	c.Flags().StringVar(&outcome, "outcome", "", "what became of that mailing for them, a `word`: "+followUpNames()+" (without it: sent)")
+	c.Flags().BoolVar(&silent, "no-reply", false, "the same as --outcome silent: only people who got it and did not answer")
+	c.Flags().BoolVar(&add, "add", false, "put those of them who are not in the book into it, as the mailing knew them")
 	c.Flags().BoolVar(&keep, "filter", false, "keep the rule: the people are chosen anew by refresh, and for each mailing to the list")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
 		for _, x := range []struct {
@@ -193,10 +199,53 @@ func (a *app) listsMake() *cobra.Command {
 				*x.ids = append(*x.ids, li.ID)
 			}
 		}
+		if r.FollowUp = storage.FollowUp(outcome); silent {
+			if outcome != "" && r.FollowUp != storage.FollowUpSilent {
+				return usage("--no-reply is --outcome silent: say one of them")
+			}
+			r.FollowUp = storage.FollowUpSilent
+		}
+		if outcome == "sent" {
+			r.FollowUp = storage.FollowUpSent
+		}
+		if !slices.Contains(storage.FollowUps, r.FollowUp) || (outcome != "" || silent || add) && r.Got == 0 {
+			return usage("--outcome is one of %s; it, --no-reply and --add go with --got", followUpNames())
+		}
+		if err := a.addRecipients(ctx, l, r, add); err != nil {
+			return err
+		}
 		if _, err := l.MakeList(ctx, args[0], r, keep); err != nil {
 			return err
 		}
 		return a.tellList(ctx, l, args[0])
 	})
 	return c
+}
+
+// addRecipients puts recipients of the rule's mailing into the book, or says how
+// many are left out because they are not there.
+func (a *app) addRecipients(ctx context.Context, l *storage.Ledger, r storage.Rule, add bool) error {
+	if r.Got == 0 {
+		return nil
+	}
+	if add {
+		_, err := l.AddRecipients(ctx, r.Got, r.FollowUp)
+		return err
+	}
+	counts, err := l.CountFollowUps(ctx, r.Got)
+	if n := counts[r.FollowUp].Strangers; err == nil && n > 0 {
+		a.note("%s not in the book and left out; with --add they are put there", plural(n, "recipient of that mailing is", "recipients of that mailing are"))
+	}
+	return err
+}
+
+// followUpNames lists the outcomes as --outcome takes them.
+func followUpNames() string {
+	names := make([]string, len(storage.FollowUps))
+	for i, o := range storage.FollowUps {
+		if names[i] = string(o); o == storage.FollowUpSent {
+			names[i] = "sent"
+		}
+	}
+	return strings.Join(names, ", ")
 }

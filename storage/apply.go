@@ -25,6 +25,14 @@ const (
 	applyMost  = 20_000
 )
 
+// A step ends before its rows do when it has taken so long: how fast the last one
+// was does not say what others do to the machine now. It is looked at after each
+// few rows. Variables, so that tests come to ends of steps.
+var (
+	applyBound = applyAim * 4 / 3
+	applyLook  = 1 + 20*manyRows // the first of some new people is written alone
+)
+
 // step is some staged people, read and made ready before anybody waits for them.
 type step struct {
 	rows     []ready
@@ -36,6 +44,7 @@ type step struct {
 type ready struct {
 	staged
 	search string
+	next   int64 // where the row behind them stands
 }
 
 // applyImport takes the staged people into the book, step by step, from where
@@ -67,8 +76,8 @@ func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fres
 	r := &stepReader{r: s.out.from(at), at: at, size: size}
 	now, err := r.read(applyFirst)
 	for n := applyFirst; err == nil && len(now.rows) > 0; {
-		done := now.next >= size
-		var ahead step
+		done := now.next >= size || len(now.rows) > 2*n // enough was left over
+		ahead := step{next: now.next}
 		var rerr error
 		read := make(chan struct{})
 		go func() {
@@ -78,10 +87,9 @@ func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fres
 			}
 		}()
 		asked := time.Now()
-		var come []ready
-		var first int64
+		var come taken
 		err = l.write(ctx, "import contacts", func(t *Tx) (err error) {
-			come, first, err = t.applyStep(s.token, now)
+			come, err = t.applyStep(s.token, now)
 			return err
 		})
 		took := time.Since(asked) // with the commit, which is the larger part on a busy disk
@@ -89,12 +97,14 @@ func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fres
 		if err := errors.Join(err, rerr); err != nil {
 			return nil, err
 		}
-		for i := range come {
-			fresh.add(come[i].name, first+int64(i))
+		for i := range come.fresh {
+			fresh.add(come.fresh[i].name, come.ids[i])
 		}
 		l.longestStep.Store(max(l.longestStep.Load(), int64(took)))
-		n = stepSize(max(len(now.rows), 1), took)
-		now = ahead
+		n = stepSize(max(come.rows, 1), took)
+		if now = now.rest(come.rows, ahead); len(now.rows) == 0 && now.next < size {
+			now, err = r.read(n)
+		}
 	}
 	return fresh, err
 }
@@ -132,47 +142,82 @@ func (r *stepReader) read(n int) (step, error) {
 		for name := range c.Fields {
 			s.fields[name] = true
 		}
-		s.rows = append(s.rows, ready{row, searchText(c)})
 		r.at += took
+		s.rows = append(s.rows, ready{row, searchText(c), r.at})
 	}
 	s.next = r.at
 	return s, nil
 }
 
-// applyStep takes some people in and returns the new ones, with the first one's id.
-// Where it stands is part of the same commit, so that nobody is applied twice.
-func (t *Tx) applyStep(token string, s step) (fresh []ready, first int64, err error) {
+// rest is what a step of which some rows were taken in left over, with what was
+// read meanwhile.
+func (s step) rest(taken int, ahead step) step {
+	if taken == len(s.rows) {
+		ahead.at = s.next
+		return ahead
+	}
+	s.at = s.rows[taken-1].next
+	s.rows, s.next = append(s.rows[taken:], ahead.rows...), ahead.next
+	for name := range ahead.fields {
+		s.fields[name] = true
+	}
+	return s
+}
+
+// taken is what a step took in: so many of its rows, and of these the new people
+// with their ids.
+type taken struct {
+	rows  int
+	fresh []ready
+	ids   []int64
+}
+
+// applyStep takes people in for as long as it may. Where it stands is part of the
+// same commit, so that nobody is applied twice.
+func (t *Tx) applyStep(token string, s step) (all taken, err error) {
+	began := time.Now()
 	var applied, list int64
 	var merge string
 	err = t.scan("SELECT i.applied, coalesce(l.id, 0), i.merge FROM imports i LEFT JOIN lists l ON l.id = i.list_id WHERE i.token = ?", []any{token}, &applied, &list, &merge)
 	if err != nil {
-		return nil, 0, err
+		return all, err
 	}
 	if applied != s.at {
-		return nil, 0, fmt.Errorf("the import stands at %d, not at %d", applied, s.at)
+		return all, fmt.Errorf("the import stands at %d, not at %d", applied, s.at)
 	}
 	for name := range s.fields {
 		if err := t.noteField(name); err != nil {
-			return nil, 0, err
+			return all, err
 		}
 	}
-	fresh, ids, err := t.meet(s.rows, merge)
-	if err != nil {
-		return nil, 0, err
+	for all.rows < len(s.rows) && (all.rows == 0 || time.Since(began) < applyBound) {
+		some := s.rows[all.rows:min(all.rows+applyLook, len(s.rows))]
+		if err := t.applySome(some, list, merge, &all); err != nil {
+			return all, err
+		}
+		all.rows += len(some)
 	}
-	if first, err = t.insertPeople(fresh); err != nil {
-		return nil, 0, err
+	_, err = t.exec("UPDATE imports SET applied = ? WHERE token = ?", s.rows[all.rows-1].next, token)
+	return all, err
+}
+
+// applySome takes a few people in.
+func (t *Tx) applySome(rows []ready, list int64, merge string, all *taken) error {
+	fresh, ids, err := t.meet(rows, merge)
+	if err != nil {
+		return err
+	}
+	first, err := t.insertPeople(fresh)
+	if err != nil {
+		return err
 	}
 	for i := range fresh {
-		ids = append(ids, first+int64(i))
+		all.fresh, all.ids = append(all.fresh, fresh[i]), append(all.ids, first+int64(i))
 	}
-	if list != 0 {
-		if err := t.addMembers(list, ids); err != nil {
-			return nil, 0, err
-		}
+	if list == 0 {
+		return nil
 	}
-	_, err = t.exec("UPDATE imports SET applied = ? WHERE token = ?", s.next, token)
-	return fresh, first, err
+	return t.addMembers(list, ids, first, int64(len(fresh)))
 }
 
 // meet merges rows with the people who are in the book, and returns the
@@ -289,8 +334,16 @@ func (t *Tx) insertPeople(people []ready) (first int64, err error) {
 	return first, nil
 }
 
-func (t *Tx) addMembers(list int64, ids []int64) error {
+// addMembers puts people on the list: some, and n new ones whose ids follow each
+// other, which SQLite numbers faster than we can tell them.
+func (t *Tx) addMembers(list int64, ids []int64, first, n int64) error {
 	var added int64
+	var err error
+	if n > 0 {
+		if added, err = t.change("INSERT OR IGNORE INTO list_members (list_id, contact_id) SELECT ?1, id FROM contacts WHERE id >= ?2 AND id < ?3", list, first, first+n); err != nil {
+			return err
+		}
+	}
 	args := make([]any, 0, 1+manyRows)
 	for len(ids) > 0 {
 		n, query := 1, memberHead+memberRow
@@ -308,7 +361,7 @@ func (t *Tx) addMembers(list int64, ids []int64) error {
 		added += changed
 		ids = ids[n:]
 	}
-	_, err := t.exec("UPDATE lists SET members = members + ? WHERE id = ?", added, list)
+	_, err = t.exec("UPDATE lists SET members = members + ? WHERE id = ?", added, list)
 	return err
 }
 

@@ -43,10 +43,11 @@ func (l *Ledger) ListDetails(ctx context.Context) ([]ListDetail, error) {
 		}
 		d.CreatedAt = post.FromMillis(created)
 		if rule != "" {
-			d.Rule = &Rule{}
-			if err := json.Unmarshal([]byte(rule), d.Rule); err != nil {
+			r, err := readRule(rule)
+			if err != nil {
 				return nil, classify(op, err)
 			}
+			d.Rule = &r
 		}
 		all = append(all, d)
 	}
@@ -77,8 +78,8 @@ func (l *Ledger) CreateList(ctx context.Context, name string) (post.List, error)
 // SetListRule gives a list another rule, and chooses its people by it.
 func (l *Ledger) SetListRule(ctx context.Context, id int64, r Rule) error {
 	const op = "change the list"
-	if r.isEmpty() || r.QuietDays < 0 || r.Silent && r.Got == 0 {
-		return post.Errorf(post.KindInvalid, op, "say who is to be on the list")
+	if err := r.check(op); err != nil {
+		return err
 	}
 	text, err := json.Marshal(r)
 	if err != nil {

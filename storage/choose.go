@@ -13,17 +13,40 @@ import (
 
 // Rule chooses people for a list: everybody, but for what it asks.
 type Rule struct {
-	Any       []int64 `json:"any,omitempty"`        // on at least one of these lists
-	All       []int64 `json:"all,omitempty"`        // on each of these
-	Not       []int64 `json:"not,omitempty"`        // on none of these
-	QuietDays int     `json:"quiet_days,omitempty"` // no mail from us in so many days
-	Got       int64   `json:"got,omitempty"`        // a live mailing that reached their server
-	Silent    bool    `json:"silent,omitempty"`     // and that they did not answer
+	Any       []int64  `json:"any,omitempty"`        // on at least one of these lists
+	All       []int64  `json:"all,omitempty"`        // on each of these
+	Not       []int64  `json:"not,omitempty"`        // on none of these
+	QuietDays int      `json:"quiet_days,omitempty"` // no mail from us in so many days
+	Got       int64    `json:"got,omitempty"`        // a live mailing to them
+	FollowUp  FollowUp `json:"outcome,omitempty"`    // and what became of it
 }
 
-// isEmpty reports a rule that asks nothing.
-func (r Rule) isEmpty() bool {
+// IsEmpty reports a rule that asks nothing.
+func (r Rule) IsEmpty() bool {
 	return len(r.Any)+len(r.All)+len(r.Not) == 0 && r.QuietDays == 0 && r.Got == 0
+}
+
+// check refuses a rule that asks nothing, or what nobody can tell.
+func (r Rule) check(op string) error {
+	_, known := followUpWhere[r.FollowUp]
+	if r.IsEmpty() || r.QuietDays < 0 || !known || r.FollowUp != FollowUpSent && r.Got == 0 {
+		return post.Errorf(post.KindInvalid, op, "say who is to be on the list")
+	}
+	return nil
+}
+
+// readRule reads a kept rule; "silent" is how one said at first that no answer
+// came.
+func readRule(text string) (Rule, error) {
+	var old struct {
+		Silent bool `json:"silent"`
+	}
+	var r Rule
+	err := errors.Join(json.Unmarshal([]byte(text), &r), json.Unmarshal([]byte(text), &old))
+	if old.Silent && r.FollowUp == FollowUpSent {
+		r.FollowUp = FollowUpSilent
+	}
+	return r, err
 }
 
 // MakeList makes a list of the people whom a rule chooses: as they are now, or
@@ -31,8 +54,8 @@ func (r Rule) isEmpty() bool {
 func (l *Ledger) MakeList(ctx context.Context, name string, r Rule, keep bool) (post.List, error) {
 	const op = "make the list"
 	name = strings.TrimSpace(name)
-	if r.isEmpty() || r.QuietDays < 0 || r.Silent && r.Got == 0 {
-		return post.List{}, post.Errorf(post.KindInvalid, op, "say who is to be on the list")
+	if err := r.check(op); err != nil {
+		return post.List{}, err
 	}
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -74,8 +97,8 @@ func (l *Ledger) RefreshList(ctx context.Context, id int64) error {
 	if err != nil || text == "" {
 		return classify(op, err)
 	}
-	var r Rule
-	if err := json.Unmarshal([]byte(text), &r); err != nil {
+	r, err := readRule(text)
+	if err != nil {
 		return classify(op, err)
 	}
 	if err := l.fill(ctx, id, r); err != nil {
@@ -137,7 +160,7 @@ func (l *Ledger) fill(ctx context.Context, list int64, r Rule) error {
 	}
 	var got map[int64]bool
 	if r.Got != 0 {
-		if got, err = l.recipients(ctx, r.Got, r.Silent); err != nil {
+		if got, err = l.recipients(ctx, r.Got, r.FollowUp); err != nil {
 			return err
 		}
 	}
@@ -197,14 +220,6 @@ func (l *Ledger) mailedSince(ctx context.Context, days int) (map[int64]bool, err
 	since := l.clock.Now().Add(-time.Duration(days) * 24 * time.Hour)
 	return l.idSet(ctx, `SELECT DISTINCT c.id FROM deliveries d JOIN mailings m ON m.id = d.mailing_id JOIN contacts c ON c.key = d.key
 		WHERE d.state = 'sent' AND d.sent_at > ? AND m.kind = 'live'`, post.Millis(since))
-}
-
-// recipients returns the people whom a live mailing reached; silent ones only where
-// asked. An automatic reply is no answer.
-func (l *Ledger) recipients(ctx context.Context, mailing int64, silent bool) (map[int64]bool, error) {
-	return l.idSet(ctx, `SELECT DISTINCT c.id FROM deliveries d JOIN mailings m ON m.id = d.mailing_id JOIN contacts c ON c.key = d.key
-		WHERE d.mailing_id = ?1 AND d.state = 'sent' AND m.kind = 'live'
-		AND (?2 = 0 OR d.receipt = 'none' OR NOT EXISTS (SELECT 1 FROM receipts r WHERE r.delivery_id = d.id AND r.kind = 'replied'))`, mailing, silent)
 }
 
 func (l *Ledger) idSet(ctx context.Context, query string, args ...any) (map[int64]bool, error) {

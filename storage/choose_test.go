@@ -2,6 +2,8 @@ package storage
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -40,23 +42,63 @@ func TestRulesChoose(t *testing.T) {
 		ids[c.Key] = c.ID
 	}
 	if err := l.write(t.Context(), "send", func(tx *Tx) error {
-		_, err := tx.exec("UPDATE deliveries SET contact_id = coalesce((SELECT id FROM contacts c WHERE c.key = deliveries.key), 0), state = 'sent', tries = 0, reason = 'x', sent_at = ? WHERE id % 2 = 0", post.Millis(tx.now))
+		_, err := tx.exec("UPDATE deliveries SET contact_id = coalesce((SELECT id FROM contacts c WHERE c.key = deliveries.key), 0), state = 'sent', tries = 0, reason = 'x', sent_at = ? WHERE id NOT IN (1, 3)", post.Millis(tx.now))
 		return err
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// p4 answered, p6 is away.
-	for key, kind := range map[string]string{"p4@example.net": "replied", "p6@example.net": "auto_reply"} {
-		if err := l.write(t.Context(), "answer", func(tx *Tx) error {
-			_, err := tx.exec(`INSERT INTO receipts (delivery_id, account_id, digest, part, uid, kind, at)
-				SELECT id, ?1, ?2, 0, 1, ?3, 1 FROM deliveries WHERE key = ?4`, a.ID, []byte(key), kind, key)
-			if err == nil && kind == "replied" {
-				_, err = tx.exec("UPDATE deliveries SET receipt = 'replied' WHERE key = ?", key)
+	// p3 failed, p5 was too late, p7 is uncertain; p4 answered after opening it, p6
+	// is away, p8 came back.
+	receipts := map[string][]string{"p4": {"read", "replied"}, "p6": {"auto_reply"}, "p8": {"bounced"}}
+	strongest := map[string]string{"p4": "replied", "p8": "bounced"}
+	states := map[string]post.State{"p3": post.StateFailed, "p5": post.StateExpired, "p7": post.StateUncertain}
+	if err := l.write(t.Context(), "answer", func(tx *Tx) error {
+		for who, kinds := range receipts {
+			for _, kind := range kinds {
+				if _, err := tx.exec(`INSERT INTO receipts (delivery_id, account_id, digest, part, uid, kind, at)
+					SELECT id, ?1, ?2, 0, 1, ?3, 1 FROM deliveries WHERE key = ?4`, a.ID, []byte(who+kind), kind, who+"@example.net"); err != nil {
+					return err
+				}
 			}
-			return err
-		}); err != nil {
+			if r := strongest[who]; r != "" {
+				if _, err := tx.exec("UPDATE deliveries SET receipt = ? WHERE key = ?", r, who+"@example.net"); err != nil {
+					return err
+				}
+			}
+		}
+		for who, state := range states {
+			if _, err := tx.exec("UPDATE deliveries SET state = ?, reason = 'x' WHERE key = ?", string(state), who+"@example.net"); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	had := func(key string, o FollowUp) bool {
+		who, _, _ := strings.Cut(key, "@")
+		var state post.State
+		if err := l.r.QueryRowContext(t.Context(), "SELECT coalesce((SELECT state FROM deliveries WHERE key = ?), '')", key).Scan(&state); err != nil {
 			t.Fatal(err)
 		}
+		back := func(kind string) bool { return slices.Contains(receipts[who], kind) }
+		switch o {
+		case FollowUpSilent:
+			return state == post.StateSent && !back("replied") && !back("bounced")
+		case FollowUpReplied:
+			return back("replied")
+		case FollowUpRead:
+			return back("read")
+		case FollowUpBounced:
+			return back("bounced")
+		case FollowUpFailed:
+			return state == post.StateFailed
+		case FollowUpUnsent:
+			return state == post.StateFailed || state == post.StateExpired
+		case FollowUpUncertain:
+			return state == post.StateUncertain
+		}
+		return state == post.StateSent
 	}
 	on := func(name string, id int64) bool {
 		var n int
@@ -83,7 +125,9 @@ func TestRulesChoose(t *testing.T) {
 		}
 		r.QuietDays = rapid.SampledFrom([]int{0, 14}).Draw(rt, "days")
 		r.Got = rapid.SampledFrom([]int64{0, m.ID}).Draw(rt, "got")
-		r.Silent = r.Got != 0 && rapid.Bool().Draw(rt, "silent")
+		if r.Got != 0 {
+			r.FollowUp = rapid.SampledFrom(FollowUps).Draw(rt, "outcome")
+		}
 		made++
 		li, err := l.MakeList(t.Context(), fmt.Sprintf("made %d", made), r, true)
 		if err != nil {
@@ -108,7 +152,7 @@ func TestRulesChoose(t *testing.T) {
 						chosen = chosen && !on(n, id)
 					}
 				}
-				chosen = chosen && (!hasAny || any) && (r.QuietDays == 0 || !sent) && (r.Got == 0 || sent) && (!r.Silent || key != "p4@example.net")
+				chosen = chosen && (!hasAny || any) && (r.QuietDays == 0 || !sent) && (r.Got == 0 || had(key, r.FollowUp))
 				if chosen {
 					want++
 				}

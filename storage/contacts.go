@@ -104,8 +104,8 @@ func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]Conta
 	}
 	limit := p.Limit + 1
 	where, args := list.past(o, from)
-	if f.Search != "" {
-		ids, err := l.searchIDs(ctx, list, o, from, f.Search, limit)
+	if f.Search != "" || f.List != 0 {
+		ids, err := l.pageIDs(ctx, list, o, from, f.Search, limit)
 		if err != nil {
 			return nil, Pages{}, classify(op, err)
 		}
@@ -268,50 +268,6 @@ func (o order) loose() order {
 
 func (o order) tail() string {
 	return " ORDER BY " + o.column + " " + o.dir + ", " + o.id + " " + o.dir + " LIMIT ?"
-}
-
-// chosen says which people are looked at.
-type chosen struct {
-	list  int64 // 0: all
-	short bool  // the list itself is read, as order.from says
-}
-
-// past says so for an order, together with the place in it behind which a page
-// begins.
-func (c chosen) past(o order, from *mark) (where []string, args []any) {
-	switch {
-	case c.list == 0:
-	case c.short:
-		where, args = append(where, "m.list_id = ?"), append(args, c.list)
-	default: // the plus keeps it a question of its own, asked before the person is read
-		where = append(where, "+EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = "+o.id+")")
-		args = append(args, c.list)
-	}
-	if from != nil {
-		where = append(where, "("+o.column+", "+o.id+") "+o.cmp+" (?, ?)")
-		args = append(args, from.Value, from.ID)
-	}
-	return where, args
-}
-
-// listed chooses the people of a list, 0 being everybody. Those of a long list are
-// met soon on the way along the order, without a look at the others; a short one
-// is read and sorted. Where both are possible they take about as long.
-func (l *Ledger) listed(ctx context.Context, list int64, o *order) (chosen, error) {
-	if list == 0 {
-		return chosen{}, nil
-	}
-	var short bool
-	if err := l.r.QueryRowContext(ctx, `SELECT coalesce((SELECT members * members <= 15 * (SELECT coalesce(max(id), 0) FROM contacts) FROM lists WHERE id = ?), 1)`, list).Scan(&short); err != nil {
-		return chosen{}, err
-	}
-	if !short {
-		return chosen{list: list}, nil
-	}
-	*o = o.loose()
-	o.short = true
-	o.from = "list_members m CROSS JOIN contacts c ON c.id = m.contact_id"
-	return chosen{list, true}, nil
 }
 
 func (l *Ledger) contactRows(ctx context.Context, from, tail string, args []any) ([]ContactRow, error) {

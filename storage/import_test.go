@@ -330,3 +330,35 @@ func killImport(t *testing.T, dir string, reading bool, at int) {
 	_, _ = io.Copy(io.Discard, r)
 	_ = c.Wait()
 }
+
+// TestImportInPieces: steps that end before their rows do leave nobody out, and
+// count nobody twice.
+func TestImportInPieces(t *testing.T) {
+	bound, look := applyBound, applyLook
+	t.Cleanup(func() { applyBound, applyLook = bound, look })
+	l := open(t, t.TempDir())
+	var rows []post.Contact
+	for i := range 1500 {
+		rows = append(rows, contact(fmt.Sprintf("p%04d@x.de", i*7919%1500), fmt.Sprintf("Name %d", i%300), map[string]string{fmt.Sprint("f", i%3): "x"}))
+	}
+	if _, _, _, _, err := l.ImportContacts(t.Context(), "Before", false, seq(rows[:400])); err != nil {
+		t.Fatal(err)
+	}
+	applyBound, applyLook = 0, 7
+	rows[10].Name = "Another"
+	added, updated, unchanged, _, err := l.ImportContacts(t.Context(), "All", false, seq(rows))
+	if err != nil || added != 1100 || updated != 1 || unchanged != 399 {
+		t.Fatalf("%d added, %d updated, %d unchanged, %v", added, updated, unchanged, err)
+	}
+	var people, named, on, left int
+	if err := l.r.QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM contacts), (SELECT count(*) FROM contacts c JOIN contact_names n ON n.id = c.id AND n.name = c.name),
+		(SELECT count(*) FROM list_members WHERE list_id = ?), (SELECT count(*) FROM imports)`, list(t, l, "All")).Scan(&people, &named, &on, &left); err != nil {
+		t.Fatal(err)
+	}
+	if people != 1500 || named != 1500 || on != 1500 || left != 0 {
+		t.Errorf("%d people, %d in the order by name, %d on the list, %d marks", people, named, on, left)
+	}
+	if li, err := l.ListByName(t.Context(), "All"); err != nil || li.Members != 1500 {
+		t.Errorf("%+v %v", li, err)
+	}
+}

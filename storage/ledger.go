@@ -46,6 +46,7 @@ type Ledger struct {
 	log   *slog.Logger
 
 	closed      atomic.Bool
+	orders      orders
 	maxWaiting  int64        // MaxWaiting, or less in tests
 	longestStep atomic.Int64 // of an import, with its commit, in nanoseconds; for tests
 }

@@ -75,16 +75,25 @@ func (l *Ledger) nameAll(ctx context.Context, token string, s *names) error {
 	n := applyFirst
 	for rest := s.all; ; {
 		part := rest[:min(n, len(rest))]
-		rest = rest[len(part):]
 		asked := time.Now()
+		done := 0
 		if err := l.write(ctx, "import contacts", func(t *Tx) error {
-			if err := t.name(s, part); err != nil || len(rest) > 0 {
-				return err
+			began := time.Now()
+			for done = 0; done < len(part) && (done == 0 || time.Since(began) < applyBound); {
+				some := part[done:min(done+applyLook, len(part))]
+				if err := t.name(s, some); err != nil {
+					return err
+				}
+				done += len(some)
+			}
+			if done < len(rest) {
+				return nil
 			}
 			return t.endImport(token)
 		}); err != nil {
 			return err
 		}
+		rest = rest[done:]
 		took := time.Since(asked)
 		l.longestStep.Store(max(l.longestStep.Load(), int64(took)))
 		if len(rest) == 0 {

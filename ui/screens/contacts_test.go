@@ -348,7 +348,9 @@ func TestContactsStoppedForAList(t *testing.T) {
 	grid.SetSelected(grid.Rows()[1].ID)
 	grid.OnSelect(nil)
 	s.tap("contacts.suppress")
-	named[*widgets.Check](s, "contacts.suppress.only").SetChecked(true)
+	s.wantShown("1 person gets no mail from you any more, whatever list they are on")
+	named[*widgets.Select](s, "contacts.suppress.where").SetSelectedIndex(1)
+	s.wantShown("1 person gets no mail any more that goes to Regulars. Other mail may still go to them.")
 	s.shoot("contacts-suppress-only")
 	s.press("Stop mailing")
 	s.settle()
@@ -422,6 +424,9 @@ func TestContactsPerson(t *testing.T) {
 	s.shoot("person")
 	s.wantShown("Winter opening hours", "Regulars")
 	s.tap("person.suppress")
+	if where := named[*widgets.Select](s, "contacts.suppress.where"); len(where.Options) != 2 || where.Options[1] != "only mail to the list Regulars" {
+		t.Errorf("%q may be stopped for a person of one list", where.Options)
+	}
 	s.press("Stop mailing")
 	s.settle()
 	s.wantShown("Is not mailed: asked not to be mailed", "from: you")

@@ -121,7 +121,7 @@ func (p *bookPage) onTakeOff() {
 }
 
 // reasonForm asks why somebody is not to be mailed.
-func reasonForm(env *screens.Env, sentence string, more ...fyne.CanvasObject) (body *fyne.Container, reason func() string) {
+func reasonForm(env *screens.Env, above ...fyne.CanvasObject) (body *fyne.Container, reason func() string) {
 	names := make([]string, len(reasons))
 	for i, r := range reasons {
 		names[i] = suppressedWords(env.Words, r)
@@ -132,11 +132,8 @@ func reasonForm(env *screens.Env, sentence string, more ...fyne.CanvasObject) (b
 	own.Hide()
 	env.IDs.Set("contacts.reason", pick)
 	env.IDs.Set("contacts.reason.own", own)
-	body = widgets.VStack(10, widgets.NewQuiet(sentence).Wrapping())
-	for _, o := range more {
-		body.Add(o)
-	}
-	body.Add(widgets.HStack(10, widgets.NewQuiet(env.T("contacts.reason")), widgets.Grow(pick)))
+	body = widgets.VStack(10, above...)
+	body.Add(widgets.HStack(10, label(env, reasonWidth, "contacts.reason"), widgets.Grow(pick)))
 	body.Add(own)
 	pick.OnChanged = func(string) {
 		own.Hidden = pick.SelectedIndex() < len(reasons)
@@ -153,34 +150,54 @@ func reasonForm(env *screens.Env, sentence string, more ...fyne.CanvasObject) (b
 	}
 }
 
-// askSuppress asks for the reason, and stops mail to them.
-func (v *View) askSuppress(c Chosen, n int64) {
+// reasonWidth is how wide the words before the choices of that form are.
+const reasonWidth = 70
+
+// askSuppress asks what mail is to stop, all of it or that to one of the lists,
+// and why, and stops it.
+func (v *View) askSuppress(c Chosen, n int64, lists ...*ListItem) {
 	env := v.env
-	only := widgets.NewCheck("", nil)
-	var more []fyne.CanvasObject
-	list := everybody
-	if li := v.book.lists.find(c.Filter.List); li != nil {
-		only.SetText(env.T("contacts.suppress.only", li.Name))
-		more, list = append(more, only), li.ID
+	what := []string{env.T("contacts.suppress.all")}
+	for _, li := range lists {
+		what = append(what, env.T("contacts.suppress.list", li.Name))
 	}
-	env.IDs.Set("contacts.suppress.only", only)
-	body, reason := reasonForm(env, env.Words.N("contacts.suppress.sure", n), more...)
-	dialogs.Form(env.Words, env.Window, env.T("contacts.suppress.yes"), env.T("contacts.suppress.yes"), body, nil, func() string {
-		why, where := reason(), everybody
-		if only.Checked {
-			where = list
+	where := widgets.NewSelect(what, nil)
+	env.IDs.Set("contacts.suppress.where", where)
+	sentence := widgets.NewQuiet(env.Words.N("contacts.suppress.sure", n)).Wrapping()
+	above := []fyne.CanvasObject{sentence}
+	if len(lists) > 0 {
+		above = append(above, widgets.HStack(10, label(env, reasonWidth, "contacts.suppress.what"), widgets.Grow(where)))
+	}
+	body, reason := reasonForm(env, above...)
+	list := everybody
+	where.OnChanged = func(string) {
+		list = everybody
+		sentence.SetText(env.Words.N("contacts.suppress.sure", n))
+		if i := where.SelectedIndex(); i > 0 {
+			list = lists[i-1].ID
+			sentence.SetText(env.Words.N("contacts.suppress.sure_list", n, lists[i-1].Name))
 		}
+		body.Refresh()
+	}
+	dialogs.Form(env.Words, env.Window, env.T("contacts.suppress.yes"), env.T("contacts.suppress.yes"), body, nil, func() string {
+		why, of := reason(), list
 		v.run(env.T("contacts.suppressing"), func(ctx context.Context, tell report) error {
-			return suppress(ctx, env.Ledger, c, where, why, tell)
+			return suppress(ctx, env.Ledger, c, of, why, tell)
 		}, nil)
 		return ""
 	})
 }
 
 func (p *bookPage) onSuppress() {
-	if c, n := p.chosen(); n > 0 {
-		p.v.askSuppress(c, n)
+	c, n := p.chosen()
+	if n == 0 {
+		return
 	}
+	var lists []*ListItem
+	if li := p.lists.find(p.filter.List); li != nil {
+		lists = append(lists, li)
+	}
+	p.v.askSuppress(c, n, lists...)
 }
 
 func (v *View) askUnsuppress(c Chosen, n int64) {
@@ -260,7 +277,7 @@ func (p *bookPage) onMail() {
 	var draft int64
 	if c.All && len(c.IDs) == 0 && c.Filter.Search == "" && c.Filter.List > everybody {
 		p.v.quiet(func(ctx context.Context) (err error) {
-			draft, err = draftToList(ctx, env.Ledger, c.Filter.List)
+			draft, err = screens.DraftTo(ctx, env.Ledger, c.Filter.List)
 			return err
 		}, write(&draft))
 		return

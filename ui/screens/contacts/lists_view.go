@@ -2,6 +2,7 @@ package contacts
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -168,10 +169,13 @@ func (p *bookPage) mailList(id int64) {
 	env := p.v.env
 	var draft int64
 	p.v.quiet(func(ctx context.Context) (err error) {
-		draft, err = draftToList(ctx, env.Ledger, id)
+		draft, err = screens.DraftTo(ctx, env.Ledger, id)
 		return err
 	}, func() { env.Go(screens.Route{Screen: screens.Mailings, Draft: draft}) })
 }
+
+// ruleFollowUps are what may have become of a mailing, the plainest first.
+var ruleFollowUps = append([]storage.FollowUp{storage.FollowUpSent}, storage.FollowUps[:len(storage.FollowUps)-1]...)
 
 // ruleForm is the dialog for who is on a list.
 type ruleForm struct {
@@ -179,7 +183,7 @@ type ruleForm struct {
 	quiet    *widgets.Entry
 	got      *widgets.Select
 	keep     *widgets.Check
-	silent   *widgets.Check
+	outcome  *widgets.Select
 	parts    []*widgets.Select
 	lists    []int64
 	mailings []post.Mailing
@@ -202,7 +206,7 @@ func (p *bookPage) editRule(id int64) {
 func (p *bookPage) showRuleForm(id int64, mailings []post.Mailing) {
 	env := p.v.env
 	old := p.lists.find(id)
-	f := &ruleForm{name: widgets.NewEntry(), quiet: widgets.NewEntry(), keep: widgets.NewCheck(env.T("lists.keep"), nil), silent: widgets.NewCheck(env.T("lists.silent"), nil), mailings: mailings}
+	f := &ruleForm{name: widgets.NewEntry(), quiet: widgets.NewEntry(), keep: widgets.NewCheck(env.T("lists.keep"), nil), mailings: mailings}
 	var r *storage.Rule
 	if old != nil {
 		r = old.rule
@@ -223,10 +227,15 @@ func (p *bookPage) showRuleForm(id int64, mailings []post.Mailing) {
 		names = append(names, screens.Short(m.Name, 50))
 	}
 	f.got = widgets.NewSelect(names, nil)
+	words := make([]string, len(ruleFollowUps))
+	for i, o := range ruleFollowUps {
+		words[i] = env.T(screens.FollowUpKey(o))
+	}
+	f.outcome = widgets.NewSelect(words, nil)
 	f.quiet.SetPlaceHolder(env.T("lists.quiet.hint"))
 	f.take(r)
 	body.Add(widgets.HStack(10, label(env, 120, "lists.got"), widgets.Grow(f.got)))
-	body.Add(f.silent)
+	body.Add(widgets.HStack(10, label(env, 120, "lists.outcome"), widgets.Grow(f.outcome)))
 	body.Add(widgets.HStack(10, label(env, 120, "lists.quiet"), widgets.FixedWidth(110, f.quiet), widgets.NewQuiet(env.T("lists.quiet.days")), widgets.Space()))
 	if old == nil {
 		body.Add(f.keep)
@@ -234,7 +243,7 @@ func (p *bookPage) showRuleForm(id int64, mailings []post.Mailing) {
 	env.IDs.Set("rule.name", f.name)
 	env.IDs.Set("rule.quiet", f.quiet)
 	env.IDs.Set("rule.got", f.got)
-	env.IDs.Set("rule.silent", f.silent)
+	env.IDs.Set("rule.outcome", f.outcome)
 	var first fyne.Focusable = f.name
 	if old != nil {
 		first = f.got
@@ -278,7 +287,7 @@ func (f *ruleForm) take(r *storage.Rule) {
 	for i, m := range f.mailings {
 		if m.ID == r.Got {
 			f.got.SetSelectedIndex(i + 1)
-			f.silent.SetChecked(r.Silent)
+			f.outcome.SetSelectedIndex(slices.Index(ruleFollowUps, r.FollowUp))
 		}
 	}
 }
@@ -289,7 +298,7 @@ func (f *ruleForm) rule() (r storage.Rule, ok bool) {
 		setPart(&r, f.lists[i], part(max(0, pick.SelectedIndex())))
 	}
 	if i := f.got.SelectedIndex(); i > 0 {
-		r.Got, r.Silent = f.mailings[i-1].ID, f.silent.Checked
+		r.Got, r.FollowUp = f.mailings[i-1].ID, ruleFollowUps[max(0, f.outcome.SelectedIndex())]
 	}
 	if s := strings.TrimSpace(f.quiet.Text); s != "" {
 		n, err := strconv.Atoi(s)
@@ -310,7 +319,7 @@ func (p *bookPage) submitRule(f *ruleForm, id int64) string {
 		return env.T("lists.quiet.wrong")
 	case id == everybody && name == "":
 		return env.T("contacts.no_list")
-	case len(r.Any)+len(r.All)+len(r.Not) == 0 && r.QuietDays == 0 && r.Got == 0:
+	case r.IsEmpty():
 		return env.T("lists.rule.nothing")
 	}
 	made := id

@@ -11,6 +11,7 @@ import (
 	people "postroom/contacts"
 	"postroom/post"
 	"postroom/storage"
+	"postroom/ui/screens"
 )
 
 // Chosen says for whom something is done: these people, or with All everybody of
@@ -226,19 +227,7 @@ func draftTo(ctx context.Context, l *storage.Ledger, c Chosen, name string, tell
 	if err != nil {
 		return 0, err
 	}
-	return draftToList(ctx, l, list)
-}
-
-func draftToList(ctx context.Context, l *storage.Ledger, list int64) (int64, error) {
-	d := post.Draft{Lists: []int64{list}, Content: post.Content{Format: post.FormatMarkdown}}
-	accounts, err := l.Accounts(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if len(accounts) > 0 {
-		d.Accounts = []int64{accounts[0].ID}
-	}
-	return l.SaveDraft(ctx, d)
+	return screens.DraftTo(ctx, l, list)
 }
 
 // copyText is what copying people puts on the clipboard: a line each, as a

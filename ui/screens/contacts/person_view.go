@@ -274,7 +274,7 @@ func (p *personPage) fillStop() {
 			widgets.HStack(0, undo, widgets.Space()),
 		}
 	} else {
-		stop := widgets.NewButton(widgets.Link, env.T("contacts.suppress"), func() { p.v.askSuppress(p.chosen(), 1) })
+		stop := widgets.NewButton(widgets.Link, env.T("contacts.suppress"), func() { p.v.askSuppress(p.chosen(), 1, p.ownLists()...) })
 		env.IDs.Set("person.suppress", stop)
 		p.stop.Objects = []fyne.CanvasObject{widgets.HStack(12, widgets.Grow(widgets.NewText(env.T("contacts.is_mailed")).Cutting()), stop)}
 	}
@@ -283,6 +283,18 @@ func (p *personPage) fillStop() {
 		p.stop.Objects = append(p.stop.Objects, widgets.HStack(12, widgets.Grow(widgets.NewText(env.T("contacts.not_mailed_part", part.Name, part.Reason)).Toned(theme.Attention).Cutting()), undo))
 	}
 	p.stop.Refresh()
+}
+
+// ownLists are the lists that they are on.
+func (p *personPage) ownLists() (own []*ListItem) {
+	for _, name := range p.person.Lists {
+		for i := range p.v.book.lists.Items {
+			if li := &p.v.book.lists.Items[i]; li.Name == name {
+				own = append(own, li)
+			}
+		}
+	}
+	return own
 }
 
 // unsuppressFor lets them be mailed as one of a list again.

@@ -7,6 +7,7 @@ import (
 	"postroom/assets/words"
 	"postroom/post"
 	"postroom/storage"
+	"postroom/ui/screens"
 )
 
 // ruleWords says a rule as a sentence.
@@ -45,10 +46,7 @@ func ruleWords(ctx context.Context, l *storage.Ledger, w *words.Catalogue, names
 		case post.KindOf(err) != post.KindNotFound:
 			return "", err
 		}
-		parts = append(parts, w.T("lists.rule.got", name))
-		if r.Silent {
-			parts = append(parts, w.T("lists.rule.silent"))
-		}
+		parts = append(parts, w.T("lists.rule."+screens.FollowUpKey(r.FollowUp), name))
 	}
 	return strings.Join(parts, w.T("lists.rule.comma")), nil
 }

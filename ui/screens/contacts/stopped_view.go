@@ -179,7 +179,7 @@ func (p *stoppedPane) onAdd() {
 	typed := widgets.NewMultiLineEntry()
 	typed.SetPlaceHolder(env.T("stopped.add.hint"))
 	env.IDs.Set("stopped.addresses", typed)
-	body, reason := reasonForm(env, env.T("stopped.add.sentence"), widgets.FixedHeight(110, typed))
+	body, reason := reasonForm(env, widgets.NewQuiet(env.T("stopped.add.sentence")).Wrapping(), widgets.FixedHeight(110, typed))
 	dialogs.Form(env.Words, env.Window, env.T("stopped.add"), env.T("contacts.suppress.yes"), body, typed, func() string {
 		text, why := typed.Text, reason()
 		if strings.TrimSpace(text) == "" {

@@ -98,9 +98,11 @@ func New(env *screens.Env) *View {
 	evidence := widgets.NewButton(widgets.Normal, env.T("history.evidence"), v.onEvidence)
 	env.IDs.Set("history.export", export)
 	env.IDs.Set("history.evidence", evidence)
+	again := widgets.NewButton(widgets.Normal, env.T("history.again"), v.onAgain)
+	env.IDs.Set("history.again", again)
 	head := widgets.NewHeader(env.T("nav.history"), []fyne.CanvasObject{
-		widgets.Grow(v.search), widgets.FixedWidth(150, v.mailing), widgets.FixedWidth(130, v.outcome), widgets.FixedWidth(170, v.receipt),
-	}, evidence, export)
+		widgets.Grow(v.search), widgets.FixedWidth(150, v.mailing), widgets.FixedWidth(130, v.outcome), widgets.FixedWidth(150, v.receipt),
+	}, again, evidence, export)
 	v.root = widgets.VStack(theme.Gap, head, widgets.Grow(v.body))
 	return v
 }
