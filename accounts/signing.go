@@ -27,7 +27,10 @@ func MakeSigningKey(ctx context.Context, keyring Secrets, a post.Account, select
 	const op = "make the signing key"
 	selector = strings.ToLower(strings.TrimSpace(selector))
 	if !selectorForm.MatchString(selector) || len(selector) > 63 {
-		return post.Signing{}, post.Errorf(post.KindInvalid, op, "the selector is a short name of letters, digits and hyphens, such as postroom1")
+		return post.Signing{}, &post.Error{
+			Kind: post.KindInvalid, Op: op, Message: "the selector is a short name of letters, digits and hyphens, such as postroom1",
+			Reason: post.Reason{Key: "dkim.selector.wrong"},
+		}
 	}
 	address, err := post.ParseAddress(a.Email)
 	if err != nil {
