@@ -45,6 +45,7 @@ type pane struct {
 	raw     *widgets.TextArea
 	checks  *checkList
 	text    *widgets.Button // to the text version
+	bar     *fyne.Container
 }
 
 func newPane(e *editor) *pane {
@@ -74,10 +75,11 @@ func newPane(e *editor) *pane {
 	p.read = widgets.VStack(8, p.subject, p.behind, p.wrong, p.advice, widgets.NewDivider(), p.letter)
 	p.scroll = container.NewVScroll(widgets.Inset(2, 12, 2, 2, p.read))
 	p.stack = container.NewStack(p.scroll)
+	p.bar = widgets.HStack(8, widgets.FixedWidth(150, p.way), p.text, widgets.Space(), open)
 	p.root = widgets.NewCard("", nil, widgets.VStack(10,
 		widgets.HStack(8, prev, widgets.Grow(p.person), next),
 		widgets.Grow(widgets.NewPlainCard(widgets.Inset(10, 6, 10, 12, p.stack))),
-		widgets.HStack(8, widgets.FixedWidth(150, p.way), p.text, widgets.Space(), open)))
+		p.bar))
 	return p
 }
 

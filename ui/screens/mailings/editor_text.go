@@ -61,4 +61,5 @@ func (e *editor) showText() {
 	} else {
 		p.text.Hide()
 	}
+	p.bar.Refresh()
 }
