@@ -22,7 +22,7 @@ func (a *app) accountCommand() *cobra.Command {
 is kept in this computer's keyring, or comes from a command of yours; it is
 never written to a file and never given as an argument.`,
 		a.accountAdd(), a.accountSet(), a.accountCopy(), a.accountSignin(), a.accountImport(), a.accountHealth(), a.accountDiscover(),
-		a.accountLetterhead(), a.accountDKIM(),
+		a.accountLetterhead(), a.accountDKIM(), a.accountSMIME(),
 		&cobra.Command{
 			Use: "list", Short: "List all accounts", Args: takes(0, "nothing"),
 			RunE: a.onLedger(a.accountList),

@@ -92,3 +92,12 @@ type Signing struct {
 	PublicKey []byte // as it stands in the DNS record: PKIX, DER
 	CreatedAt time.Time
 }
+
+// Certificate is with what an account's mail is signed so that programs show from
+// whom it is (S/MIME, RFC 8551). The private key lies in the keyring or the vault.
+type Certificate struct {
+	Account   int64
+	Chain     []byte // DER: the account's own, then those that vouch for it
+	SecretRef string // the entry's name in keyring or vault
+	CreatedAt time.Time
+}
