@@ -14,6 +14,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"postroom/post"
+	"postroom/storage"
 )
 
 // vaultRef begins the names of keys that lie in the vault, not in the keyring.
@@ -82,11 +83,34 @@ func certificateError(kind post.Kind, key, message string, args ...string) error
 
 // certificateUnder is the account whose password the key would be taken for.
 func certificateUnder(c post.Certificate) post.Account {
-	a := post.Account{ID: c.Account, Name: "certificate", Secret: post.SecretKeyring, SecretRef: c.SecretRef}
-	if strings.HasPrefix(c.SecretRef, vaultRef) {
+	return entry(c.Account, "certificate", c.SecretRef)
+}
+
+// entry is the place of a key in keyring or vault.
+func entry(account int64, name, ref string) post.Account {
+	a := post.Account{ID: account, Name: name, Secret: post.SecretKeyring, SecretRef: ref}
+	if strings.HasPrefix(ref, vaultRef) {
 		a.Secret = post.SecretVault
 	}
 	return a
+}
+
+// KeysOf returns the places of the keys that sign an account's mail, as Secrets
+// take them: who removes the account forgets them, too.
+func KeysOf(ctx context.Context, l *storage.Ledger, account int64) ([]post.Account, error) {
+	var all []post.Account
+	s, err := l.Signing(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	if s != nil {
+		all = append(all, keptUnder(*s))
+	}
+	c, err := l.Certificate(ctx, account)
+	if c != nil {
+		all = append(all, certificateUnder(*c))
+	}
+	return all, err
 }
 
 // CertificateKey reads a certificate's key, and the chain: the account's own

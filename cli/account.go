@@ -315,10 +315,16 @@ func (a *app) accountRemove(ctx context.Context, l *storage.Ledger, args []strin
 	if err != nil {
 		return err
 	}
+	keys, err := accounts.KeysOf(ctx, l, x.ID)
+	if err != nil {
+		return err
+	}
 	if err := l.RemoveAccount(ctx, x.ID); err != nil {
 		return err
 	}
-	a.forget(ctx, x)
+	for _, k := range append(keys, x) {
+		a.forget(ctx, k)
+	}
 	return a.answer(map[string]string{"removed": x.Name}, "removed %s", oneLine(x.Name))
 }
 
