@@ -28,15 +28,15 @@ func KeepCertificate(ctx context.Context, secrets Secrets, a post.Account, file 
 	key, leaf, parents, err := pkcs12.DecodeChain(file, passphrase)
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
-		return post.Certificate{}, certificateError(post.KindInvalid, "certificate.passphrase", "the passphrase of the certificate is wrong")
+		return post.Certificate{}, certificateError("certificate.passphrase", "the passphrase of the certificate is wrong")
 	case err != nil:
-		return post.Certificate{}, certificateError(post.KindInvalid, "certificate.unread", "the file holds no certificate with its key; export it as .p12 or .pfx")
+		return post.Certificate{}, certificateError("certificate.unread", "the file holds no certificate with its key; export it as .p12 or .pfx")
 	}
 	private, ok := key.(*rsa.PrivateKey)
 	if !ok {
 		// A message that is made again must be signed to the same bytes, which
 		// other keys do not do.
-		return post.Certificate{}, certificateError(post.KindInvalid, "certificate.kind", "the certificate's key is not an RSA key; ask for one with an RSA key")
+		return post.Certificate{}, certificateError("certificate.kind", "the certificate's key is not an RSA key; ask for one with an RSA key")
 	}
 	if err := fits(leaf, a, now); err != nil {
 		return post.Certificate{}, err
@@ -67,18 +67,18 @@ func fits(leaf *x509.Certificate, a post.Account, now time.Time) error {
 	})
 	switch {
 	case !named:
-		return certificateError(post.KindInvalid, "certificate.address", "the certificate is not for the address of this account", a.Email)
+		return certificateError("certificate.address", "the certificate is not for the address of this account", a.Email)
 	case now.After(leaf.NotAfter) || now.Before(leaf.NotBefore):
-		return certificateError(post.KindInvalid, "certificate.expired", "the certificate is not valid now; ask for a new one", leaf.NotAfter.UTC().Format(time.DateOnly))
+		return certificateError("certificate.expired", "the certificate is not valid now; ask for a new one", leaf.NotAfter.UTC().Format(time.DateOnly))
 	case leaf.KeyUsage != 0 && leaf.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0,
 		len(leaf.ExtKeyUsage) > 0 && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageEmailProtection) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny):
-		return certificateError(post.KindInvalid, "certificate.use", "the certificate is not for signing mail")
+		return certificateError("certificate.use", "the certificate is not for signing mail")
 	}
 	return nil
 }
 
-func certificateError(kind post.Kind, key, message string, args ...string) error {
-	return &post.Error{Kind: kind, Op: "keep the certificate", Message: message, Reason: post.Reason{Key: key, Args: args}}
+func certificateError(key, message string, args ...string) error {
+	return &post.Error{Kind: post.KindInvalid, Op: "keep the certificate", Message: message, Reason: post.Reason{Key: key, Args: args}}
 }
 
 // certificateUnder is the account whose password the key would be taken for.

@@ -61,6 +61,9 @@ func pkcs12File(t *testing.T, key crypto.Signer, c x509.Certificate, passphrase 
 // A certificate is taken only where it can sign the account's mail now, and its
 // key lies where the account's password lies; no error tells the passphrase.
 func TestKeepCertificate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("computing keys takes minutes under the race detector; the plain run does it")
+	}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)

@@ -57,6 +57,9 @@ func (r *rig) keepPicture(name string) {
 // TestDKIMInTheWindow makes a key, shows the record that the DNS needs, copies it
 // and throws the key away again, in both languages.
 func TestDKIMInTheWindow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("computing keys takes minutes under the race detector; the plain run does it")
+	}
 	for lang, mode := range map[words.Lang]theme.Mode{words.English: theme.Light, words.Chinese: theme.Dark} {
 		t.Run(string(lang), func(t *testing.T) {
 			r := newRig(t, lang, mode)
