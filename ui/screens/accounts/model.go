@@ -44,6 +44,11 @@ type Panel struct {
 	// Command is a password command that must be looked at and confirmed
 	// before it runs; empty: none.
 	Command string
+	// Trouble is what kept the mailbox from being read the last time; empty:
+	// nothing did.
+	Trouble string
+	Plus    bool            // see Mailbox
+	Copies  post.SentCopies // likewise
 }
 
 // Fact is one setting with its name.
@@ -81,6 +86,9 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 	}
 	if at >= 0 {
 		m.Panel = panelOf(w, list[at], used[at], now)
+		if err := m.Panel.reading(ctx, l, w, now); err != nil {
+			return nil, err
+		}
 	}
 	return m, nil
 }
