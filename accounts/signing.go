@@ -20,14 +20,17 @@ const signingBits = 2048
 // selectorForm is what a selector may be: a name in DNS (RFC 6376 3.1).
 var selectorForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){0,3}$`)
 
-// MakeSigningKey makes a key that signs an account's mail (DKIM) and keeps it in
-// the keyring, under a name of its own. The caller stores what is returned; mail
+// MakeSigningKey makes a key that signs an account's mail (DKIM) and keeps it where
+// the account keeps its password, in the vault or else in the keyring, under a name of its own. The caller stores what is returned; mail
 // is best signed once receivers find the record, see SigningRecord.
 func MakeSigningKey(ctx context.Context, keyring Secrets, a post.Account, selector string) (post.Signing, error) {
 	const op = "make the signing key"
 	selector = strings.ToLower(strings.TrimSpace(selector))
 	if !selectorForm.MatchString(selector) || len(selector) > 63 {
-		return post.Signing{}, post.Errorf(post.KindInvalid, op, "the selector is a short name of letters, digits and hyphens, such as postroom1")
+		return post.Signing{}, &post.Error{
+			Kind: post.KindInvalid, Op: op, Message: "the selector is a short name of letters, digits and hyphens, such as postroom1",
+			Reason: post.Reason{Key: "dkim.selector.wrong"},
+		}
 	}
 	address, err := post.ParseAddress(a.Email)
 	if err != nil {
@@ -46,12 +49,15 @@ func MakeSigningKey(ctx context.Context, keyring Secrets, a post.Account, select
 		return post.Signing{}, &post.Error{Kind: post.KindInternal, Op: op, Err: err}
 	}
 	s := post.Signing{Account: a.ID, Domain: address.ASCII, Selector: selector, SecretRef: "signing-" + strings.ToLower(rand.Text()), PublicKey: public}
+	if a.Secret == post.SecretVault {
+		s.SecretRef = vaultRef + s.SecretRef
+	}
 	return s, keyring.Set(ctx, keptUnder(s), base64.StdEncoding.EncodeToString(private))
 }
 
 // keptUnder is the account whose password the keyring would take the key for.
 func keptUnder(s post.Signing) post.Account {
-	return post.Account{ID: s.Account, Name: s.Domain, Secret: post.SecretKeyring, SecretRef: s.SecretRef}
+	return entry(s.Account, s.Domain, s.SecretRef)
 }
 
 // SigningKey reads a signing key from the keyring. Its errors are those of Secrets.

@@ -22,7 +22,7 @@ func (a *app) accountCommand() *cobra.Command {
 is kept in this computer's keyring, or comes from a command of yours; it is
 never written to a file and never given as an argument.`,
 		a.accountAdd(), a.accountSet(), a.accountCopy(), a.accountSignin(), a.accountImport(), a.accountHealth(), a.accountDiscover(),
-		a.accountLetterhead(), a.accountDKIM(),
+		a.accountLetterhead(), a.accountDKIM(), a.accountSMIME(),
 		&cobra.Command{
 			Use: "list", Short: "List all accounts", Args: takes(0, "nothing"),
 			RunE: a.onLedger(a.accountList),
@@ -320,10 +320,16 @@ func (a *app) accountRemove(ctx context.Context, l *storage.Ledger, args []strin
 	if err != nil {
 		return err
 	}
+	keys, err := accounts.KeysOf(ctx, l, x.ID)
+	if err != nil {
+		return err
+	}
 	if err := l.RemoveAccount(ctx, x.ID); err != nil {
 		return err
 	}
-	a.forget(ctx, x)
+	for _, k := range append(keys, x) {
+		a.forget(ctx, k)
+	}
 	return a.answer(map[string]string{"removed": x.Name}, "removed %s", oneLine(x.Name))
 }
 

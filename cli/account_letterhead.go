@@ -148,8 +148,8 @@ func (a *app) accountDKIM() *cobra.Command {
 		Long: `A signature says that a message comes from your domain and was not changed on
 its way. Many providers sign by themselves; then you need none of your own.
 
-With --make a key is made and kept in this computer's keyring, and mail is signed
-from then on. Put the record that is shown into your domain's DNS.`,
+With --make a key is made and kept where the account's password is, in the vault
+or else in this computer's keyring, and mail is signed from then on. Put the record that is shown into your domain's DNS.`,
 		Example: "  postroom account dkim shop --make postroom1\n  postroom account dkim shop --remove",
 	}
 	c.Flags().StringVar(&selector, "make", "", "make a key under this `selector`, such as postroom1")
@@ -173,6 +173,9 @@ func (a *app) dkim(ctx context.Context, l *storage.Ledger, x post.Account, selec
 		return err
 	}
 	if selector != "" {
+		if err := a.openSecrets(ctx, l, nil, a.vaultStdin || x.Secret == post.SecretVault); err != nil {
+			return err
+		}
 		made, err := accounts.MakeSigningKey(ctx, a.Secrets, x, selector)
 		if err != nil {
 			return err

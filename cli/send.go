@@ -18,18 +18,18 @@ import (
 
 // sendFlags are the flags of send.
 type sendFlags struct {
-	account, list, rows, subject, body string
-	to, attach                         []string
-	attachAs                           []string
-	attachColumn, attachRoot           string
-	attachColumnAs, preview, design    string
-	replyTo, dsn, at, zone, name       string
-	hours, uncertain, late             string
-	lateAfter                          time.Duration
-	release                            int64
-	rehearse, checkLinks, promotional  bool
-	changed                            func(name string) bool
-	readReceipt                        bool
+	account, list, rows, subject, body, text string
+	to, attach                               []string
+	attachAs                                 []string
+	attachColumn, attachRoot                 string
+	attachColumnAs, preview, design          string
+	replyTo, dsn, at, zone, name             string
+	hours, uncertain, late                   string
+	lateAfter                                time.Duration
+	release                                  int64
+	rehearse, checkLinks, promotional        bool
+	changed                                  func(name string) bool
+	readReceipt                              bool
 }
 
 func (a *app) sendCommand() *cobra.Command {
@@ -68,6 +68,7 @@ be contacts.`,
 	s.StringVar(&f.rows, "rows", "", "send one message per row of this `sheet` (CSV)")
 	s.StringVar(&f.subject, "subject", "", "the subject")
 	s.StringVar(&f.body, "body", "", "the `file` with the message: .md, .html, .txt or .eml; or a folder of: postroom mailing export")
+	s.StringVar(&f.text, "text", "", "a `file` with the text version of a Markdown or HTML body, for readers that show no HTML (default: made from the body)")
 	s.StringArrayVar(&f.attach, "attach", nil, "a `file` for everybody; can be repeated")
 	s.StringArrayVar(&f.attachAs, "attach-as", nil, "what the file is called in the message, such as 'Invoice {{number}}.pdf'; the first is for the first --attach")
 	s.StringVar(&f.attachColumnAs, "attach-column-as", "", "what each recipient's own file is called in the message, such as 'Invoice {{number}}'")

@@ -35,6 +35,11 @@ func (a *app) message(ctx context.Context, l *storage.Ledger, f *sendFlags, job 
 	if err := f.override(&job.Content); err != nil {
 		return err
 	}
+	if f.text != "" {
+		if job.Content.Text, err = readText(f.text, job.Content.Format); err != nil {
+			return err
+		}
+	}
 	if f.design != "" {
 		if job.Content.Format != post.FormatMarkdown {
 			return usage("--design is for a body in Markdown (.md)")
@@ -47,6 +52,25 @@ func (a *app) message(ctx context.Context, l *storage.Ledger, f *sendFlags, job 
 		return promote(ctx, l, f, job)
 	}
 	return nil
+}
+
+// readText reads the text alternative of a body.
+func readText(name string, body post.BodyFormat) (string, error) {
+	if body == post.FormatText {
+		return "", usage("--text is for a body in Markdown or HTML; this one is plain text already")
+	}
+	b, err := readSmall(name, maxBody)
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimPrefix(string(b), "\ufeff")
+	if !utf8.ValidString(text) {
+		return "", usage("%s is not in UTF-8; save it as UTF-8 and try again", name)
+	}
+	if strings.TrimSpace(text) == "" {
+		return "", usage("%s is empty; without --text the text version is made from the body", name)
+	}
+	return text, nil
 }
 
 // readBody reads a message from a file or folder.

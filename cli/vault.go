@@ -204,6 +204,10 @@ func (a *app) move(ctx context.Context, l *storage.Ledger, x post.Account, to po
 
 // usesVault reports whether an account needs the vault to sign in.
 func usesVault(ctx context.Context, l *storage.Ledger, x *post.Account) bool {
+	keys, err := accounts.KeysOf(ctx, l, x.ID)
+	if err == nil && slices.ContainsFunc(keys, func(k post.Account) bool { return k.Secret == post.SecretVault }) {
+		return true // they sign its mail
+	}
 	if x.Secret != post.SecretOAuth {
 		return x.Secret == post.SecretVault
 	}

@@ -92,29 +92,49 @@ type signers struct {
 	secrets accounts.Secrets
 
 	mu   sync.Mutex
-	kept map[string]*compose.Signer // by the name of the keyring's entry
+	kept map[string]*compose.Signer // by the names of the keys' entries
 }
 
 // of returns what signs an account's mail; nil where it is not signed.
 func (s *signers) of(ctx context.Context, account int64) (*compose.Signer, error) {
 	how, err := s.ledger.Signing(ctx, account)
-	if err != nil || how == nil {
+	if err != nil {
 		return nil, err
+	}
+	cert, err := s.ledger.Certificate(ctx, account)
+	if err != nil || how == nil && cert == nil {
+		return nil, err
+	}
+	entry := ""
+	if how != nil {
+		entry = how.SecretRef
+	}
+	if cert != nil {
+		entry += " " + cert.SecretRef
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if found := s.kept[how.SecretRef]; found != nil {
+	if found := s.kept[entry]; found != nil {
 		return found, nil
 	}
-	key, err := accounts.SigningKey(ctx, s.secrets, *how)
-	if err != nil {
-		return nil, err
+	made := &compose.Signer{}
+	if how != nil {
+		made.Domain, made.Selector = how.Domain, how.Selector
+		if made.Key, err = accounts.SigningKey(ctx, s.secrets, *how); err != nil {
+			return nil, err
+		}
+	}
+	if cert != nil {
+		made.Certificate = &compose.Certificate{}
+		if made.Certificate.Key, made.Certificate.Chain, err = accounts.CertificateKey(ctx, s.secrets, *cert); err != nil {
+			return nil, err
+		}
 	}
 	if s.kept == nil {
 		s.kept = map[string]*compose.Signer{}
 	}
-	s.kept[how.SecretRef] = &compose.Signer{Domain: how.Domain, Selector: how.Selector, Key: key}
-	return s.kept[how.SecretRef], nil
+	s.kept[entry] = made
+	return made, nil
 }
 
 // indexEvery is how often the index of the contacts is brought up to the book.

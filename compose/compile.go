@@ -30,6 +30,7 @@ type Mailing struct {
 	sources [][]op
 	footer  footer
 	ownName *program // of the recipients' own files; nil: as they are called
+	ownText string   // the user's own text alternative, with its footer
 	text    *part
 	html    *part // nil for a plain text mailing
 	replyTo []byte
@@ -106,9 +107,9 @@ func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Option
 
 // words compiles subject and body.
 func (m *Mailing) words(c post.Content) error {
-	for _, s := range []struct{ part, text string }{{"subject", c.Subject}, {"preview text", c.Preview}, {"body", c.Body}} {
+	for _, s := range []struct{ part, text string }{{"subject", c.Subject}, {"preview text", c.Preview}, {"body", c.Body}, {"text version", c.Text}} {
 		if !utf8.ValidString(s.text) {
-			return (&checker{part: s.part}).errorf(0, "it is not valid UTF-8 text")
+			return (&checker{part: s.part}).fault(0, "utf8", "it is not valid UTF-8 text")
 		}
 	}
 	var err error
@@ -129,6 +130,13 @@ func (m *Mailing) words(c post.Content) error {
 	m.keepSource(build(tree, m.names.index))
 	if err := m.namePrograms(&c); err != nil {
 		return err
+	}
+	if c.Format != post.FormatText && strings.TrimSpace(c.Text) != "" {
+		own, placed := placeLink(cleanText(c.Text), c.Promotion)
+		if m.ownText, err = parsedText(own, m.names, m.keepSource); err != nil {
+			return err
+		}
+		m.ownText += footerOf(c.Promotion, own, placed).text
 	}
 	defer func() {
 		if m.names.link != nil { // all fields are known now
@@ -196,8 +204,9 @@ func previewLine(text string) string {
 	}
 	protected, s := protect(text)
 	// The line goes on with spaces that do not show, or readers would fill it
-	// with the beginning of the message.
-	return `<div style="display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all">` +
+	// with the beginning of the message. It says nothing of a tiny font: that is
+	// what filters look for in what hides from people.
+	return `<div style="display:none;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all">` +
 		s.restore(html.EscapeString(protected)) + strings.Repeat("&#847;&zwnj;&nbsp;", 40) + "</div>"
 }
 
@@ -266,9 +275,42 @@ func insertAfterBody(page, what string) string {
 	return what + page
 }
 
-// alternative compiles the text that goes with an HTML body.
+// parsedText checks the user's own text alternative, whose lines errors name, and
+// returns it with a line's end.
+func parsedText(src string, n *names, keep func(*program, bool) *program) (string, error) {
+	tree, err := parseSource("text version", src, n)
+	if err != nil {
+		return "", err
+	}
+	keep(build(tree, n.index))
+	return endLine(src), nil
+}
+
+// TextOf returns the text alternative that is made of a body where the user has
+// written none: with its tags, to be edited.
+func TextOf(c post.Content) (string, error) {
+	protected, s := protect(cleanText(strings.TrimPrefix(c.Body, "\ufeff")))
+	if c.Format == post.FormatText {
+		return c.Body, nil
+	}
+	if c.Format != post.FormatHTML {
+		inner, err := markdownHTML(protected, s)
+		if err != nil {
+			return "", &post.Error{Kind: post.KindInternal, Op: "make the text version", Err: err}
+		}
+		protected = inner
+	}
+	return s.restore(plainText(protected, s)), nil
+}
+
+// alternative compiles the text that goes with an HTML body: the user's own, or
+// what the body says.
 func (m *Mailing) alternative(protected string, s *shield) error {
 	var err error
+	if m.ownText != "" {
+		m.text, err = textPart("text version", m.ownText, m.names)
+		return err
+	}
 	if m.text, err = textPart("body", s.restore(plainText(protected, s))+m.footer.text, m.names); err != nil {
 		return errLayout()
 	}

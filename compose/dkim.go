@@ -14,14 +14,18 @@ import (
 	"postroom/post"
 )
 
-// Signer signs the messages of one account (DKIM, RFC 6376). The signature is a
+// Signer signs the messages of one account: with its certificate where it has
+// one, and then for its domain (DKIM, RFC 6376) where there is a key for that. The signature is a
 // pure function of message, key and the message's Date: a message that is
 // rendered again is signed to the same bytes. Safe for concurrent use.
 type Signer struct {
 	Domain   string // in ASCII form
 	Selector string
 	// Key is an RSA key, which signs to the same bytes each time (PKCS #1 v1.5).
+	// nil: there is no DKIM signature.
 	Key crypto.Signer
+	// Certificate is nil where there is none.
+	Certificate *Certificate
 }
 
 // signedFields are the header fields that a signature covers, in lower case.

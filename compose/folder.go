@@ -22,11 +22,15 @@ import (
 // folderFile is the file of a folder that says the rest.
 const folderFile = "mailing.json"
 
+// textFile is that of a text alternative that the user wrote.
+const textFile = "text-version.txt"
+
 // folderContent is what mailing.json holds.
 type folderContent struct {
 	Subject      string         `json:"subject"`
 	Preview      string         `json:"preview,omitempty"`
-	Body         string         `json:"body"` // a file's name
+	Body         string         `json:"body"`           // a file's name
+	Text         string         `json:"text,omitempty"` // that of the text alternative, where the user wrote it
 	ReplyTo      string         `json:"reply_to,omitempty"`
 	DSN          post.DSN       `json:"dsn,omitempty"`
 	Promotional  bool           `json:"promotional,omitempty"`
@@ -63,6 +67,9 @@ func ExportFolder(ctx context.Context, content post.Content, blobs Blobs, dir st
 		Subject: content.Subject, Preview: content.Preview, Body: bodyFiles[content.Format], ReplyTo: content.ReplyTo, DSN: content.DSN,
 		Promotional: content.Promotion != nil, Design: content.Design, AttachColumn: content.AttachColumn, AttachAs: content.AttachAs,
 	}
+	if content.Text != "" && content.Format != post.FormatText {
+		out.Text = textFile
+	}
 	m, err := Compile(ctx, content, nil, Options{NoAttachments: true})
 	if err != nil {
 		return err
@@ -72,6 +79,11 @@ func ExportFolder(ctx context.Context, content post.Content, blobs Blobs, dir st
 	}
 	if err := os.WriteFile(filepath.Join(dir, out.Body), []byte(content.Body), 0o600); err != nil {
 		return folderError(dir, err)
+	}
+	if out.Text != "" {
+		if err := os.WriteFile(filepath.Join(dir, out.Text), []byte(content.Text), 0o600); err != nil {
+			return folderError(dir, err)
+		}
 	}
 	for i, a := range content.Attachments {
 		name, _ := protect(a.Name)
@@ -166,6 +178,14 @@ func ImportFolder(dir string) (Imported, error) {
 	}
 	if c.Body = strings.TrimPrefix(string(b), "\ufeff"); !utf8.ValidString(c.Body) {
 		return in, post.Errorf(post.KindInvalid, "use the folder", "%s is not in UTF-8", f.Body)
+	}
+	if f.Text != "" && c.Format != post.FormatText {
+		if b, err = readIn(root, filepath.FromSlash(f.Text)); err != nil {
+			return in, folderError(dir, err)
+		}
+		if c.Text = strings.TrimPrefix(string(b), "\ufeff"); !utf8.ValidString(c.Text) {
+			return in, post.Errorf(post.KindInvalid, "use the folder", "%s is not in UTF-8", f.Text)
+		}
 	}
 	for _, a := range f.Attachments {
 		name := filepath.Join("attachments", filepath.FromSlash(a.File))

@@ -72,7 +72,7 @@ func textPart(name, src string, n *names) (*part, error) {
 
 // errLayout is for a condition that the layout of the body tore apart.
 func errLayout() error {
-	return (&checker{part: "body"}).errorf(0, "an {{if}} and its {{end}} stand in different parts of the layout, such as inside and outside of a link; "+
+	return (&checker{part: "body"}).fault(0, "layout", "an {{if}} and its {{end}} stand in different parts of the layout, such as inside and outside of a link; "+
 		"put each of them on a line of its own")
 }
 
@@ -120,7 +120,7 @@ func escapeTree(name string, tree *parse.Tree) (*template.Template, error) {
 // that its line numbers are those of what the user wrote.
 func htmlError(name string, err error, lines bool) error {
 	p := checker{part: name}
-	line, what := 0, err.Error()
+	line, key, what := 0, "html", err.Error()
 	var te *template.Error
 	if errors.As(err, &te) {
 		what = te.Description
@@ -129,14 +129,14 @@ func htmlError(name string, err error, lines bool) error {
 		}
 		switch te.ErrorCode {
 		case template.ErrBranchEnd, template.ErrRangeLoopReentry:
-			what = "an {{if}} opens or closes an HTML tag or quotation mark on one of its ways only; keep whole tags inside of it"
+			key, what = "html-if", "an {{if}} opens or closes an HTML tag or quotation mark on one of its ways only; keep whole tags inside of it"
 		case template.ErrEndContext:
-			what = "an HTML tag, comment or quotation mark is not closed"
+			key, what = "html-open", "an HTML tag, comment or quotation mark is not closed"
 		case template.ErrAmbigContext, template.ErrBadHTML:
-			what = "a field stands in a place of the HTML where its value cannot be made safe; put the attribute in quotes (" + what + ")"
+			key, what = "html-place", "a field stands in a place of the HTML where its value cannot be made safe; put the attribute in quotes ("+what+")"
 		}
 	}
-	return p.errorf(line, "%s", what)
+	return p.fault(line, key, "%s", what)
 }
 
 // endLine makes a text end with a line end.

@@ -157,19 +157,19 @@ type checker struct {
 func parseSource(part, src string, n *names) (*parse.Tree, error) {
 	p := &checker{part: part, names: n, src: src}
 	if len(src) > maxSource {
-		return nil, p.errorf(0, "it is longer than %d MB", maxSource>>20)
+		return nil, p.fault(0, "long", "it is longer than %s MB", strconv.Itoa(maxSource>>20))
 	}
 	tags := findTags(src)
 	if len(tags) > maxTags {
-		return nil, p.errorf(0, "it has more than %d merge tags", maxTags)
+		return nil, p.fault(0, "tags", "it has more than %s merge tags", strconv.Itoa(maxTags))
 	}
 	for _, t := range tags {
 		line := 1 + strings.Count(src[:t.start], "\n")
 		if why := refusedWords[t.word]; why != "" {
-			return nil, p.errorf(line, "{{%s}} cannot be used here: %s", t.word, why)
+			return nil, p.fault(line, "word-"+t.word, "{{"+t.word+"}} cannot be used here: "+why)
 		}
 		if t.end-t.start > maxTag {
-			return nil, p.errorf(line, "a merge tag is longer than %d KB", maxTag>>10)
+			return nil, p.fault(line, "tag-long", "a merge tag is longer than %s KB", strconv.Itoa(maxTag>>10))
 		}
 	}
 	p.tree = parse.New(part)
@@ -183,16 +183,24 @@ func parseSource(part, src string, n *names) (*parse.Tree, error) {
 	return p.tree, nil
 }
 
-// errorf makes the error for a line; 0 when none is known.
-func (p *checker) errorf(line int, format string, args ...any) error {
-	what := fmt.Sprintf(format, args...)
+// fault makes the error for a line; 0 when none is known. key names it in the
+// catalogue under compose.template., which takes the same arguments as format.
+func (p *checker) fault(line int, key, format string, args ...string) error {
+	what := format
+	if strings.Contains(format, "%") {
+		list := make([]any, len(args))
+		for i, a := range args {
+			list[i] = a
+		}
+		what = fmt.Sprintf(format, list...)
+	}
 	at := p.part
 	if line > 0 {
 		at += ", line " + strconv.Itoa(line)
 	}
 	return &post.Error{
 		Kind: post.KindInvalid, Op: "check the " + p.part, Message: at + ": " + what,
-		Reason: post.Reason{Key: "compose.template", Args: []string{p.part, strconv.Itoa(line), what}},
+		Reason: post.Reason{Key: "compose.template", Args: append([]string{p.part, strconv.Itoa(line), what, key}, args...)},
 	}
 }
 
@@ -205,27 +213,27 @@ func (p *checker) syntax(err error) error {
 		line, _ = strconv.Atoi(m[1])
 		what = m[2]
 	}
-	hint := ""
+	key, hint := "", ""
 	switch {
 	case strings.Contains(what, "unexpected EOF"):
-		return p.errorf(line, "an {{if}} is not closed; write {{end}} where its text ends")
+		return p.fault(line, "if-open", "an {{if}} is not closed; write {{end}} where its text ends")
 	case strings.Contains(what, "unclosed action"), strings.Contains(what, "unclosed comment"):
-		return p.errorf(line, "a tag is opened with {{ and not closed; write }} at its end")
+		return p.fault(line, "tag-open", "a tag is opened with {{ and not closed; write }} at its end")
 	case strings.Contains(what, "unexpected {{end}}"), strings.Contains(what, "unexpected {{else}}"):
-		return p.errorf(line, "there is an {{end}} or {{else}} without an {{if}} before it")
+		return p.fault(line, "end-alone", "there is an {{end}} or {{else}} without an {{if}} before it")
 	case strings.Contains(what, "missing value"):
-		return p.errorf(line, "there is an empty tag; write a field's name between {{ and }}")
+		return p.fault(line, "empty", "there is an empty tag; write a field's name between {{ and }}")
 	case strings.ContainsAny(what, "“”„‘’«»") || strings.Contains(what, "U+201"):
-		hint = `use straight quotes, as in {{first_name | default "customer"}}`
+		key, hint = "quotes", `use straight quotes, as in {{first_name | default "customer"}}`
 	case strings.Contains(what, "bad character"), strings.Contains(what, "unrecognized character"), strings.Contains(what, "bad number"):
-		hint = `a name that is not one plain word is written {{field "Its Name"}}`
+		key, hint = "name", `a name that is not one plain word is written {{field "Its Name"}}`
 	case strings.Contains(what, "unterminated"):
-		hint = "a quotation mark is missing"
+		key, hint = "quotation", "a quotation mark is missing"
 	}
 	if hint != "" {
-		return p.errorf(line, "a tag cannot be read: %s", hint)
+		return p.fault(line, key, "a tag cannot be read: "+hint)
 	}
-	return p.errorf(line, "a tag cannot be read (%s)", what)
+	return p.fault(line, "unread", "a tag cannot be read (%s)", what)
 }
 
 // at returns the line of a node.
@@ -250,7 +258,7 @@ func (p *checker) list(l *parse.ListNode) error {
 				}
 			}
 		default:
-			err = p.errorf(p.at(n), "%s cannot be used here", n)
+			err = p.fault(p.at(n), "not-here", "%s cannot be used here", n.String())
 		}
 		if err != nil {
 			return err
@@ -271,7 +279,7 @@ const (
 // pipe checks a pipeline and rewrites its names.
 func (p *checker) pipe(pipe *parse.PipeNode) (kind, error) {
 	if len(pipe.Decl) > 0 {
-		return 0, p.errorf(p.at(pipe), "there are no variables; use the fields themselves")
+		return 0, p.fault(p.at(pipe), "variables", "there are no variables; use the fields themselves")
 	}
 	var last kind
 	for i, cmd := range pipe.Cmds {
@@ -293,7 +301,7 @@ func (p *checker) command(cmd *parse.CommandNode, piped bool, last kind) (kind, 
 			return 0, p.stray(cmd)
 		}
 		if piped {
-			return 0, p.errorf(p.at(cmd), "what stands after | must be a function: %s", funcList)
+			return 0, p.fault(p.at(cmd), "after-bar", "what stands after | must be a function: %s", funcList)
 		}
 		return p.operand(cmd, 0)
 	}
@@ -330,12 +338,15 @@ func (p *checker) formatArgs(cmd *parse.CommandNode, fn string, n int) error {
 	for _, a := range cmd.Args[1 : n+1] {
 		s, ok := a.(*parse.StringNode)
 		if !ok {
-			return p.errorf(p.at(cmd), "the pattern of %s comes first, in quotes; %s", fn, usage(fn))
+			return p.fault(p.at(cmd), "pattern-"+fn, "the pattern of "+fn+" comes first, in quotes; "+usage(fn))
 		}
 		literals = append(literals, s.Text)
 	}
 	if _, what := parseFormat(fn, literals); what != "" {
-		return p.errorf(p.at(cmd), "%s", what)
+		if len(literals) > 1 && dateLanguages[literals[1]] == nil {
+			return p.fault(p.at(cmd), "date-language", "dates are written in en, de, fr, es or zh, not in %q", literals[1])
+		}
+		return p.fault(p.at(cmd), "format-"+fn, what, literals[0])
 	}
 	return nil
 }
@@ -344,7 +355,11 @@ func (p *checker) formatArgs(cmd *parse.CommandNode, fn string, n int) error {
 func (p *checker) call(cmd *parse.CommandNode, name string, kinds []kind) (kind, error) {
 	lim := funcNames[name]
 	if len(kinds) < lim[0] || lim[1] >= 0 && len(kinds) > lim[1] {
-		return 0, p.errorf(p.at(cmd), "%s", usage(name))
+		key := "usage-" + name
+		if lim == [2]int{1, 1} && name != "not" {
+			key = "usage"
+		}
+		return 0, p.fault(p.at(cmd), key, usage(name), name)
 	}
 	switch name {
 	case "and", "or":
@@ -359,7 +374,7 @@ func (p *checker) call(cmd *parse.CommandNode, name string, kinds []kind) (kind,
 	}
 	for _, k := range kinds {
 		if k != kindText {
-			return 0, p.errorf(p.at(cmd), "%s works on text, not on a condition", name)
+			return 0, p.fault(p.at(cmd), "condition", "%s works on text, not on a condition", name)
 		}
 	}
 	if name == "eq" || name == "ne" {
@@ -394,9 +409,9 @@ func (p *checker) stray(cmd *parse.CommandNode) error {
 	}
 	name := strings.Join(words, " ")
 	if joined := post.FieldName(name, nil); p.names.known[joined] {
-		return p.errorf(p.at(cmd), "{{%s}} is not one word; write {{%s}}", name, joined)
+		return p.fault(p.at(cmd), "words-known", "{{%s}} is not one word; write {{%s}}", name, joined)
 	}
-	return p.errorf(p.at(cmd), "{{%s}} is not one word; a field's name with spaces is written {{field %q}}", name, name)
+	return p.fault(p.at(cmd), "words", "{{%[1]s}} is not one word; a field's name with spaces is written {{field %[1]q}}", name)
 }
 
 // operand checks argument i of cmd and rewrites it where it is a name.
@@ -409,20 +424,20 @@ func (p *checker) operand(cmd *parse.CommandNode, i int) (kind, error) {
 	case *parse.PipeNode:
 		return p.pipe(a)
 	case *parse.NumberNode:
-		return 0, p.errorf(p.at(a), "put the number in quotes: %q", a.Text)
+		return 0, p.fault(p.at(a), "number", "put the number in quotes: %q", a.Text)
 	case *parse.IdentifierNode:
 		if funcNames[a.Ident] != [2]int{} && !isFormat(a.Ident) {
-			return 0, p.errorf(p.at(a), "%s is a function; put it and its values in brackets, as in (%s city)", a.Ident, a.Ident)
+			return 0, p.fault(p.at(a), "function", "%[1]s is a function; put it and its values in brackets, as in (%[1]s city)", a.Ident)
 		}
 		if reserved[a.Ident] {
-			return 0, p.errorf(p.at(a), "%s is not offered; a field of that name is written {{field %q}}", a.Ident, a.Ident)
+			return 0, p.fault(p.at(a), "reserved", "%[1]s is not offered; a field of that name is written {{field %[1]q}}", a.Ident)
 		}
 		return kindText, p.rewrite(cmd, i, a.Ident, a.Pos)
 	case *parse.FieldNode:
 		name := strings.Join(a.Ident, ".")
-		return 0, p.errorf(p.at(a), "write {{%s}} without the dot before it", name)
+		return 0, p.fault(p.at(a), "dot", "write {{%s}} without the dot before it", name)
 	default:
-		return 0, p.errorf(p.at(a), "%s cannot be used here; write a field's name", a)
+		return 0, p.fault(p.at(a), "no-field", "%s cannot be used here; write a field's name", a.String())
 	}
 }
 
@@ -437,7 +452,7 @@ func (p *checker) fieldCall(cmd *parse.CommandNode, piped bool) error {
 			return nil
 		}
 	}
-	return p.errorf(p.at(cmd), `field takes one name in quotes, as in {{field "First Name"}}`)
+	return p.fault(p.at(cmd), "usage-field", `field takes one name in quotes, as in {{field "First Name"}}`)
 }
 
 // rewrite turns argument i of cmd into the look-up of a field.
@@ -457,7 +472,7 @@ func (p *checker) unknown(line int, name string) error {
 	if near != "" {
 		what += fmt.Sprintf("; did you mean {{%s}}?", near)
 	}
-	err := p.errorf(line, "%s", what)
+	err := p.fault(line, "", "%s", what)
 	var e *post.Error
 	if errors.As(err, &e) {
 		e.Reason = post.Reason{Key: "compose.unknown-field", Args: []string{p.part, strconv.Itoa(line), name, near}}

@@ -108,6 +108,16 @@ func (m *Mailing) Render(dst *Message, p *Params) error {
 	if err := dst.end(); err != nil || p.Signer == nil {
 		return err
 	}
+	if p.Signer.Certificate != nil {
+		whole, err := p.Signer.Certificate.wrap(dst.segs, p.Seed)
+		if err != nil {
+			return err
+		}
+		dst.segs, dst.size = append(dst.segs[:0], whole), int64(len(whole))
+	}
+	if p.Signer.Key == nil {
+		return nil
+	}
 	sig, err := p.Signer.sign(dst.segs, p.Date)
 	if err != nil {
 		return err

@@ -32,25 +32,28 @@ var colourForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
 // Check reports the first thing that is wrong, as a KindInvalid error.
 func (h *Letterhead) Check() error {
-	const op = "letterhead"
 	switch {
 	case h.Colour != "" && !colourForm.MatchString(h.Colour):
-		return Errorf(KindInvalid, op, "write the colour as #1a7f37")
+		return letterheadError("colour", "write the colour as #1a7f37")
 	case len(h.Logo) > MaxLogo:
-		return Errorf(KindInvalid, op, "the logo is larger than %d KB", MaxLogo>>10)
+		return letterheadError("logo", "the logo is larger than 200 KB", "200")
 	case len(h.PostalAddress) > 1000 || len(h.UnsubscribeWords) > 200:
-		return Errorf(KindInvalid, op, "the footer is too long")
+		return letterheadError("long", "the footer is too long")
 	case hasControl(strings.ReplaceAll(h.PostalAddress, "\n", "")) || hasControl(h.UnsubscribeWords) || hasControl(h.UnsubscribeURL):
-		return Errorf(KindInvalid, op, "the footer cannot hold control characters")
+		return letterheadError("control", "the footer cannot hold control characters")
 	}
 	if h.UnsubscribeURL == "" {
 		return nil
 	}
 	u, err := url.Parse(strings.ReplaceAll(h.UnsubscribeURL, "{token}", "x"))
 	if err != nil || u.Scheme != "https" || u.Host == "" || len(h.UnsubscribeURL) > 500 || strings.ContainsAny(h.UnsubscribeURL, " <>\",\\") || !isASCIIText(h.UnsubscribeURL) {
-		return Errorf(KindInvalid, op, "the unsubscribe page must be an address that begins with https://")
+		return letterheadError("page", "the unsubscribe page must be an address that begins with https://")
 	}
 	return nil
+}
+
+func letterheadError(key, message string, args ...string) error {
+	return &Error{Kind: KindInvalid, Op: "letterhead", Message: message, Reason: Reason{Key: "letterhead.wrong." + key, Args: args}}
 }
 
 func isASCIIText(s string) bool {
@@ -87,5 +90,14 @@ type Signing struct {
 	Selector  string
 	SecretRef string // the keyring entry's name
 	PublicKey []byte // as it stands in the DNS record: PKIX, DER
+	CreatedAt time.Time
+}
+
+// Certificate is with what an account's mail is signed so that programs show from
+// whom it is (S/MIME, RFC 8551). The private key lies in the keyring or the vault.
+type Certificate struct {
+	Account   int64
+	Chain     []byte // DER: the account's own, then those that vouch for it
+	SecretRef string // the entry's name in keyring or vault
 	CreatedAt time.Time
 }

@@ -38,6 +38,9 @@ type Content struct {
 	Subject string     `json:"subject"`
 	Format  BodyFormat `json:"format"`
 	Body    string     `json:"body"`
+	// Text is the text alternative that the user wrote, with tags; empty: it is made
+	// from the body. A plain text message has none.
+	Text string `json:"text,omitempty"`
 	// Preview is the line that readers show behind the subject before a message
 	// is opened. Tags count in it; a plain text message has none.
 	Preview string `json:"preview,omitempty"`

@@ -47,6 +47,7 @@ test|imagemagick|cmd:import|take pictures of the test window
 test|dbus-user-session,dbus-x11|cmd:dbus-daemon|a message bus of the tests' own, for the keyring
 test|dbus-daemon|cmd:dbus-run-session|a message bus of the tests' own, for the keyring
 test|gnome-keyring|cmd:gnome-keyring-daemon|a real keyring that keeps the test passwords
+test|openssl|cmd:openssl|verify signatures with a second, independent program
 test|python3|cmd:python3|read the sent mail with a second, independent reader
 TABLE
 }

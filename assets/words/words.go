@@ -162,10 +162,11 @@ func (c *Catalogue) fill(s string, args []any) string {
 		i, err := strconv.Atoi(s[open+1 : open+end])
 		if err == nil && i >= 0 && i < len(args) {
 			b.WriteString(c.format(args[i]))
-		} else {
-			b.WriteString(s[open : open+end+1])
+			s = s[open+end+1:]
+			continue
 		}
-		s = s[open+end+1:]
+		b.WriteByte('{') // one of a tag, which may have a placeholder in it
+		s = s[open+1:]
 	}
 	b.WriteString(s)
 	return b.String()
@@ -203,6 +204,20 @@ func (c *Catalogue) Reason(r post.Reason) string {
 		if why := "suppression." + r.Args[n-1]; c.Has(why) {
 			args[n-1] = c.T(why)
 		}
+	}
+	key := r.Key
+	if n := len(args); n > 2 && (strings.HasPrefix(key, "compose.template") || strings.HasSuffix(key, "-field")) {
+		if part := "compose.part." + strings.ReplaceAll(r.Args[0], " ", "_"); c.Has(part) {
+			args[0] = c.T(part)
+		}
+		if r.Args[1] == "0" && c.Has(key+".whole") { // of no line in particular
+			key += ".whole"
+		}
+		// A template's fault has a name and arguments of its own behind the English.
+		if n > 3 && r.Args[3] != "" && c.Has("compose.template."+r.Args[3]) {
+			args[2] = c.T("compose.template."+r.Args[3], args[4:]...)
+		}
+		return c.T(key, args...)
 	}
 	if _, ok := c.find(r.Key); !ok && len(r.Args) > 0 {
 		if n, err := strconv.ParseInt(r.Args[0], 10, 64); err == nil {

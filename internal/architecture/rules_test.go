@@ -71,6 +71,8 @@ var libraries = []library{
 	{"modernc.org/sqlite", []string{"storage", testkit}, "storage is the only package that knows SQL; testkit puts a failing disk under it"},
 	{"github.com/pressly/goose", []string{"storage"}, "storage is the only package that knows SQL"},
 	{"github.com/wneessen/go-mail", []string{"compose", "mailer", "accounts", "bench"}, "they write, send and sign in, or measure it"},
+	{"github.com/smallstep/pkcs7", []string{"compose"}, "compose signs messages"},
+	{"software.sslmate.com/src/go-pkcs12", []string{"accounts", "cli"}, "accounts takes certificates in; the command line's tests make them"},
 	{"github.com/emersion/go-msgauth", []string{"compose"}, "its tests verify signatures"},
 	{"github.com/microcosm-cc/bluemonday", []string{"compose"}, "compose cleans imported HTML"},
 	{"github.com/vanng822/go-premailer", []string{"compose"}, "compose puts style sheets into the elements"},

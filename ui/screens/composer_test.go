@@ -242,3 +242,59 @@ func TestComposerPictures(t *testing.T) {
 		v.Hide()
 	}
 }
+
+// The text version is made from the message until the user writes another; the
+// draft keeps it, and it can be given back.
+func TestComposerText(t *testing.T) {
+	for lang, mode := range map[words.Lang]theme.Mode{words.English: theme.Light, words.Chinese: theme.Dark} {
+		if testing.Short() && lang != words.English {
+			continue
+		}
+		s := newStage(t, lang, mode)
+		s.populate()
+		v := mailings.New(s.env)
+		s.show(v, screens.Route{Verb: "new"})
+		s.settle()
+		named[*widgets.Entry](s, "compose.subject").SetText("Hours")
+		named[*widgets.TextArea](s, "compose.body").Replace(0, 0, "# New hours\n\n**Open** until {{city}}.")
+		s.settle()
+		edit := named[*widgets.Button](s, "compose.text")
+		if edit.Visible() {
+			t.Error("the text version is offered where the message is read")
+		}
+		named[*widgets.Select](s, "compose.as").SetSelectedIndex(1)
+		if !edit.Visible() || edit.Text != s.env.T("composer.text.edit") {
+			t.Fatalf("no way to the text version: %q", edit.Text)
+		}
+		test.Tap(edit)
+		area := named[*widgets.TextArea](s, "compose.text.area")
+		if got := area.Text(); got != "New hours\n\nOpen until {{city}}.\n" {
+			t.Errorf("%q", got)
+		}
+		area.Replace(0, 3, "Other")
+		s.shoot("composer-text-" + string(lang))
+		s.press(s.env.T("action.apply"))
+		s.settle()
+		kept := func() string {
+			drafts, err := s.env.Ledger.Drafts(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return drafts[0].Content.Text
+		}
+		if kept() != "Other hours\n\nOpen until {{city}}.\n" || edit.Text != s.env.T("composer.text.own") {
+			t.Errorf("kept %q, button %q", kept(), edit.Text)
+		}
+		if raw := named[*widgets.TextArea](s, "compose.raw").Text(); !strings.HasPrefix(raw, "Other hours") {
+			t.Errorf("shown as text: %q", raw)
+		}
+		test.Tap(edit)
+		test.Tap(named[*widgets.Button](s, "compose.text.anew"))
+		s.press(s.env.T("action.apply"))
+		s.settle()
+		if kept() != "" {
+			t.Errorf("given back, but kept %q", kept())
+		}
+		v.Hide()
+	}
+}

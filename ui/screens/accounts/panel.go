@@ -61,6 +61,10 @@ func newPanel(v *View) *panel {
 	env.IDs.Set("accounts.copy", again)
 	health := widgets.NewButton(widgets.Normal, env.T("accounts.health"), v.onHealth)
 	env.IDs.Set("accounts.health", health)
+	head := widgets.NewButton(widgets.Normal, env.T("letterhead.button"), v.onLetterhead)
+	sign := widgets.NewButton(widgets.Normal, env.T("dkim.button"), v.onDKIM)
+	env.IDs.Set("accounts.letterhead", head)
+	env.IDs.Set("accounts.dkim", sign)
 	p.pinText = widgets.NewText("").Wrapping()
 	trust := widgets.NewButton(widgets.Normal, env.T("accounts.pin.trust"), v.onPin)
 	p.pin = widgets.VStack(8, p.pinText, widgets.HStack(0, trust))
@@ -68,7 +72,7 @@ func newPanel(v *View) *panel {
 	env.IDs.Set("accounts.pin", trust)
 	p.test = widgets.NewButton(widgets.Normal, env.T("accounts.test_connection"), v.onTest)
 	p.hold = widgets.NewButton(widgets.Normal, env.T("action.pause"), v.onHold)
-	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again}
+	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again, head, sign}
 	env.IDs.Set("accounts.mailbox.trouble", p.trouble)
 	env.IDs.Set("accounts.test", p.test)
 	env.IDs.Set("accounts.edit", edit)
@@ -79,7 +83,7 @@ func newPanel(v *View) *panel {
 	p.content = widgets.VStack(14,
 		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, again, edit), p.email),
 		widgets.VStack(4, p.why, p.raw, p.means), p.held,
-		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, health, p.way), p.result, p.steps, p.pin,
+		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, health, p.way), widgets.HStack(10, head, sign), p.result, p.steps, p.pin,
 		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts, p.trouble)
 	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps, p.way, p.pin, p.trouble} {
 		o.Hide()

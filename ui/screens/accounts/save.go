@@ -199,8 +199,17 @@ func (s Saver) Remove(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
+	keys, err := senders.KeysOf(ctx, s.Ledger, id)
+	if err != nil {
+		return err
+	}
 	if err := s.Ledger.RemoveAccount(ctx, id); err != nil {
 		return err
+	}
+	for _, k := range keys {
+		if err := s.Secrets.Delete(ctx, k); err != nil {
+			return errors.Join(errKept, err)
+		}
 	}
 	if a.Secret == post.SecretNone || a.Secret == post.SecretCommand {
 		return nil

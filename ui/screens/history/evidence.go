@@ -89,12 +89,25 @@ func writeEvidence(ctx context.Context, env *screens.Env, path string, c receipt
 // signerOf returns what signs an account's mail, nil where it is not signed.
 func signerOf(ctx context.Context, env *screens.Env, account int64) (*compose.Signer, error) {
 	how, err := env.Ledger.Signing(ctx, account)
-	if err != nil || how == nil {
-		return nil, err
-	}
-	key, err := accounts.SigningKey(ctx, env.Secrets, *how)
 	if err != nil {
 		return nil, err
 	}
-	return &compose.Signer{Domain: how.Domain, Selector: how.Selector, Key: key}, nil
+	cert, err := env.Ledger.Certificate(ctx, account)
+	if err != nil || how == nil && cert == nil {
+		return nil, err
+	}
+	made := &compose.Signer{}
+	if how != nil {
+		made.Domain, made.Selector = how.Domain, how.Selector
+		if made.Key, err = accounts.SigningKey(ctx, env.Secrets, *how); err != nil {
+			return nil, err
+		}
+	}
+	if cert != nil {
+		made.Certificate = &compose.Certificate{}
+		if made.Certificate.Key, made.Certificate.Chain, err = accounts.CertificateKey(ctx, env.Secrets, *cert); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
 }

@@ -263,6 +263,7 @@ func (e *editor) onFormat() {
 	} else {
 		e.tools.Show()
 	}
+	e.showText()
 }
 
 // more is the row of what is not always needed: preview text, answers, and

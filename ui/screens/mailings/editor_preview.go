@@ -44,6 +44,8 @@ type pane struct {
 	scroll  *container.Scroll
 	raw     *widgets.TextArea
 	checks  *checkList
+	text    *widgets.Button // to the text version
+	bar     *fyne.Container
 }
 
 func newPane(e *editor) *pane {
@@ -55,23 +57,29 @@ func newPane(e *editor) *pane {
 	}
 	p.raw.ReadOnly = true
 	p.way = widgets.NewSelect([]string{env.T("composer.as.read"), env.T("composer.as.text"), env.T("composer.as.source"), env.T("composer.as.checks", 0)},
-		func(string) { e.showSample() })
+		func(string) {
+			e.showText()
+			e.showSample()
+		})
 	prev := widgets.NewButton(widgets.Normal, "‹", func() { e.step(-1) })
 	next := widgets.NewButton(widgets.Normal, "›", func() { e.step(1) })
 	prev.Hint, next.Hint = env.T("action.previous"), env.T("action.next")
 	open := widgets.NewButton(widgets.Link, env.T("composer.browser"), e.onBrowser)
+	p.text = widgets.NewButton(widgets.Link, env.T("composer.text.edit"), e.askText)
+	p.text.Hide()
 	for id, o := range map[string]fyne.CanvasObject{
-		"compose.previous": prev, "compose.next": next, "compose.browser": open, "compose.as": p.way, "compose.letter": p.letter, "compose.raw": p.raw,
+		"compose.previous": prev, "compose.next": next, "compose.browser": open, "compose.text": p.text, "compose.as": p.way, "compose.letter": p.letter, "compose.raw": p.raw,
 	} {
 		env.IDs.Set(id, o)
 	}
 	p.read = widgets.VStack(8, p.subject, p.behind, p.wrong, p.advice, widgets.NewDivider(), p.letter)
 	p.scroll = container.NewVScroll(widgets.Inset(2, 12, 2, 2, p.read))
 	p.stack = container.NewStack(p.scroll)
+	p.bar = widgets.HStack(8, widgets.FixedWidth(150, p.way), p.text, widgets.Space(), open)
 	p.root = widgets.NewCard("", nil, widgets.VStack(10,
 		widgets.HStack(8, prev, widgets.Grow(p.person), next),
 		widgets.Grow(widgets.NewPlainCard(widgets.Inset(10, 6, 10, 12, p.stack))),
-		widgets.HStack(8, widgets.FixedWidth(150, p.way), widgets.Space(), open)))
+		p.bar))
 	return p
 }
 

@@ -175,7 +175,7 @@ func (g *gallery) take(text bool) {
 func (e *editor) takeContent(c post.Content) {
 	old := e.body.Text()
 	e.edit(func() {
-		e.draft.Content.Format = c.Format
+		e.draft.Content.Format, e.draft.Content.Text = c.Format, c.Text
 		e.draft.Content.Attachments = append(e.draft.Content.Attachments[:0:0], c.Attachments...)
 	})
 	e.fillFormat()
