@@ -41,6 +41,7 @@ type Panel struct {
 	Means    string // what its provider means by that, where it is known
 	Facts    []Fact
 	Limits   []Limit
+	Own      providers.OwnServer // the authorization server of the settings
 	// Command is a password command that must be looked at and confirmed
 	// before it runs; empty: none.
 	Command string
@@ -80,7 +81,12 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 		}
 	}
 	if at >= 0 {
+		set, err := l.Settings(ctx)
+		if err != nil {
+			return nil, err
+		}
 		m.Panel = panelOf(w, list[at], used[at], now)
+		m.Panel.Own = providers.ReadOwn(func(key string) string { return set[key] })
 	}
 	return m, nil
 }

@@ -113,7 +113,7 @@ func (p *panel) show(m *Panel) {
 		p.hold.Kind = kind
 		p.hold.SetText(text)
 	}
-	way, provider := WayOf(&m.Account)
+	way, provider := WayOf(&m.Account, &m.Own)
 	p.way.Hidden = way == WayNone
 	if way != WayNone {
 		p.way.SetText(p.view.env.T("accounts.way."+string(way), provider))

@@ -34,8 +34,9 @@ const (
 	WaySignIn Way = "signin" // sign in at the provider
 )
 
-// WayOf says which way there is for an account, and for WaySignIn at whom.
-func WayOf(a *post.Account) (way Way, provider string) {
+// WayOf says which way there is for an account, and for WaySignIn at whom. own is
+// the authorization server that the settings name.
+func WayOf(a *post.Account, own *providers.OwnServer) (way Way, provider string) {
 	stopped := a.Hold == post.AccountStopped
 	switch {
 	case stopped && slices.Contains([]string{"vault.locked", "vault.absent"}, a.Reason.Key):
@@ -43,14 +44,17 @@ func WayOf(a *post.Account) (way Way, provider string) {
 	case stopped && a.Reason.Key == "secret.ask":
 		return WayAsk, ""
 	case a.Secret == post.SecretOAuth && a.OAuth.Issuer != "":
-		return WaySignIn, post.CleanReply(a.OAuth.Issuer)
+		return WaySignIn, post.CleanReply(providers.IssuerName(a.OAuth.Issuer))
 	}
 	known, ok := providers.AuthServerByID(a.OAuth.Provider)
 	if !ok {
 		known, ok = providers.AuthServerFor(a.Host)
 	}
-	if ok {
+	switch {
+	case ok:
 		return WaySignIn, known.Name
+	case own.Takes(a.Host):
+		return WaySignIn, post.CleanReply(own.Name())
 	}
 	return WayNone, ""
 }
@@ -61,7 +65,7 @@ func (v *View) onWay() {
 	if !ok {
 		return
 	}
-	switch way, provider := WayOf(&a); way {
+	switch way, provider := WayOf(&a, &v.panel.shown.Own); way {
 	case WayUnlock:
 		v.withVault(func() { v.opened() })
 	case WayAsk:
@@ -184,20 +188,26 @@ func (v *View) signIn(a post.Account, provider string) {
 	})
 }
 
-// noClient says how to get what is missing, and what there is instead.
+// noClient says how to get what is missing, where it is put, and what there is
+// instead.
 func (v *View) noClient(a *post.Account, err error) {
 	env := v.env
 	what, _ := env.Words.Error(err)
-	guide := ""
+	guide := env.T("accounts.signin.where") + "\n\n" + env.T("oauth.steps.own")
 	known, ok := providers.AuthServerByID(a.OAuth.Provider)
 	if !ok {
 		known, ok = providers.AuthServerFor(a.Host)
 	}
 	if ok {
-		guide = env.T(known.Guide) + "\n\n" + env.T("accounts.signin.where", known.ClientIDSetting())
+		guide = env.T("accounts.signin.where") + "\n\n" + env.T(known.Guide)
 	}
+	choices := []dialogs.Choice{{Label: env.T("action.cancel")}}
 	if p, ok := providers.ForHost(a.Host); ok && !p.PasswordEnded() {
 		guide = env.Words.Reason(post.Reason{Key: p.Note}) + "\n\n" + guide
+		choices = append(choices, dialogs.Choice{Label: env.T("accounts.signin.password"), Do: v.onEdit})
 	}
-	dialogs.Tell(env.Words, env.Window, dialogs.Trouble{Title: env.T("accounts.signin.no_client"), What: what, Advice: guide}, nil)
+	choices = append(choices, dialogs.Choice{Label: env.T("accounts.signin.settings"), Default: true, Do: func() {
+		env.Go(screens.Route{Screen: screens.Settings, Verb: "signin"})
+	}})
+	dialogs.Choose(env.Words, env.Window, env.T("accounts.signin.no_client"), what+"\n\n"+guide, choices...)
 }

@@ -7,6 +7,7 @@ import (
 	"fyne.io/fyne/v2/test"
 
 	senders "postroom/accounts"
+	"postroom/assets/providers"
 	"postroom/assets/theme"
 	"postroom/assets/words"
 	"postroom/internal/testkit/authserver"
@@ -182,6 +183,73 @@ func TestSignInInTheWindow(t *testing.T) {
 	r.until("what is missing", func() bool { return r.sees(r.env.T("oauth.guide.google")) })
 	if got, err := r.env.Ledger.Account(t.Context(), b.ID); err != nil || got.Secret != post.SecretKeyring {
 		t.Errorf("%+v %v", got.Secret, err)
+	}
+	// Gmail has app passwords: the form is offered beside the settings.
+	if r.press(r.env.T("accounts.signin.password")); r.view.form == nil || r.view.form.id != b.ID {
+		t.Fatal("no form for a password")
+	}
+	r.view.closeForm()
+	var gone screens.Route
+	r.env.Go = func(to screens.Route) { gone = to }
+	r.tap("accounts.way")
+	r.until("what is missing", func() bool { return r.sees(r.env.T("accounts.signin.where")) })
+	if r.press(r.env.T("accounts.signin.settings")); gone.Screen != screens.Settings || gone.Verb != "signin" {
+		t.Errorf("went to %+v", gone)
+	}
+}
+
+// TestOwnServerInTheWindow: an authorization server that the settings name for a
+// mail server signs its accounts in; without its client id the window says so.
+func TestOwnServerInTheWindow(t *testing.T) {
+	r := newRig(t, words.Chinese, theme.Dark)
+	s := r.withStore()
+	server := authserver.Start("http://127.0.0.1" + senders.FixedPath)
+	t.Cleanup(server.Close)
+	s.Tokens.Client = server.Client()
+	r.env.OpenURL = func(page string) error {
+		go func() {
+			if resp, err := server.SignIn(t.Context(), page); err == nil {
+				_ = resp.Body.Close()
+			}
+		}()
+		return nil
+	}
+	a, err := r.env.Ledger.CreateAccount(t.Context(), post.Account{
+		Name: "shop", Email: "shop@example.com", Host: "smtp.example.com", Port: 465, TLS: post.TLSImplicit, Auth: post.AuthAuto,
+		Secret: post.SecretKeyring, SecretRef: "password",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.view.Show(screens.Route{})
+	way := get[*widgets.Button](r, "accounts.way")
+	r.until("the account", func() bool { return r.view.panel.shown != nil })
+	if way.Visible() {
+		t.Error("nobody is known for this server, but there is a way to sign in")
+	}
+	for key, value := range map[string]string{
+		providers.OwnIssuerSetting: server.URL, providers.OwnHostsSetting: "smtp.example.com", providers.OwnScopesSetting: strings.Join(authserver.Scopes, " "),
+	} {
+		if err := r.env.Ledger.SetSetting(t.Context(), key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.view.Changed()
+	r.until("the way", func() bool { return way.Visible() })
+	r.tap("accounts.way")
+	r.until("what is missing", func() bool { return r.sees(r.env.T("accounts.signin.where")) })
+	r.press(r.env.T("action.cancel"))
+	if err := r.env.Ledger.SetSetting(t.Context(), providers.OwnClientSetting, authserver.ClientID); err != nil {
+		t.Fatal(err)
+	}
+	r.tap("accounts.way")
+	r.until("the sign-in", func() bool { return r.accounts()[0].Secret == post.SecretOAuth })
+	a = r.accounts()[0]
+	if a.OAuth.Issuer != server.URL || a.OAuth.ClientID != "" {
+		t.Errorf("%+v", a.OAuth)
+	}
+	if token, err := s.Get(t.Context(), a); err != nil || !server.Good(t.Context(), token) {
+		t.Errorf("%v", err)
 	}
 }
 
