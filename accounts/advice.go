@@ -50,6 +50,9 @@ var adviceWords = map[string]string{
 	"advice.ask":              "Give the account's password; it is asked for each time.",
 	"advice.token":            "Sign in with the provider again.",
 	"advice.client_id":        "Set the client id for this provider in the settings, or use an app password.",
+	"advice.not_arrived":      "The server took the message, but it is not in the inbox yet. Look there in some minutes, and in the folder for junk.",
+	"advice.junk":             "The message came, but as junk. Check the domain: SPF, DKIM and DMARC tell others that your mail is real.",
+	"advice.sender":           "The server did not take the message; why stands beside it. Often the account's address must be the one that belongs to the sign-in.",
 	"advice.confirm_command":  "Look at the password command and confirm it, because the ledger was restored or copied.",
 }
 
@@ -142,6 +145,15 @@ func silenceAdvice(a post.Account, f *post.Fault) string {
 	return "advice.try_later"
 }
 
+// arrivalAdvice is for a letter that is not in the inbox; junk is the folder that
+// it was found in instead.
+func arrivalAdvice(junk string) string {
+	if junk != "" {
+		return "advice.junk"
+	}
+	return "advice.not_arrived"
+}
+
 func secretAdvice(key string) string {
 	switch key {
 	case keyKeyringLocked, keyKeyringWaiting:
@@ -199,6 +211,8 @@ func replyAdvice(a post.Account, f *post.Fault) string {
 		return "advice.password_change"
 	case r.Class() == 4:
 		return "advice.try_later"
+	case r.Class() == 5 && (f.Phase == post.PhaseMAIL || f.Phase == post.PhaseRCPT || f.Phase == post.PhaseDATA || f.Phase == post.PhaseDot):
+		return "advice.sender"
 	case f.Phase != post.PhaseAuth:
 		return "advice.refused_here"
 	case r.Code == 538, r.Code == 530, r.Enhanced == "5.7.11":

@@ -29,7 +29,7 @@ type Deps struct {
 	Ledger   *storage.Ledger
 	Mail     *mailer.Service
 	Secrets  accounts.Secrets
-	Doctor   func(context.Context, post.Account) accounts.Report
+	Doctor   func(context.Context, post.Account, *accounts.Letter) accounts.Report
 	Practice string
 	Clock    post.Clock
 	Zone     *time.Location

@@ -163,24 +163,33 @@ func factsOf(w *words.Catalogue, a *post.Account) []Fact {
 
 // Step is one step of the doctor in words.
 type Step struct {
+	Name                  string // of senders; empty for one that was not come to
 	Title, Detail, Advice string
+	Took                  string // how long it took
 	OK, Skipped, Waiting  bool
 }
 
 var stepNames = []string{senders.StepResolve, senders.StepConnect, senders.StepTLS, senders.StepEHLO, senders.StepAuth}
 
-// stepsFor are the steps that an account has: the mailbox's comes last, where it
-// has one.
-func stepsFor(a *post.Account) []string {
-	if a.IMAPHost == "" {
-		return stepNames
+// stepsFor are the steps that an account has; letter says that a message to
+// oneself is sent.
+func stepsFor(a *post.Account, letter bool) []string {
+	names := slices.Clip(stepNames)
+	if letter {
+		names = append(names, senders.StepSend)
 	}
-	return append(slices.Clip(stepNames), senders.StepIMAP)
+	if a.IMAPHost != "" {
+		names = append(names, senders.StepIMAP)
+		if letter {
+			names = append(names, senders.StepArrive)
+		}
+	}
+	return names
 }
 
 // StepsBefore are the doctor's steps while it works.
-func StepsBefore(w *words.Catalogue, a *post.Account) []Step {
-	names := stepsFor(a)
+func StepsBefore(w *words.Catalogue, a *post.Account, letter bool) []Step {
+	names := stepsFor(a, letter)
 	steps := make([]Step, len(names))
 	for i, name := range names {
 		steps[i] = Step{Title: w.T("doctor." + name), Waiting: true}
@@ -191,12 +200,12 @@ func StepsBefore(w *words.Catalogue, a *post.Account) []Step {
 // StepsOf says in words what the doctor found; steps that it did not come to
 // are skipped. Where the refusal of the account's provider is known, its meaning is
 // the advice.
-func StepsOf(w *words.Catalogue, a *post.Account, r senders.Report) []Step {
+func StepsOf(w *words.Catalogue, a *post.Account, r senders.Report, letter bool) []Step {
 	done := map[string]bool{}
 	steps := make([]Step, 0, len(stepNames))
 	for _, s := range r.Steps {
 		done[s.Name] = true
-		step := Step{Title: w.T("doctor." + s.Name), OK: s.OK, Detail: s.Detail}
+		step := Step{Name: s.Name, Title: w.T("doctor." + s.Name), OK: s.OK, Detail: s.Detail, Took: tookOf(w, s.Took)}
 		if !s.OK {
 			step.Advice = s.AdviceText
 			if w.Has(s.Advice.Key) {
@@ -213,10 +222,18 @@ func StepsOf(w *words.Catalogue, a *post.Account, r senders.Report) []Step {
 		}
 		steps = append(steps, step)
 	}
-	for _, name := range stepsFor(a) {
+	for _, name := range stepsFor(a, letter) {
 		if !done[name] {
 			steps = append(steps, Step{Title: w.T("doctor." + name), Skipped: true})
 		}
 	}
 	return steps
+}
+
+// tookOf says how long a step took.
+func tookOf(w *words.Catalogue, d time.Duration) string {
+	if d < time.Second {
+		return w.T("doctor.ms", d.Milliseconds())
+	}
+	return w.Duration(d)
 }

@@ -36,6 +36,7 @@ type panel struct {
 	pinText   *widgets.Text
 	pinKey    string
 	test      *widgets.Button
+	send      *widgets.Button
 	hold      *widgets.Button
 	buttons   []*widgets.Button // all but test
 	shown     *Panel
@@ -65,8 +66,10 @@ func newPanel(v *View) *panel {
 	env.IDs.Set("accounts.way", p.way)
 	env.IDs.Set("accounts.pin", trust)
 	p.test = widgets.NewButton(widgets.Normal, env.T("accounts.test_connection"), v.onTest)
+	p.send = widgets.NewButton(widgets.Normal, env.T("accounts.test_send"), v.onTestSend)
+	env.IDs.Set("accounts.test.send", p.send)
 	p.hold = widgets.NewButton(widgets.Normal, env.T("action.pause"), v.onHold)
-	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again}
+	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again, p.send}
 	env.IDs.Set("accounts.test", p.test)
 	env.IDs.Set("accounts.edit", edit)
 	env.IDs.Set("accounts.pause", p.hold)
@@ -76,7 +79,7 @@ func newPanel(v *View) *panel {
 	p.content = widgets.VStack(14,
 		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, again, edit), p.email),
 		widgets.VStack(4, p.why, p.raw, p.means), p.held,
-		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, health, p.way), p.result, p.steps, p.pin,
+		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, p.send, health), widgets.HStack(0, p.way), p.result, p.steps, p.pin,
 		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts)
 	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps, p.way, p.pin} {
 		o.Hide()
@@ -166,10 +169,15 @@ func (p *panel) busy(on bool) {
 	}
 }
 
-func (p *panel) testBegun(steps []Step) {
+func (p *panel) testBegun(steps []Step, letter bool) {
 	p.test.SetText(p.view.env.T("action.stop"))
+	p.send.Disable()
 	p.result.SetTone(theme.Quiet)
-	set(p.result, p.view.env.T("accounts.testing"))
+	word := "accounts.testing"
+	if letter {
+		word = "accounts.testing.letter"
+	}
+	set(p.result, p.view.env.T(word))
 	p.showSteps(steps)
 }
 
@@ -183,6 +191,7 @@ func (p *panel) testEnded(steps []Step, err error) {
 	env := p.view.env
 	p.test.Enable()
 	p.test.SetText(env.T("accounts.test_connection"))
+	p.send.Enable()
 	failed := slices.ContainsFunc(steps, func(s Step) bool { return !s.OK })
 	switch {
 	case err != nil:
@@ -194,7 +203,16 @@ func (p *panel) testEnded(steps []Step, err error) {
 		set(p.result, env.T("accounts.test.failed"))
 	default:
 		p.result.SetTone(theme.Good)
-		set(p.result, env.T("accounts.test.ok"))
+		word := "accounts.test.ok"
+		switch steps[len(steps)-1].Name {
+		case senders.StepSend, senders.StepIMAP:
+			if slices.ContainsFunc(steps, func(s Step) bool { return s.Name == senders.StepSend }) {
+				word = "accounts.test.sent"
+			}
+		case senders.StepArrive:
+			word = "accounts.test.arrived"
+		}
+		set(p.result, env.T(word))
 	}
 	p.showSteps(steps)
 }
@@ -244,7 +262,11 @@ func (p *panel) showSteps(steps []Step) {
 		case s.OK:
 			state = widgets.StepOK
 		}
-		all[i] = widgets.Step{Title: s.Title, State: state, Detail: s.Detail, Advice: s.Advice}
+		title := s.Title
+		if s.Took != "" {
+			title = p.view.env.T("doctor.title", s.Title, s.Took)
+		}
+		all[i] = widgets.Step{Title: title, State: state, Detail: s.Detail, Advice: s.Advice}
 	}
 	p.steps.Set(all...)
 	p.steps.Hidden = len(all) == 0

@@ -23,7 +23,7 @@ func (r *rig) withStore() senders.Store {
 	r.env.Secrets = s
 	r.view.saver.Secrets = s
 	d := &senders.Dialer{Secrets: s}
-	r.env.Doctor = d.Test
+	r.env.Doctor = d.Examine
 	return s
 }
 

@@ -221,7 +221,16 @@ func (v *View) saved(a post.Account) {
 }
 
 // onTest begins the test of the account in the panel, or ends it.
-func (v *View) onTest() {
+func (v *View) onTest() { v.test(nil) }
+
+// onTestSend is onTest with a message to oneself.
+func (v *View) onTestSend() {
+	if a, ok := v.current(); ok && v.stopTest == nil {
+		v.test(&senders.Letter{Subject: v.env.T("doctor.letter.subject"), Text: v.env.T("doctor.letter.text", a.Email)})
+	}
+}
+
+func (v *View) test(letter *senders.Letter) {
 	if v.stopTest != nil {
 		v.panel.testEnding()
 		v.stopTest()
@@ -236,8 +245,8 @@ func (v *View) onTest() {
 	var steps []Step
 	var report senders.Report
 	stop := task.Run(ctx, env.Post, nil, func(ctx context.Context, _ task.Report) error {
-		report = env.Doctor(ctx, a)
-		steps = StepsOf(env.Words, &a, report)
+		report = env.Doctor(ctx, a, letter)
+		steps = StepsOf(env.Words, &a, report, letter != nil)
 		return ctx.Err()
 	}, func(err error) {
 		leave()
@@ -249,7 +258,7 @@ func (v *View) onTest() {
 	})
 	v.stopTest = stop
 	v.panel.leaveTest = leave
-	v.panel.testBegun(StepsBefore(env.Words, &a))
+	v.panel.testBegun(StepsBefore(env.Words, &a, letter != nil), letter != nil)
 }
 
 // distrusted reports that the certificate is all that was wrong.
