@@ -48,6 +48,7 @@ var adviceWords = map[string]string{
 	"advice.vault":            "Unlock the password vault, then try again.",
 	"advice.vault_damaged":    "Put a copy of the vault file back, or move it away and make a new one; then give the passwords again.",
 	"advice.ask":              "Give the account's password; it is asked for each time.",
+	"advice.unbound":          "The server is at the other end of another connection: somebody or something is in between. Ask your provider; where that is a machine of theirs, choose SCRAM-SHA-256 as the way to sign in.",
 	"advice.token":            "Sign in with the provider again.",
 	"advice.client_id":        "Set the client id for this provider in the settings, or use an app password.",
 	"advice.not_arrived":      "The server took the message, but it is not in the inbox yet. Look there in some minutes, and in the folder for junk.",
@@ -91,6 +92,8 @@ func adviceKey(a post.Account, f *post.Fault) string {
 		return "advice.token"
 	case f.Reason.Key == keyTokenServer:
 		return "advice.try_later"
+	case f.Reason.Key == keyUnbound:
+		return "advice.unbound"
 	case f.Reason.Key == "fault.proxy":
 		return "advice.proxy"
 	}
