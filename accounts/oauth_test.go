@@ -32,6 +32,8 @@ func TestHostileTokenEndpoint(t *testing.T) {
 			t.Errorf("%d redirections were followed", led.Load())
 		}
 	})
+	d := newDesk(t) // one for all: making its keys takes longest, and after each answer it is well again
+	d.signIn(t)
 	huge := `{"access_token":"` + strings.Repeat("x", 2<<20) + `"}`
 	for name, c := range map[string]struct {
 		status    int
@@ -59,8 +61,6 @@ func TestHostileTokenEndpoint(t *testing.T) {
 		"error in the 200": {200, "application/json", `{"error":"invalid_grant"}`, keyTokenRevoked},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t)
-			d.signIn(t)
 			d.aged(t)
 			d.server.Instead(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.URL.Path != "/oauth/token" {

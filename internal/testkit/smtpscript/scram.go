@@ -80,8 +80,8 @@ func (c *session) binding() (scram.ChannelBinding, bool) {
 			return b, false
 		}
 	}
-	if c.srv.cfg.OtherChannel {
-		b.Data = append([]byte("x"), b.Data[1:]...)
+	if c.srv.cfg.OtherChannel && len(b.Data) > 0 {
+		b.Data = append([]byte{b.Data[0] ^ 1}, b.Data[1:]...)
 	}
 	return b, len(b.Data) > 1
 }
