@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"postroom/post"
+	"postroom/storage"
 )
 
 // Secrets finds and keeps the password of an account. Its errors are
@@ -223,4 +224,26 @@ func usable(secret string) (string, error) {
 // cancelled is the error of a step that ctx ended.
 func cancelled(err error) *post.Error {
 	return &post.Error{Kind: post.KindCancelled, Op: opSecret, Message: "stopped while waiting for the password", Err: err}
+}
+
+// Kept is where it is written which secrets of an account lie where; a
+// *storage.Ledger is one.
+type Kept interface {
+	AccountSecret(ctx context.Context, account int64) (storage.SealedSecret, error)
+	Signing(ctx context.Context, account int64) (*post.Signing, error)
+}
+
+// UsesVault reports whether an account needs the vault to send: for its
+// password, for the key of its tokens, or for the key that signs its mail.
+func UsesVault(ctx context.Context, k Kept, a *post.Account) bool {
+	if a.Secret == post.SecretVault {
+		return true
+	}
+	if a.Secret == post.SecretOAuth {
+		if lies, err := k.AccountSecret(ctx, a.ID); err == nil && lies.Home == post.SecretVault {
+			return true
+		}
+	}
+	s, err := k.Signing(ctx, a.ID)
+	return err == nil && s != nil && s.Home == post.SecretVault
 }

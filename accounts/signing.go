@@ -21,9 +21,9 @@ const signingBits = 2048
 var selectorForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){0,3}$`)
 
 // MakeSigningKey makes a key that signs an account's mail (DKIM) and keeps it in
-// the keyring, under a name of its own. The caller stores what is returned; mail
+// home, the keyring or the vault, under a name of its own. The caller stores what is returned; mail
 // is best signed once receivers find the record, see SigningRecord.
-func MakeSigningKey(ctx context.Context, keyring Secrets, a post.Account, selector string) (post.Signing, error) {
+func MakeSigningKey(ctx context.Context, secrets Secrets, a post.Account, selector string, home post.SecretKind) (post.Signing, error) {
 	const op = "make the signing key"
 	selector = strings.ToLower(strings.TrimSpace(selector))
 	if !selectorForm.MatchString(selector) || len(selector) > 63 {
@@ -45,18 +45,21 @@ func MakeSigningKey(ctx context.Context, keyring Secrets, a post.Account, select
 	if err != nil {
 		return post.Signing{}, &post.Error{Kind: post.KindInternal, Op: op, Err: err}
 	}
-	s := post.Signing{Account: a.ID, Domain: address.ASCII, Selector: selector, SecretRef: "signing-" + strings.ToLower(rand.Text()), PublicKey: public}
-	return s, keyring.Set(ctx, keptUnder(s), base64.StdEncoding.EncodeToString(private))
+	s := post.Signing{Account: a.ID, Domain: address.ASCII, Selector: selector, SecretRef: "signing-" + strings.ToLower(rand.Text()), Home: home, PublicKey: public}
+	return s, secrets.Set(ctx, keptUnder(s), base64.StdEncoding.EncodeToString(private))
 }
 
-// keptUnder is the account whose password the keyring would take the key for.
+// keptUnder is the account whose password the key would be taken for.
 func keptUnder(s post.Signing) post.Account {
-	return post.Account{ID: s.Account, Name: s.Domain, Secret: post.SecretKeyring, SecretRef: s.SecretRef}
+	if s.Home == "" {
+		s.Home = post.SecretKeyring
+	}
+	return post.Account{ID: s.Account, Name: s.Domain, Secret: s.Home, SecretRef: s.SecretRef}
 }
 
-// SigningKey reads a signing key from the keyring. Its errors are those of Secrets.
-func SigningKey(ctx context.Context, keyring Secrets, s post.Signing) (crypto.Signer, error) {
-	text, err := keyring.Get(ctx, keptUnder(s))
+// SigningKey reads a signing key from where it is kept. Its errors are those of Secrets.
+func SigningKey(ctx context.Context, secrets Secrets, s post.Signing) (crypto.Signer, error) {
+	text, err := secrets.Get(ctx, keptUnder(s))
 	if err != nil {
 		return nil, err
 	}
@@ -76,12 +79,12 @@ func SigningKey(ctx context.Context, keyring Secrets, s post.Signing) (crypto.Si
 }
 
 func errSigningKey(err error) *post.Error {
-	return signInError("secret.signing", "the signing key in the keyring cannot be used; make a new one", err)
+	return signInError("secret.signing", "the signing key that is kept cannot be used; make a new one", err)
 }
 
 // DeleteSigningKey forgets a signing key; that there is none is not an error.
-func DeleteSigningKey(ctx context.Context, keyring Secrets, s post.Signing) error {
-	return keyring.Delete(ctx, keptUnder(s))
+func DeleteSigningKey(ctx context.Context, secrets Secrets, s post.Signing) error {
+	return secrets.Delete(ctx, keptUnder(s))
 }
 
 // SigningRecord is the DNS record by which receivers find the public key: its

@@ -142,17 +142,18 @@ type signingJSON struct {
 
 func (a *app) accountDKIM() *cobra.Command {
 	var selector string
-	var remove bool
+	var remove, vault bool
 	c := &cobra.Command{
 		Use: "dkim NAME", Short: "Show, make or remove the key that signs an account's mail (DKIM)", Args: takes(1, "the name of the account"),
 		Long: `A signature says that a message comes from your domain and was not changed on
 its way. Many providers sign by themselves; then you need none of your own.
 
-With --make a key is made and kept in this computer's keyring, and mail is signed
-from then on. Put the record that is shown into your domain's DNS.`,
+With --make a key is made and kept in this computer's keyring, or with --vault in
+the vault, and mail is signed from then on. Put the record that is shown into your domain's DNS.`,
 		Example: "  postroom account dkim shop --make postroom1\n  postroom account dkim shop --remove",
 	}
 	c.Flags().StringVar(&selector, "make", "", "make a key under this `selector`, such as postroom1")
+	c.Flags().BoolVar(&vault, "vault", false, "keep the key in the vault, where there is no keyring")
 	c.Flags().BoolVar(&remove, "remove", false, "sign no more, and forget the key")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
 		if remove && selector != "" {
@@ -162,18 +163,26 @@ from then on. Put the record that is shown into your domain's DNS.`,
 		if err != nil {
 			return err
 		}
-		return a.dkim(ctx, l, x, selector, remove)
+		home := post.SecretKeyring
+		if vault {
+			home = post.SecretVault
+		}
+		return a.dkim(ctx, l, x, selector, home, remove)
 	})
 	return c
 }
 
-func (a *app) dkim(ctx context.Context, l *storage.Ledger, x post.Account, selector string, remove bool) error {
+func (a *app) dkim(ctx context.Context, l *storage.Ledger, x post.Account, selector string, home post.SecretKind, remove bool) error {
 	s, err := l.Signing(ctx, x.ID)
 	if err != nil {
 		return err
 	}
+	vault := s != nil && s.Home == post.SecretVault && (remove || selector != "") || selector != "" && home == post.SecretVault
+	if err := a.openSecrets(ctx, l, nil, vault); err != nil {
+		return err
+	}
 	if selector != "" {
-		made, err := accounts.MakeSigningKey(ctx, a.Secrets, x, selector)
+		made, err := accounts.MakeSigningKey(ctx, a.Secrets, x, selector, home)
 		if err != nil {
 			return err
 		}
@@ -182,7 +191,7 @@ func (a *app) dkim(ctx context.Context, l *storage.Ledger, x post.Account, selec
 		}
 		if s != nil { // the older key signs nothing any more
 			if err := accounts.DeleteSigningKey(ctx, a.Secrets, *s); err != nil {
-				a.note("the older key could not be taken out of the keyring: %s", oneLine(err.Error()))
+				a.note("the older key could not be taken out of its place: %s", oneLine(err.Error()))
 			}
 		}
 		s = &made

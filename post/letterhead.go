@@ -80,12 +80,13 @@ func (h *Letterhead) Promote(list string) *Promotion {
 }
 
 // Signing is how an account's mail is signed (DKIM, RFC 6376). The private key
-// lies in the keyring.
+// lies in the keyring or the vault.
 type Signing struct {
 	Account   int64
 	Domain    string // in ASCII form
 	Selector  string
-	SecretRef string // the keyring entry's name
-	PublicKey []byte // as it stands in the DNS record: PKIX, DER
+	SecretRef string     // the name of its entry
+	Home      SecretKind // where that is: keyring (also when empty) or vault
+	PublicKey []byte     // as it stands in the DNS record: PKIX, DER
 	CreatedAt time.Time
 }

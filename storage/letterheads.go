@@ -42,8 +42,8 @@ func (l *Ledger) SetLetterhead(ctx context.Context, h post.Letterhead) error {
 func (l *Ledger) Signing(ctx context.Context, account int64) (*post.Signing, error) {
 	s := post.Signing{Account: account}
 	var created int64
-	err := l.r.QueryRowContext(ctx, "SELECT domain, selector, secret_ref, public_key, created_at FROM signings WHERE account_id=?", account).
-		Scan(&s.Domain, &s.Selector, &s.SecretRef, &s.PublicKey, &created)
+	err := l.r.QueryRowContext(ctx, "SELECT domain, selector, secret_ref, home, public_key, created_at FROM signings WHERE account_id=?", account).
+		Scan(&s.Domain, &s.Selector, &s.SecretRef, &s.Home, &s.PublicKey, &created)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -56,11 +56,14 @@ func (l *Ledger) Signing(ctx context.Context, account int64) (*post.Signing, err
 
 // SetSigning keeps how an account's mail is signed, in place of what was before.
 func (l *Ledger) SetSigning(ctx context.Context, s post.Signing) error {
+	if s.Home == "" {
+		s.Home = post.SecretKeyring
+	}
 	return l.write(ctx, "keep the signing key", func(t *Tx) error {
-		_, err := t.exec(`INSERT INTO signings (account_id, domain, selector, secret_ref, public_key, created_at) VALUES (?,?,?,?,?,?)
+		_, err := t.exec(`INSERT INTO signings (account_id, domain, selector, secret_ref, home, public_key, created_at) VALUES (?,?,?,?,?,?,?)
 			ON CONFLICT (account_id) DO UPDATE SET domain=excluded.domain, selector=excluded.selector, secret_ref=excluded.secret_ref,
-				public_key=excluded.public_key, created_at=excluded.created_at`,
-			s.Account, s.Domain, s.Selector, s.SecretRef, s.PublicKey, post.Millis(t.now))
+				home=excluded.home, public_key=excluded.public_key, created_at=excluded.created_at`,
+			s.Account, s.Domain, s.Selector, s.SecretRef, string(s.Home), s.PublicKey, post.Millis(t.now))
 		return err
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"postroom/storage"
 	"postroom/ui/dialogs"
 	"postroom/ui/screens"
+	accountscreen "postroom/ui/screens/accounts"
 	"postroom/ui/widgets"
 )
 
@@ -82,6 +83,7 @@ func New(d Deps) *Shell {
 func (s *Shell) Run() {
 	go s.follow()
 	go s.serveTests()
+	accountscreen.OpenVault(s.ctx, s.env)
 	s.win.ShowAndRun()
 	s.cancel()
 }

@@ -68,8 +68,7 @@ func TestVaultInTheWindow(t *testing.T) {
 	r.until("the refusal", func() bool {
 		return r.win.Canvas().Overlays().Top() != nil && s.Vault.Exists() && r.sees(r.env.T("vault.wrong"))
 	})
-	r.press(r.env.T("action.ok"))
-	r.tap("accounts.way")
+	r.press(r.env.T("action.ok")) // and it is asked for again
 	get[*widgets.Entry](r, "accounts.vault.passphrase").SetText("correct horse battery")
 	r.press(r.env.T("accounts.vault.unlock.yes"))
 	r.until("the account goes on", func() bool { return s.Vault.Unlocked() && r.accounts()[0].Hold == "" })
@@ -86,6 +85,69 @@ func TestVaultInTheWindow(t *testing.T) {
 	if _, err := s.Vault.Get(t.Context(), a); err == nil {
 		t.Error("it is still in the vault")
 	}
+}
+
+// TestVaultAtStart: a window that opens asks for the passphrase where an account
+// needs it; "Later" leaves the account stopped with the reason, and what is asked
+// again lets it go on. Where none needs it nobody is asked.
+func TestVaultAtStart(t *testing.T) {
+	r := newRig(t, words.Chinese, theme.Dark)
+	s := r.withStore()
+	if err := s.Vault.Create(t.Context(), "correct horse battery"); err != nil {
+		t.Fatal(err)
+	}
+	a := post.Account{
+		Name: "shop", Email: "shop@example.com", Host: "smtp.example.com", Port: 465, TLS: post.TLSImplicit, Auth: post.AuthAuto,
+		Secret: post.SecretVault, SecretRef: "ref",
+	}
+	if err := s.Vault.Set(t.Context(), a, "geheim"); err != nil {
+		t.Fatal(err)
+	}
+	s.Vault.Lock()
+	needed := func() bool {
+		yes, err := vaultNeeded(t.Context(), r.env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return yes
+	}
+	if needed() {
+		t.Error("needed, though there is no account")
+	}
+	a, err := r.env.Ledger.CreateAccount(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	OpenVault(t.Context(), r.env)
+	r.until("the question", func() bool { return r.sees(r.env.T("accounts.vault.start")) })
+	r.press(r.env.T("accounts.vault.later"))
+	if s.Vault.Unlocked() || r.win.Canvas().Overlays().Top() != nil {
+		t.Error("later is not later")
+	}
+	if err := r.env.Ledger.HoldAccount(t.Context(), a.ID, post.AccountStopped, post.Reason{Key: "vault.locked"}); err != nil {
+		t.Fatal(err)
+	}
+	OpenVault(t.Context(), r.env)
+	r.until("the question", func() bool { return r.sees(r.env.T("accounts.vault.start")) })
+	get[*widgets.Entry](r, "accounts.vault.passphrase").SetText("correct horse battery")
+	r.press(r.env.T("accounts.vault.unlock.yes"))
+	r.until("the account goes on", func() bool { return s.Vault.Unlocked() && r.accounts()[0].Hold == "" })
+	// A key that signs counts as well.
+	s.Vault.Lock()
+	a.Secret, a.SecretRef = post.SecretNone, ""
+	a.Auth = post.AuthNone
+	if err := r.env.Ledger.UpdateAccount(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if needed() {
+		t.Error("needed, though the account has no secret any more")
+	}
+	signing := post.Signing{Account: a.ID, Domain: "example.com", Selector: "s1", SecretRef: "signing", PublicKey: []byte("key"), Home: post.SecretVault}
+	if err := r.env.Ledger.SetSigning(t.Context(), signing); err != nil {
+		t.Fatal(err)
+	}
+	OpenVault(t.Context(), r.env)
+	r.until("the question", func() bool { return r.sees(r.env.T("accounts.vault.start")) })
 }
 
 // sees reports whether the dialog on top shows a text.
