@@ -22,6 +22,7 @@ type Row struct {
 	ID                               int64
 	Name, Email, Server, State, Used string
 	StateKey                         post.AccountState
+	Colour                           string // of its letterhead
 }
 
 // Model is what the screen shows. It is made off the user interface's goroutine
@@ -71,10 +72,14 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 		if used[i], err = l.AccountUsed(ctx, a.ID); err != nil {
 			return nil, err
 		}
+		h, err := l.Letterhead(ctx, a.ID)
+		if err != nil {
+			return nil, err
+		}
 		state := a.State(now)
 		m.Rows = append(m.Rows, Row{
 			ID: a.ID, Name: a.Name, Email: a.Email, Server: a.Host, State: w.AccountState(state), StateKey: state,
-			Used: usedOf(w, used[i].Day, a.Limits.PerDay),
+			Used: usedOf(w, used[i].Day, a.Limits.PerDay), Colour: h.Colour,
 		})
 		if a.ID == selected || at < 0 {
 			at = i

@@ -32,6 +32,7 @@ type panel struct {
 	steps     *widgets.StepList
 	result    *widgets.Text
 	way       *widgets.Button
+	wayRow    *fyne.Container
 	pin       *fyne.Container // the certificate that failed, and the offer to trust it alone
 	pinText   *widgets.Text
 	pinKey    string
@@ -60,6 +61,12 @@ func newPanel(v *View) *panel {
 	env.IDs.Set("accounts.copy", again)
 	health := widgets.NewButton(widgets.Normal, env.T("accounts.health"), v.onHealth)
 	env.IDs.Set("accounts.health", health)
+	look := widgets.NewButton(widgets.Link, env.T("accounts.look"), v.onLook)
+	up := widgets.NewButton(widgets.Link, env.T("accounts.move.up"), func() { v.onMove(-1) })
+	down := widgets.NewButton(widgets.Link, env.T("accounts.move.down"), func() { v.onMove(1) })
+	env.IDs.Set("accounts.look", look)
+	env.IDs.Set("accounts.move.up", up)
+	env.IDs.Set("accounts.move.down", down)
 	p.pinText = widgets.NewText("").Wrapping()
 	trust := widgets.NewButton(widgets.Normal, env.T("accounts.pin.trust"), v.onPin)
 	p.pin = widgets.VStack(8, p.pinText, widgets.HStack(0, trust))
@@ -69,17 +76,19 @@ func newPanel(v *View) *panel {
 	p.send = widgets.NewButton(widgets.Normal, env.T("accounts.test_send"), v.onTestSend)
 	env.IDs.Set("accounts.test.send", p.send)
 	p.hold = widgets.NewButton(widgets.Normal, env.T("action.pause"), v.onHold)
-	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again, p.send}
+	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again, p.send, look, up, down}
 	env.IDs.Set("accounts.test", p.test)
 	env.IDs.Set("accounts.edit", edit)
 	env.IDs.Set("accounts.pause", p.hold)
 	env.IDs.Set("accounts.remove", remove)
 	env.IDs.Set("accounts.confirm", confirm)
 	p.held = widgets.VStack(8, widgets.NewText(env.T("accounts.command.held")).Wrapping(), p.command, widgets.HStack(0, confirm))
+	p.wayRow = widgets.HStack(0, p.way)
+	p.wayRow.Hide()
 	p.content = widgets.VStack(14,
 		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, again, edit), p.email),
 		widgets.VStack(4, p.why, p.raw, p.means), p.held,
-		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, p.send, health), widgets.HStack(0, p.way), p.result, p.steps, p.pin,
+		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, p.send, health), widgets.HStack(10, look, widgets.Space(), up, down), p.wayRow, p.result, p.steps, p.pin,
 		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts)
 	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps, p.way, p.pin} {
 		o.Hide()
@@ -118,6 +127,7 @@ func (p *panel) show(m *Panel) {
 	}
 	way, provider := WayOf(&m.Account, &m.Own)
 	p.way.Hidden = way == WayNone
+	p.wayRow.Hidden = p.way.Hidden
 	if way != WayNone {
 		p.way.SetText(p.view.env.T("accounts.way."+string(way), provider))
 	}

@@ -55,6 +55,7 @@ func New(env *screens.Env) *View {
 		saver: Saver{Ledger: env.Ledger, Secrets: env.Secrets, Log: env.Log},
 	}
 	v.grid = widgets.NewDataGrid(env.Words,
+		widgets.Column{Key: "mark", Width: 28},
 		widgets.Column{Key: "name", Title: env.T("accounts.column.name"), Width: 110, Grow: 1},
 		widgets.Column{Key: "email", Title: env.T("accounts.address"), Width: 170, Grow: 2},
 		widgets.Column{Key: "server", Title: env.T("accounts.server"), Width: 130, Grow: 1},
@@ -134,6 +135,7 @@ func (v *View) fill(m *Model, err error) {
 	rows := make([]widgets.Row, len(m.Rows))
 	for i, r := range m.Rows {
 		rows[i] = widgets.Row{ID: r.ID, Cells: []widgets.Cell{
+			markOf(r.Colour),
 			{Text: r.Name},
 			{Text: r.Email},
 			{Text: r.Server, Tone: theme.Quiet},

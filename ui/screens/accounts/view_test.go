@@ -463,6 +463,9 @@ func TestPictures(t *testing.T) {
 			if err := r.env.Ledger.HoldAccount(t.Context(), b.ID, post.AccountStopped, post.Reason{Key: "account.password", Raw: "535 5.7.8 Username and Password not accepted"}); err != nil {
 				t.Fatal(err)
 			}
+			if err := r.env.Ledger.SetLetterhead(t.Context(), post.Letterhead{Account: b.ID, Colour: "#1a7f37"}); err != nil {
+				t.Fatal(err)
+			}
 			r.view.Show(screens.Route{ID: b.ID})
 			r.until("the list", func() bool { return len(r.view.grid.Rows()) == 2 && r.view.panel.shown.Account.ID == b.ID })
 			r.view.panel.testEnded(StepsOf(r.env.Words, &post.Account{Host: "smtp.example.com"}, senders.Report{Steps: []senders.Step{
