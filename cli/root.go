@@ -252,6 +252,9 @@ func (a *app) withLedger(ctx context.Context, f func(*storage.Ledger) error) err
 	if s, ok := a.Secrets.(accounts.Store); ok {
 		a.Secrets = s.In(a.data, l)
 	}
+	if service := l.SyncedBy(); service != "" {
+		a.note("The data folder is copied by %s: keep it in a folder that stays on this computer (--data). An older copy could send mail again.", service)
+	}
 	err = f(l)
 	if cerr := l.Close(); cerr != nil {
 		a.log.Error("close the ledger", slog.Any("err", cerr))

@@ -111,6 +111,11 @@ func TestPreflight(t *testing.T) {
 			j.Content.Body = `{{if due}}{{sum | number "1,234.56"}}{{end}}x`
 			j.Recipients = rowsOf(person("a@example.com", "A", "sum", "1,234"))
 		}, ""},
+		{"name like another address", func(j *Job, _ *knowing) {
+			a, b := person("a@example.com", "A"), person("b@example.com", "B")
+			a.Name, b.Name = "a@example.com", "ceo@bank.example"
+			j.Recipients = rowsOf(a, b)
+		}, "warning compose.name-is-address 2"},
 		{"link from a value", func(j *Job, _ *knowing) {
 			j.Content.Body = `[x]({{url}})`
 			j.Recipients = rowsOf(person("a@example.com", "A", "url", "https://a.example/"), person("b@example.com", "B", "url", "JavaScript:alert(1)"))

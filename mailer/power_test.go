@@ -224,15 +224,15 @@ func TestSoakPower(t *testing.T) {
 			if !x.die(faultdisk.Sync, n, faultdisk.Some(rnd)) {
 				break
 			}
-			switch n % 4 { // what is found of the mark
-			case 0: // nothing
-			case 1: // one of another start of the machine
+			switch found := n % 4; { // what is found of the mark
+			case found == 0 || len(x.mark) == 0: // nothing, or it was not made yet
+			case found == 1: // one of another start of the machine
 				mark := append([]byte(nil), x.mark...)
 				copy(mark[28:64], "another-start-of-the-machine")
 				x.leave(mark)
-			case 2: // half of it
+			case found == 2: // half of it
 				x.leave(x.mark[:len(x.mark)/2])
-			case 3: // of an older run
+			case found == 3: // of an older run
 				mark := append([]byte(nil), x.mark...)
 				copy(mark[8:28], "older")
 				x.leave(mark)

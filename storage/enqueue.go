@@ -7,6 +7,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"iter"
 	mathrand "math/rand/v2"
@@ -21,12 +22,17 @@ import (
 // of the index, which are hit at random, are not written over and over.
 const enqueueChunk = 8000
 
+// MaxWaiting is how many deliveries may wait in the outbox at once, all mailings
+// and rehearsals together.
+const MaxWaiting = 2_000_000
+
 // Enqueue freezes a mailing and writes one delivery per row (commit A). The
 // rows are written in short transactions while nobody sees the mailing; the
 // last one makes it visible with its counters, so the mailing is there whole
 // or not at all, whatever happens in between. Suppressed people (not in a
 // rehearsal) and second rows with the same recipient key come back as skipped.
 // When nothing is left to send, no mailing is made and the returned ID is 0.
+// More than MaxWaiting are refused as a whole (post.KindInvalid).
 func (l *Ledger) Enqueue(ctx context.Context, m post.Mailing, rows iter.Seq2[post.Recipient, error]) (post.Mailing, []post.Skipped, error) {
 	const op = "queue the mailing"
 	if len(m.Senders) == 0 {
@@ -44,6 +50,9 @@ func (l *Ledger) Enqueue(ctx context.Context, m post.Mailing, rows iter.Seq2[pos
 		return m, nil, err
 	}
 	e := enqueuer{mailing: m, domain: from.ASCII, rnd: newRand()}
+	if e.room, err = l.room(ctx); err != nil {
+		return m, nil, errors.Join(err, l.dropMailing(context.WithoutCancel(ctx), m.ID))
+	}
 	if err := e.run(ctx, l, rows); err != nil {
 		return m, nil, errors.Join(err, l.dropMailing(context.WithoutCancel(ctx), m.ID))
 	}
@@ -62,6 +71,13 @@ func (l *Ledger) Enqueue(ctx context.Context, m post.Mailing, rows iter.Seq2[pos
 	}
 	m.Counts = map[post.State]int64{post.StateQueued: e.queued}
 	return m, e.skipped, nil
+}
+
+// room returns how many more deliveries may wait.
+func (l *Ledger) room(ctx context.Context) (int64, error) {
+	var waiting int64
+	err := l.r.QueryRowContext(ctx, "SELECT coalesce(sum(n), 0) FROM mailing_counts WHERE state IN ('queued', 'claimed', 'sending')").Scan(&waiting)
+	return l.maxWaiting - waiting, classify("queue the mailing", err)
 }
 
 func (l *Ledger) createMailing(ctx context.Context, m post.Mailing) (post.Mailing, error) {
@@ -110,6 +126,7 @@ type enqueuer struct {
 	domain  string
 	rnd     *mathrand.ChaCha8
 	row     int64
+	room    int64 // how many more may wait
 	queued  int64
 	skipped []post.Skipped
 	seed    maphash.Seed
@@ -127,7 +144,13 @@ func (e *enqueuer) run(ctx context.Context, l *Ledger, rows iter.Seq2[post.Recip
 	var err error
 	for r, rerr := range rows {
 		var x newRow
-		if err = rerr; err == nil {
+		if err = rerr; err == nil && e.row == e.room {
+			err = &post.Error{
+				Kind: post.KindInvalid, Op: "queue the mailing", Message: fmt.Sprintf("more than %d messages would wait in the outbox", l.maxWaiting),
+				Reason: post.Reason{Key: "outbox.full", Args: []string{strconv.FormatInt(l.maxWaiting, 10)}},
+			}
+		}
+		if err == nil {
 			x, err = e.prepare(r)
 		}
 		if err != nil {

@@ -46,6 +46,7 @@ type Ledger struct {
 	log   *slog.Logger
 
 	closed      atomic.Bool
+	maxWaiting  int64        // MaxWaiting, or less in tests
 	longestStep atomic.Int64 // of an import, with its commit, in nanoseconds; for tests
 }
 
@@ -65,7 +66,7 @@ func Open(ctx context.Context, dir string, opt Options) (*Ledger, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, classify(op, err)
 	}
-	l := &Ledger{dir: dir, clock: opt.Clock, log: opt.Log}
+	l := &Ledger{dir: dir, clock: opt.Clock, log: opt.Log, maxWaiting: MaxWaiting}
 	if err := l.openGated(ctx); err != nil {
 		return nil, errors.Join(classify(op, err), l.closeHandles())
 	}

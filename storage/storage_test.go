@@ -257,6 +257,39 @@ func TestContactPagesForwardAndBack(t *testing.T) {
 	}
 }
 
+// TestOutboxIsBounded: what would make too many wait is refused as a whole, and
+// what was sent or dropped makes room.
+func TestOutboxIsBounded(t *testing.T) {
+	l := open(t, t.TempDir())
+	l.maxWaiting = 10
+	a := account(t, l, "a")
+	enqueue := func(n int) (post.Mailing, error) {
+		m, _, err := l.Enqueue(t.Context(), post.Mailing{Kind: post.Live, Name: "M", Senders: []post.Sender{{Account: a.ID, Email: a.Email}}}, people(n))
+		return m, err
+	}
+	m, err := enqueue(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *post.Error
+	if _, err := enqueue(4); !errors.As(err, &refused) || refused.Kind != post.KindInvalid || refused.Reason.Key != "outbox.full" {
+		t.Errorf("%v", err)
+	}
+	if _, err := enqueue(3); err != nil {
+		t.Errorf("three more: %v", err)
+	}
+	if _, err := l.CancelMailing(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := enqueue(7); err != nil {
+		t.Errorf("after one was cancelled: %v", err)
+	}
+	if all, _, err := l.Mailings(t.Context(), false, Page{Limit: 10}); err != nil || len(all) != 3 {
+		t.Errorf("%d mailings, %v", len(all), err)
+	}
+	wantSound(t, l)
+}
+
 func TestEnqueueSkipsAndFreezes(t *testing.T) {
 	l := open(t, t.TempDir())
 	ctx := t.Context()

@@ -154,7 +154,8 @@ func (w *writer) transact(batch []*request) (err error) {
 			return err
 		}
 	}
-	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	tx := &Tx{ctx: ctx, w: w}
+	if _, err := tx.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	defer func() {
@@ -163,7 +164,7 @@ func (w *writer) transact(batch []*request) (err error) {
 			_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
 		}
 	}()
-	tx := &Tx{ctx: ctx, w: w, now: w.clock.Now()}
+	tx.now = w.clock.Now()
 	for _, r := range batch {
 		if err := r.fn(tx); err != nil {
 			return err
@@ -172,7 +173,7 @@ func (w *writer) transact(batch []*request) (err error) {
 	if err := tx.flushCounts(); err != nil {
 		return err
 	}
-	_, err = w.conn.ExecContext(ctx, "COMMIT")
+	_, err = tx.exec("COMMIT")
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/test"
@@ -208,6 +209,19 @@ func TestHistoryTells(t *testing.T) {
 		t.Errorf("%d rows, %v %v", n, err, rerr)
 	}
 	v.Hide()
+}
+
+// A data folder that a service copies elsewhere is told on Home.
+func TestHomeTellsACopiedFolder(t *testing.T) {
+	l, err := storage.Open(t.Context(), filepath.Join(t.TempDir(), "OneDrive", "postroom"), storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // nothing was written
+	m, err := home.Load(t.Context(), l, words.For(words.English), time.Now())
+	if err != nil || len(m.Needs) != 1 || m.Needs[0].Kind != home.NeedFolder || !strings.Contains(m.Needs[0].What, "OneDrive") {
+		t.Errorf("%+v %v", m, err)
+	}
 }
 
 // Home names what needs the user.

@@ -44,6 +44,7 @@ const (
 	NeedHeld
 	NeedMailing
 	NeedDelayed
+	NeedFolder
 )
 
 // Need is one thing that wants the user's word.
@@ -94,6 +95,12 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 		return nil, err
 	}
 	m.needs(w, needs, accounts, open, now)
+	if service := l.SyncedBy(); service != "" {
+		m.Needs = append(m.Needs, Need{
+			Kind: NeedFolder, What: w.T("home.synced", service), Why: w.T("home.synced.why"), Button: w.T("action.look"),
+			Go: screens.Route{Screen: screens.Settings},
+		})
+	}
 	if err := m.accounts(ctx, l, w, accounts, now); err != nil {
 		return nil, err
 	}

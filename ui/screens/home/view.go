@@ -171,7 +171,7 @@ func (v *View) needs(m *Model) fyne.CanvasObject {
 		switch n.Kind {
 		case NeedUncertain:
 			mark, tone = "?", theme.Unsure
-		case NeedHeld, NeedMailing, NeedDelayed:
+		case NeedHeld, NeedMailing, NeedDelayed, NeedFolder:
 			tone = theme.Attention
 		}
 		b := widgets.NewButton(widgets.Normal, n.Button, func() { v.env.Go(n.Go) })
