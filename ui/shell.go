@@ -83,7 +83,8 @@ func New(d Deps) *Shell {
 func (s *Shell) Run() {
 	go s.follow()
 	go s.serveTests()
-	accountscreen.OpenVault(s.ctx, s.env)
+	// Not before the window is there: a dialog over one that is not is lost.
+	s.d.App.Lifecycle().SetOnStarted(func() { accountscreen.OpenVault(s.ctx, s.env) })
 	s.win.ShowAndRun()
 	s.cancel()
 }
