@@ -46,9 +46,15 @@ func (l *Letter) compose(a post.Account, now time.Time) (message []byte, id, add
 	address, id = to.Wire(), "<test."+rand.Text()+"@"+to.ASCII+">"
 	var b bytes.Buffer
 	for _, h := range [][2]string{
-		{"Date", now.Format("Mon, 02 Jan 2006 15:04:05 -0700")}, {"From", "<" + address + ">"}, {"To", "<" + address + ">"}, {"Message-ID", id},
-		{"Subject", mime.BEncoding.Encode("utf-8", strings.Join(strings.Fields(l.Subject), " "))}, {"Auto-Submitted", "auto-generated"},
-		{"MIME-Version", "1.0"}, {"Content-Type", "text/plain; charset=utf-8"}, {"Content-Transfer-Encoding", "base64"},
+		{"Date", now.Format("Mon, 02 Jan 2006 15:04:05 -0700")},
+		{"From", "<" + address + ">"},
+		{"To", "<" + address + ">"},
+		{"Message-ID", id},
+		{"Subject", mime.BEncoding.Encode("utf-8", strings.Join(strings.Fields(l.Subject), " "))},
+		{"Auto-Submitted", "auto-generated"},
+		{"MIME-Version", "1.0"},
+		{"Content-Type", "text/plain; charset=utf-8"},
+		{"Content-Transfer-Encoding", "base64"},
 	} {
 		b.WriteString(h[0] + ": " + h[1] + "\r\n")
 	}

@@ -118,9 +118,9 @@ func (a *app) tellStep(x *post.Account, s accounts.Step) {
 	if !s.OK {
 		result = "FAILED"
 	}
-	a.say("%-8s %-7s %7s  %s", s.Name, result, took(s.Took), oneLine(s.Detail))
+	a.say("%-8s %-7s %s (%s)", s.Name, result, oneLine(s.Detail), took(s.Took))
 	if advice := a.adviceOf(x, &s); advice != "" {
-		a.say("%-25s %s", "", oneLine(advice))
+		a.say("%-16s %s", "", oneLine(advice))
 	}
 	_ = a.out.Flush() // a failure comes back at the end
 }

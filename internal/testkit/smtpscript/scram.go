@@ -23,7 +23,10 @@ func (c *session) scram(mechanism string, initial [][]byte) (bool, error) {
 		return false, nil
 	}
 	const turns = 4096
-	stored := client.GetStoredCredentials(scram.KeyFactors{Salt: "some salt of ours", Iters: turns})
+	stored, err := client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: "some salt of ours", Iters: turns})
+	if err != nil {
+		return false, nil
+	}
 	server, err := hash.NewServer(func(name string) (scram.StoredCredentials, error) {
 		if name != user {
 			return scram.StoredCredentials{}, errNobody
@@ -41,7 +44,7 @@ func (c *session) scram(mechanism string, initial [][]byte) (bool, error) {
 		}
 		talk = server.NewConversationWithChannelBindingRequired(binding)
 	}
-	said := ""
+	var said string
 	if len(initial) > 0 {
 		said = decode(initial[0])
 	} else if said, err = c.challenge(""); err != nil {

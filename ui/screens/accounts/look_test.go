@@ -32,8 +32,11 @@ func TestLookAndOrder(t *testing.T) {
 	r.view.Show(screens.Route{})
 	r.until("the list", r.listed(3))
 	steps := []struct{ button, want string }{
-		{"accounts.move.up", "one three two"}, {"accounts.move.down", "three one two"}, {"accounts.move.down", "three two one"},
-		{"accounts.move.down", "three two one"}, {"accounts.move.up", "three one two"},
+		{"accounts.move.up", "one three two"},
+		{"accounts.move.down", "three one two"},
+		{"accounts.move.down", "three two one"},
+		{"accounts.move.down", "three two one"},
+		{"accounts.move.up", "three one two"},
 	}
 	up := get[*widgets.Button](r, "accounts.move.up")
 	for _, s := range steps {

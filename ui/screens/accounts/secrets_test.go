@@ -276,7 +276,7 @@ func TestOwnServerInTheWindow(t *testing.T) {
 		}()
 		return nil
 	}
-	a, err := r.env.Ledger.CreateAccount(t.Context(), post.Account{
+	_, err := r.env.Ledger.CreateAccount(t.Context(), post.Account{
 		Name: "shop", Email: "shop@example.com", Host: "smtp.example.com", Port: 465, TLS: post.TLSImplicit, Auth: post.AuthAuto,
 		Secret: post.SecretKeyring, SecretRef: "password",
 	})
@@ -306,7 +306,7 @@ func TestOwnServerInTheWindow(t *testing.T) {
 	}
 	r.tap("accounts.way")
 	r.until("the sign-in", func() bool { return r.accounts()[0].Secret == post.SecretOAuth })
-	a = r.accounts()[0]
+	a := r.accounts()[0]
 	if a.OAuth.Issuer != server.URL || a.OAuth.ClientID != "" {
 		t.Errorf("%+v", a.OAuth)
 	}
