@@ -58,6 +58,7 @@ type accountJSON struct {
 	Until  stamp             `json:"until"`
 	Limits post.Limits       `json:"limits"`
 	Used   usedJSON          `json:"used"`
+	habits
 }
 
 // usedJSON has the keys of post.Limits: what of each is used.
@@ -75,6 +76,9 @@ func (a *app) describe(ctx context.Context, l *storage.Ledger, x post.Account) (
 	d := accountJSON{
 		Name: x.Name, Email: x.Email, Host: x.Host, Port: x.Port, TLS: x.TLS, Auth: x.Auth, State: x.State(a.Clock.Now()),
 		Limits: x.Limits, Used: usedJSON{used.Minute, used.Hour, used.Day},
+	}
+	if d.habits, err = habitsOf(ctx, l, x.ID); err != nil {
+		return d, err
 	}
 	if d.State != post.AccountReady {
 		d.Reason = a.reason(x.Reason)
@@ -172,6 +176,7 @@ func (a *app) accountShow(ctx context.Context, l *storage.Ledger, args []string)
 		line("", "")
 		line("Waits for you", "the ledger was restored; look at the password command, then: postroom account set "+x.Name+" --confirm-command")
 	}
+	d.tell(line)
 	line("State", a.stateOf(d))
 	for _, u := range []struct {
 		span  string

@@ -21,7 +21,7 @@ import (
 
 // accountFlags are what account add and account set have in common.
 type accountFlags struct {
-	replyTokens                                string
+	replyTokens, sentCopies                    string
 	email, fromName, host, tls, ca, auth, user string
 	port                                       int
 	passwordStdin, confirm                     bool
@@ -66,6 +66,7 @@ func (f *accountFlags) add(c *cobra.Command) {
 	s.StringVar(&f.clientID, "client-id", "", "what we are called at that provider, in place of the setting")
 	s.StringSliceVar(&f.scopes, "scope", nil, "what to ask that provider for, in place of the usual")
 	s.StringVar(&f.imapTLS, "imap-tls", "", "tls, starttls, or none (none only to this computer itself)")
+	s.StringVar(&f.sentCopies, "sent-copies", "none", "each or one: file a copy of each message, or of one of each mailing, in the account's own folder for sent mail")
 	s.StringVar(&f.replyTokens, "reply-tokens", "none", "plus: ask for answers at name+token@domain, where the server takes that; so each is tied to its message")
 	f.changed = s.Changed
 }
@@ -355,7 +356,7 @@ func (a *app) apply(x *post.Account, f *accountFlags) (secret string, err error)
 	if err := checkMailbox(x); err != nil {
 		return "", err
 	}
-	if err := f.checkReplies(); err != nil {
+	if err := f.checkReplies(x); err != nil {
 		return "", err
 	}
 	return a.chooseSecret(x, f)

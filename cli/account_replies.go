@@ -4,23 +4,65 @@ import (
 	"context"
 	"strings"
 
+	"postroom/assets/providers"
 	"postroom/post"
 	"postroom/storage"
 )
 
-// keepReplies keeps how answers to the account's mail are told apart, where that
-// was asked for.
+// keepReplies keeps how answers to the account's mail are told apart and of what
+// copies are filed, where that was asked for.
 func (a *app) keepReplies(ctx context.Context, l *storage.Ledger, x post.Account, f *accountFlags) error {
-	if !f.changed("reply-tokens") {
+	if f.changed("reply-tokens") {
+		if err := l.SetReplyTokens(ctx, x.ID, post.ReplyTokens(strings.ToLower(f.replyTokens))); err != nil {
+			return err
+		}
+	}
+	if !f.changed("sent-copies") {
 		return nil
 	}
-	return l.SetReplyTokens(ctx, x.ID, post.ReplyTokens(strings.ToLower(f.replyTokens)))
+	return l.SetSentCopies(ctx, x.ID, post.SentCopies(strings.ToLower(f.sentCopies)))
 }
 
-func (f *accountFlags) checkReplies() error {
-	switch post.ReplyTokens(strings.ToLower(f.replyTokens)) {
-	case post.ReplyTokensNone, post.ReplyTokensPlus:
-		return nil
+// checkReplies refuses what keepReplies could not keep for the account.
+func (f *accountFlags) checkReplies(x *post.Account) error {
+	tokens, copies := post.ReplyTokens(strings.ToLower(f.replyTokens)), post.SentCopies(strings.ToLower(f.sentCopies))
+	switch {
+	case tokens != post.ReplyTokensNone && tokens != post.ReplyTokensPlus:
+		return usage("--reply-tokens is none or plus, not %q", f.replyTokens)
+	case !copies.Valid():
+		return usage("--sent-copies is none, each or one, not %q", f.sentCopies)
+	case copies == post.SentCopiesNone:
+	case x.IMAPHost == "":
+		return usage("copies are filed by IMAP, and %s has no mailbox; give it one with --imap-host, --imap-port and --imap-tls", x.Name)
+	case providers.FilesSentMail(x.Host):
+		return usage("the provider of %s files what is sent by itself; a copy of ours would be a second one", x.Name)
 	}
-	return usage("--reply-tokens is none or plus, not %q", f.replyTokens)
+	return nil
+}
+
+// habits are what an account does besides sending.
+type habits struct {
+	ReplyTokens post.ReplyTokens `json:"reply_tokens"`
+	SentCopies  post.SentCopies  `json:"sent_copies"`
+}
+
+func habitsOf(ctx context.Context, l *storage.Ledger, account int64) (h habits, err error) {
+	if h.ReplyTokens, err = l.ReplyTokens(ctx, account); err != nil {
+		return h, err
+	}
+	h.SentCopies, err = l.SentCopies(ctx, account)
+	return h, err
+}
+
+// tell says what is not as usual.
+func (h habits) tell(line func(what, value string)) {
+	if h.ReplyTokens == post.ReplyTokensPlus {
+		line("Answers", "asked for at name+token@domain")
+	}
+	switch h.SentCopies {
+	case post.SentCopiesEach:
+		line("Sent folder", "gets a copy of each message")
+	case post.SentCopiesOne:
+		line("Sent folder", "gets a copy of one message of each mailing")
+	}
 }

@@ -55,3 +55,30 @@ func TestAsking(t *testing.T) {
 		t.Errorf("still asked: %v", h)
 	}
 }
+
+// TestSentCopiesAreAsked: copies are kept for an account only where they can be
+// filed and nobody else files them; what is kept is shown.
+func TestSentCopiesAreAsked(t *testing.T) {
+	d := &desk{t, filepath.Join(t.TempDir(), "data")}
+	add := func(code int, name, host string, more ...string) {
+		t.Helper()
+		d.run(code, append([]string{"account", "add", name, "--email", name + "@shop.example", "--host", host, "--port", "465", "--tls", "tls", "--auth", "none"}, more...)...)
+	}
+	mailbox := []string{"--imap-host", "imap.shop.example", "--imap-port", "993", "--imap-tls", "tls"}
+	add(exitDone, "shop", "mail.shop.example")
+	d.run(exitUsage, "account", "set", "shop", "--sent-copies", "each")
+	d.run(exitUsage, "account", "set", "shop", "--sent-copies", "two")
+	add(exitUsage, "gmail", "smtp.gmail.com", append(mailbox, "--sent-copies", "one")...)
+	if out := d.run(exitDone, "account", "list", "--json"); strings.Contains(out, "gmail") {
+		t.Error("the account that was refused is there")
+	}
+	d.run(exitDone, append([]string{"account", "set", "shop", "--sent-copies", "each", "--reply-tokens", "plus"}, mailbox...)...)
+	d.run(exitDone, "account", "set", "shop", "--per-day", "100") // keeps both
+	out := d.run(exitDone, "account", "show", "shop", "--json")
+	if !strings.Contains(out, `"reply_tokens":"plus"`) || !strings.Contains(out, `"sent_copies":"each"`) {
+		t.Error(out)
+	}
+	if out := d.run(exitDone, "account", "show", "shop"); !strings.Contains(out, "name+token@domain") || !strings.Contains(out, "a copy of each message") {
+		t.Error(out)
+	}
+}

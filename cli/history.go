@@ -14,7 +14,7 @@ import (
 
 func (a *app) historyCommand() *cobra.Command {
 	var mailing int64
-	var state, search string
+	var state, search, outcome string
 	var asCSV bool
 	c := &cobra.Command{
 		Use: "history", Short: "What became of every message",
@@ -22,12 +22,14 @@ func (a *app) historyCommand() *cobra.Command {
 "Sent" means that your own provider took the message; what came back since, such
 as "bounced" or "replied", stands beside it (see: postroom receipts fetch).`,
 		Example: `  postroom history --mailing 3 --state failed
+  postroom history --mailing 3 --outcome bounced
   postroom history --search anna --json
   postroom history --csv > history.csv`,
 		Args: takes(0, "nothing"),
 	}
 	c.Flags().Int64Var(&mailing, "mailing", 0, "only this mailing, by `number`")
 	c.Flags().StringVar(&state, "state", "", "only deliveries in this `state`: queued, sent, failed, uncertain, ...; several by comma")
+	c.Flags().StringVar(&outcome, "outcome", "", "only those that came so far, by `word`: "+outcomeNames())
 	c.Flags().StringVar(&search, "search", "", "only recipients whose address, name or fields hold this `text`, in any case")
 	c.Flags().BoolVar(&asCSV, "csv", false, "print a table that spreadsheets open")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, _ []string) error {
@@ -38,6 +40,9 @@ as "bounced" or "replied", stands beside it (see: postroom receipts fetch).`,
 		var err error
 		if f.States, err = parseStates(state); err != nil {
 			return err
+		}
+		if f.Outcome = post.Outcome(strings.ToLower(strings.TrimSpace(outcome))); outcome != "" && !f.Outcome.Valid() {
+			return usage("there is no outcome %q; the outcomes are %s", outcome, outcomeNames())
 		}
 		if c.Flags().Changed("mailing") {
 			if _, err := l.Mailing(ctx, mailing); err != nil {
@@ -80,6 +85,14 @@ func stateNames() string {
 	names := make([]string, len(post.States))
 	for i, s := range post.States {
 		names[i] = string(s)
+	}
+	return strings.Join(names, ", ")
+}
+
+func outcomeNames() string {
+	names := make([]string, len(post.Outcomes))
+	for i, o := range post.Outcomes {
+		names[i] = string(o)
 	}
 	return strings.Join(names, ", ")
 }

@@ -26,7 +26,7 @@ what postroom send answered.`,
 			Use: "show ID", Short: "Show one mailing: its counts, its rate, when it ends", Args: one,
 			Example: "  postroom mailing show 3 --json",
 			RunE: a.onMailing(func(ctx context.Context, l *storage.Ledger, id int64) error {
-				return a.showMailing(ctx, l, id)
+				return a.showMailingWhole(ctx, l, id)
 			}),
 		},
 		&cobra.Command{
@@ -160,6 +160,7 @@ type mailingJSON struct {
 	Counts  map[post.State]int64 `json:"counts"`
 	Rate    int64                `json:"rate_per_minute"`
 	EndsAt  stamp                `json:"ends_at"`
+	Funnel  post.Funnel          `json:"funnel,omitempty"` // where one mailing is shown
 
 	tomorrow int64 // how many will go tomorrow
 }
@@ -236,6 +237,7 @@ func (a *app) mailingList(ctx context.Context, l *storage.Ledger, _ []string) er
 	}
 }
 
+// showMailing shows a mailing that was changed.
 func (a *app) showMailing(ctx context.Context, l *storage.Ledger, id int64) error {
 	m, err := l.Mailing(ctx, id)
 	if err != nil {
@@ -245,10 +247,28 @@ func (a *app) showMailing(ctx context.Context, l *storage.Ledger, id int64) erro
 	if err != nil {
 		return err
 	}
-	if err := a.tellMailing(a.describeMailing(&m, forecasts[id]), &m); err != nil || a.json {
+	return a.tellMailing(a.describeMailing(&m, forecasts[id]), &m)
+}
+
+// showMailingWhole shows a mailing and how far its messages came.
+func (a *app) showMailingWhole(ctx context.Context, l *storage.Ledger, id int64) error {
+	m, err := l.Mailing(ctx, id)
+	if err != nil {
 		return err
 	}
-	return a.tellFunnel(ctx, l, &m)
+	forecasts, err := a.foresee(ctx, l)
+	if err != nil {
+		return err
+	}
+	d := a.describeMailing(&m, forecasts[id])
+	if d.Funnel, err = l.Funnel(ctx, &m); err != nil {
+		return err
+	}
+	if err := a.tellMailing(d, &m); err != nil || a.json {
+		return err
+	}
+	a.tellFunnel(d.Funnel)
+	return nil
 }
 
 func (a *app) foresee(ctx context.Context, l *storage.Ledger) (map[int64]mailer.Forecast, error) {

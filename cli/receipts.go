@@ -21,8 +21,12 @@ func (a *app) receiptsCommand() *cobra.Command {
 		Use: "fetch", Short: "Read the mailboxes back once",
 		Long: `Fetch reads what is new in the mailboxes of the accounts that have one: delivery
 reports, read receipts, replies, complaints, and requests to be left out. Nothing
-in a mailbox is changed. A message counts only when it is tied to one of yours
-by an id that nobody can guess; the others are shown by receipts list.`,
+there is changed. A message counts only when it is tied to one of yours
+by an id that nobody can guess; the others are shown by receipts list.
+
+A delivery that is uncertain is also looked for in the folder for sent mail, and
+counts as sent when it lies there. Copies that "account set NAME --sent-copies"
+asks for are filed there.`,
 		Example: "  postroom receipts fetch --account shop",
 		Args:    takes(0, "nothing"),
 	}
@@ -61,7 +65,9 @@ type fetchedJSON struct {
 	// Unreadable ones the server could not give.
 	Unreadable int                      `json:"unreadable,omitempty"`
 	By         map[post.ReceiptKind]int `json:"by"`
-	Paused     []int64                  `json:"paused,omitempty"` // mailings that paused themselves over it
+	Paused     []int64                  `json:"paused,omitempty"`  // mailings that paused themselves over it
+	Settled    int                      `json:"settled,omitempty"` // uncertain ones that lie in the folder for sent mail
+	Filed      int                      `json:"filed,omitempty"`   // copies put there
 }
 
 func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string) error {
@@ -72,7 +78,8 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 	if err := a.openSecrets(ctx, l, all, false); err != nil {
 		return err
 	}
-	d := accounts.Dialer{Secrets: a.Secrets, Clock: a.Clock, Log: a.log}
+	d := &accounts.Dialer{Secrets: a.Secrets, Clock: a.Clock, Log: a.log}
+	sent := sentFolder(d, l, a.Secrets, a.Clock, a.log)
 	code := exitDone
 	for _, x := range all {
 		f := receipts.Fetcher{
@@ -84,8 +91,12 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 		if noted := l.NoteMailbox(context.WithoutCancel(ctx), receipts.StateOf(x, a.Clock.Now(), err)); noted != nil {
 			return noted
 		}
+		var own receipts.SentResult
+		if err == nil {
+			own, err = sent.Visit(ctx, x, true)
+		}
 		if err == nil || r.Read > 0 {
-			if err := a.answer(fetchedJSON{x.Name, r.Read, r.Matched, r.Unmatched, r.Unreadable, r.By, r.Paused}, "%s: %s%s", oneLine(x.Name), plural(int64(r.Read), "message read", "messages read"), a.byKind(r)); err != nil {
+			if err := a.answer(fetchedJSON{x.Name, r.Read, r.Matched, r.Unmatched, r.Unreadable, r.By, r.Paused, own.Settled, own.Filed}, "%s: %s%s%s", oneLine(x.Name), plural(int64(r.Read), "message read", "messages read"), a.byKind(r), ownWords(own)); err != nil {
 				return err
 			}
 		}
@@ -100,7 +111,7 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 		case errors.As(err, &fault):
 			a.complain(oneLine(x.Name+": "+fault.Error()), kindOfFault(fault), map[string]any{"account": x.Name})
 			code = max(code, codeOfFault(fault))
-		case post.KindOf(err) == post.KindNetwork, post.KindOf(err) == post.KindRejected:
+		case post.KindOf(err) == post.KindNetwork, post.KindOf(err) == post.KindRejected, post.KindOf(err) == post.KindNotFound:
 			a.complain(oneLine(x.Name+": "+err.Error()), post.KindOf(err), map[string]any{"account": x.Name})
 			code = max(code, exitFailed)
 		default:
@@ -111,6 +122,17 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 		return ended{code}
 	}
 	return nil
+}
+
+// ownWords says what was done in the folder for sent mail.
+func ownWords(r receipts.SentResult) (s string) {
+	if r.Settled > 0 {
+		s += "; " + plural(int64(r.Settled), "uncertain one lies", "uncertain ones lie") + " in the folder for sent mail"
+	}
+	if r.Filed > 0 {
+		s += "; " + plural(int64(r.Filed), "copy", "copies") + " filed there"
+	}
+	return s
 }
 
 // codeOfFault is 3 for what would stop the account, because the user must act.
@@ -233,21 +255,18 @@ func (a *app) receiptsShow(ctx context.Context, l *storage.Ledger, args []string
 
 // tellFunnel says in one line how far the messages of a mailing are known to
 // have come. Of those that were taken, nothing was heard of the rest.
-func (a *app) tellFunnel(ctx context.Context, l *storage.Ledger, m *post.Mailing) error {
-	counts, err := l.ReceiptCounts(ctx, m.ID)
-	if err != nil || len(counts) == 0 {
-		return err
-	}
-	taken, rest := m.Counts[post.StateSent], m.Counts[post.StateSent]
-	words := []string{number(taken) + " taken by the provider"}
-	for _, k := range receiptKinds {
-		if n := counts[k]; n > 0 {
-			words = append(words, number(n)+" "+a.words.Receipt(k))
-			rest -= n
+func (a *app) tellFunnel(f post.Funnel) {
+	words := []string{number(f[post.OutcomeAccepted]) + " taken by the provider"}
+	heard := false
+	for _, o := range post.CameBack {
+		if n := f[o]; n > 0 {
+			heard = true
+			words = append(words, number(n)+" "+a.words.Outcome(o))
 		}
 	}
-	a.say("   %s, %s without news", strings.Join(words, ", "), number(max(rest, 0)))
-	return nil
+	if heard {
+		a.say("   %s, %s %s", strings.Join(words, ", "), number(f[post.OutcomeNoNews]), a.words.Outcome(post.OutcomeNoNews))
+	}
 }
 
 // mailboxJSON is how the reading of one mailbox goes, as scripts see it.

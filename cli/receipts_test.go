@@ -98,6 +98,7 @@ func TestReceiptsFromPostfix(t *testing.T) {
 		Domains: []string{"example.test", "gone.test", "full.test", "slow.test", "lost.test", "grey.test", "policy.test", "moved.test"},
 		Users:   map[string]string{"ann@example.test": "ann's own"},
 		Replies: map[string]string{"grey.test": mailserver.Greylisted},
+		Dovecot: []string{"namespace inbox {", "inbox = yes", "mailbox Outgoing {", "auto = create", "special_use = \\Sent", "}", "}"},
 		MainCF: []string{
 			"virtual_alias_maps = inline:{ {fwd1@moved.test = new1@example.test}, {fwd2@moved.test = new2@gone.test} }",
 			"delay_warning_time = 1s", "queue_run_delay = 1s", "minimal_backoff_time = 1s", "maximal_backoff_time = 1s",
@@ -154,6 +155,7 @@ func TestReceiptsFromPostfix(t *testing.T) {
 	if out := d.run(exitDone, "account", "test", "shop", "--json"); !strings.Contains(out, `{"step":"imap","ok":true`) {
 		t.Errorf("the test says nothing of the mailbox: %s", out)
 	}
+	d.run(exitDone, "account", "set", "shop", "--sent-copies", "one")
 	d.run(exitDone, "contacts", "import", file("people.csv", table.String()), "--list", "People")
 	d.run(exitDone, "send", "--account", "shop", "--list", "People", "--subject", "Hello", "--body", file("letter.md", "Hello {{first_name}}"), "--dsn", "all")
 	// The greylisted are let in later.
@@ -181,6 +183,9 @@ func TestReceiptsFromPostfix(t *testing.T) {
 	})
 	first := lines[fetchedJSON](t, d.run(exitDone, "receipts", "fetch", "--json"))[0]
 	t.Logf("%+v", first)
+	if first.Filed != 1 {
+		t.Errorf("%d copies filed, want one of the mailing", first.Filed)
+	}
 	if first.Read < len(want) || first.Matched < len(want) || first.Unmatched != 0 {
 		t.Errorf("read %d, matched %d, unmatched %d of %d reports", first.Read, first.Matched, first.Unmatched, len(want))
 	}
@@ -234,9 +239,66 @@ func TestReceiptsFromPostfix(t *testing.T) {
 	if out := d.run(exitDone, "mailing", "show", "1"); !strings.Contains(out, "300 taken by the provider, 203 delivered, 93 bounced, 1 replied, 2 unsubscribed, 1 without news") {
 		t.Errorf("the funnel:\n%s", out)
 	}
+	d.wantFunnel(post.Funnel{
+		post.OutcomeAccepted: 300, post.OutcomeNoNews: 1, post.OutcomeDelivered: 203, post.OutcomeBounced: 93, post.OutcomeReplied: 1, post.OutcomeUnsubscribed: 2,
+	})
+	d.filesCopies(server)
 	d.readsBesideSending(server, ids)
 	if out := d.run(exitDone, "check", "--json"); !strings.Contains(out, `"ok":true`) {
 		t.Error(out)
+	}
+}
+
+// wantFunnel looks at the funnel of mailing 1, and at the list behind each word.
+func (d *desk) wantFunnel(want post.Funnel) {
+	d.t.Helper()
+	got := lines[struct{ Funnel post.Funnel }](d.t, d.run(exitDone, "mailing", "show", "1", "--json"))[0].Funnel
+	for _, o := range post.Outcomes {
+		if n, ok := got[o]; !ok || n != want[o] {
+			d.t.Errorf("%d are %s, want %d", n, o, want[o])
+		}
+		if n := strings.Count(d.run(exitDone, "history", "--outcome", string(o), "--json"), "\n"); int64(n) != want[o] {
+			d.t.Errorf("%d rows are %s, want %d", n, o, want[o])
+		}
+	}
+	d.run(exitUsage, "history", "--outcome", "sent")
+}
+
+// filesCopies sends two more, of each of which a copy is filed: as it was sent,
+// read, in the folder that the server names for it.
+func (d *desk) filesCopies(server *mailserver.Server) {
+	d.t.Helper()
+	d.run(exitDone, "account", "set", "shop", "--sent-copies", "each")
+	d.run(exitDone, "send", "--account", "shop", "--to", "p0@example.test", "--to", "p5@example.test", "--subject", "More", "--body", keepIn(d.t, "more.md", []byte("More")), "--dsn", "none")
+	d.run(exitDone, "run", "--until-empty")
+	for _, want := range []int{2, 0} {
+		if got := lines[fetchedJSON](d.t, d.run(exitDone, "receipts", "fetch", "--json"))[0]; got.Filed != want {
+			d.t.Errorf("%d copies filed, want %d", got.Filed, want)
+		}
+	}
+	filed, err := filepath.Glob(filepath.Join(server.MailDir, "example.test", "shop", ".Outgoing", "cur", "*S*"))
+	if err != nil || len(filed) != 3 {
+		d.t.Fatalf("%d copies in the folder, %v", len(filed), err)
+	}
+	messages, err := server.Delivered()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	same := 0
+	for _, path := range filed {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		raw = bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
+		for _, m := range messages {
+			if bytes.HasSuffix(bytes.ReplaceAll(m.Raw, []byte("\r\n"), []byte("\n")), raw) {
+				same++
+			}
+		}
+	}
+	if same < 2 {
+		d.t.Errorf("%d of the copies are what was delivered", same)
 	}
 }
 

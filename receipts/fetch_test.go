@@ -287,35 +287,51 @@ func liar(t *testing.T, say func(net.Conn)) string {
 	return ln.Addr().String()
 }
 
-// script answers each command by its name; {tag} stands for the command's tag.
-func script(answers map[string]string) func(net.Conn) {
-	return func(c net.Conn) {
-		if _, err := c.Write([]byte("* OK [CAPABILITY IMAP4rev1] ready\r\n")); err != nil {
+// errHangUp ends a conversation.
+var errHangUp = errors.New("hang up")
+
+// converse greets and then says to each command what answer returns for it,
+// before the word that it is done, until that is an error or the other end goes.
+func converse(c net.Conn, answer func(command string) (string, error)) {
+	if _, err := c.Write([]byte("* OK [CAPABILITY IMAP4rev1] ready\r\n")); err != nil {
+		return
+	}
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := c.Read(buf)
+		if err != nil {
 			return
 		}
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := c.Read(buf)
+		for line := range strings.Lines(string(buf[:n])) {
+			tag, command, _ := strings.Cut(strings.TrimSpace(line), " ")
+			text, err := answer(command)
 			if err != nil {
 				return
 			}
-			for line := range strings.Lines(string(buf[:n])) {
-				tag, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-				name := strings.ToUpper(strings.Join(strings.Fields(rest)[:min(2, len(strings.Fields(rest)))], " "))
-				text := ""
-				for k, v := range answers {
-					if strings.HasPrefix(name, k) {
-						text = v
-					}
-				}
-				if text == "hang" {
-					return
-				}
-				if _, err := c.Write([]byte(strings.ReplaceAll(text, "{tag}", tag) + tag + " OK done\r\n")); err != nil {
-					return
-				}
+			if _, err := c.Write([]byte(text + tag + " OK done\r\n")); err != nil {
+				return
 			}
 		}
+	}
+}
+
+// script answers each command by its name.
+func script(answers map[string]string) func(net.Conn) {
+	return func(c net.Conn) {
+		converse(c, func(command string) (string, error) {
+			words := strings.Fields(command)
+			name := strings.ToUpper(strings.Join(words[:min(2, len(words))], " "))
+			for k, v := range answers {
+				if !strings.HasPrefix(name, k) {
+					continue
+				}
+				if v == "hang" {
+					return "", errHangUp
+				}
+				return v, nil
+			}
+			return "", nil
+		})
 	}
 }
 

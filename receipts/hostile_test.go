@@ -77,47 +77,34 @@ func uidsOf(t *testing.T, line string) (all []int) {
 // for one of them.
 func poisoned(t *testing.T, ids []string, bad int, instead func(net.Conn)) func(net.Conn) {
 	return func(c net.Conn) {
-		if _, err := c.Write([]byte("* OK [CAPABILITY IMAP4rev1] ready\r\n")); err != nil {
-			return
-		}
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := c.Read(buf)
-			if err != nil {
-				return
-			}
-			for line := range strings.Lines(string(buf[:n])) {
-				tag, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-				var b strings.Builder
-				switch {
-				case strings.HasPrefix(rest, "EXAMINE"):
-					fmt.Fprintf(&b, "* %d EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT %d] x\r\n", len(ids), len(ids)+1)
-				case strings.HasPrefix(rest, "UID SEARCH"):
-					b.WriteString("* SEARCH")
-					for i := range ids {
-						fmt.Fprintf(&b, " %d", i+1)
-					}
-					b.WriteString("\r\n")
-				case strings.HasPrefix(rest, "UID FETCH"):
-					uids := uidsOf(t, rest)
-					if slices.Contains(uids, bad) || bad == 0 {
-						instead(c)
-						return
-					}
-					section, text := "BODY[HEADER]<0>", strings.ReplaceAll(answerTo("ID", "Yes."), "\n", "\r\n")
-					if !strings.Contains(rest, "HEADER") {
-						section = "BODY[]<0>"
-					}
-					for _, uid := range uids {
-						one := strings.Replace(text, "ID", ids[uid-1], 1)
-						fmt.Fprintf(&b, "* %d FETCH (UID %d %s {%d}\r\n%s)\r\n", uid, uid, section, len(one), one)
-					}
+		converse(c, func(command string) (string, error) {
+			var b strings.Builder
+			switch {
+			case strings.HasPrefix(command, "EXAMINE"):
+				fmt.Fprintf(&b, "* %d EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT %d] x\r\n", len(ids), len(ids)+1)
+			case strings.HasPrefix(command, "UID SEARCH"):
+				b.WriteString("* SEARCH")
+				for i := range ids {
+					fmt.Fprintf(&b, " %d", i+1)
 				}
-				if _, err := c.Write([]byte(b.String() + tag + " OK done\r\n")); err != nil {
-					return
+				b.WriteString("\r\n")
+			case strings.HasPrefix(command, "UID FETCH"):
+				uids := uidsOf(t, command)
+				if slices.Contains(uids, bad) || bad == 0 {
+					instead(c)
+					return "", errHangUp
+				}
+				section, text := "BODY[HEADER]<0>", strings.ReplaceAll(answerTo("ID", "Yes."), "\n", "\r\n")
+				if !strings.Contains(command, "HEADER") {
+					section = "BODY[]<0>"
+				}
+				for _, uid := range uids {
+					one := strings.Replace(text, "ID", ids[uid-1], 1)
+					fmt.Fprintf(&b, "* %d FETCH (UID %d %s {%d}\r\n%s)\r\n", uid, uid, section, len(one), one)
 				}
 			}
-		}
+			return b.String(), nil
+		})
 	}
 }
 

@@ -34,8 +34,43 @@ func (l *letter) deliveryReport(r *Reading) bool {
 	if len(r.Says) == 0 {
 		r.Says = []Saying{{Kind: post.ReceiptUnknown}}
 	}
+	l.fromNotice(r.Says)
 	r.Refs = append(r.Refs, l.returnedRefs()...)
 	return true
+}
+
+// fromNotice takes from the words of a report what its fields leave out.
+// OpenSMTPD gives no diagnostic; what the other server said stands behind the
+// address in the notice. When it gives up waiting it still writes "delayed", and
+// only there that the message has expired.
+func (l *letter) fromNotice(says []Saying) {
+	var notice string
+	for i := range says {
+		s := &says[i]
+		if s.Reply.Text != "" || s.Address == "" {
+			continue
+		}
+		if notice == "" {
+			notice = l.text()
+			notice = notice[:min(len(notice), maxPart)]
+		}
+		_, rest, ok := strings.Cut("\n"+notice, "\n"+s.Address+": ")
+		if !ok {
+			continue
+		}
+		line, _, _ := strings.Cut(rest, "\n")
+		said := codesIn(line)
+		if strings.HasSuffix(s.Reply.Enhanced, ".0.0") && said.Enhanced != "" && said.Enhanced[0] == s.Reply.Enhanced[0] || s.Reply.Enhanced == "" {
+			s.Reply.Enhanced = said.Enhanced
+		}
+		if s.Reply.Enhanced == "" || said.Code/100 == int(s.Reply.Enhanced[0]-'0') {
+			s.Reply.Code = said.Code
+		}
+		s.Reply.Text = said.Text
+		if s.Kind == post.ReceiptDelayed && strings.TrimSpace(line) == "Envelope expired" {
+			s.Kind = post.ReceiptBounced
+		}
+	}
 }
 
 // recipientOf reads the fields of one recipient. The action decides (RFC 3464

@@ -24,6 +24,8 @@ const (
 	firstAgain  = 15 * time.Second // after a network error, doubling
 	signInAgain = 10 * time.Minute // after a refused sign-in, doubling: servers lock accounts that try often
 	lastAgain   = time.Hour
+	sentEvery   = time.Minute      // whether copies are to be filed
+	searchEvery = 15 * time.Minute // for uncertain deliveries in the folder for sent mail
 )
 
 // WatchLedger is what a Watcher needs of the ledger.
@@ -41,6 +43,7 @@ type Watcher struct {
 	Ledger WatchLedger
 	Clock  post.Clock
 	Log    *slog.Logger
+	Sent   *SentFolder // nil: it is not looked into
 }
 
 // Run reads until ctx ends, each mailbox by itself, so that one in trouble keeps
@@ -74,6 +77,9 @@ func (w *Watcher) Run(ctx context.Context) {
 				one, stop := context.WithCancel(ctx)
 				reading[key] = stop
 				all.Go(func() { w.keep(one, a) })
+				if w.Sent != nil {
+					all.Go(func() { w.keepSent(one, a) })
+				}
 			}
 			for key, stop := range reading {
 				if !wanted[key] {
@@ -131,6 +137,33 @@ func (w *Watcher) keep(ctx context.Context, a post.Account) {
 			w.Log.Warn("mailbox not read", slog.Int64("account", a.ID), slog.Any("err", err), slog.Duration("again", next))
 		}
 		if next > 0 && !w.wait(ctx, next) {
+			return
+		}
+	}
+}
+
+// keepSent looks into one account's folder for sent mail over and over.
+func (w *Watcher) keepSent(ctx context.Context, a post.Account) {
+	failed := 0
+	searched := -searchEvery
+	for ctx.Err() == nil {
+		search := w.Clock.Elapsed()-searched >= searchEvery
+		_, err := w.Sent.Visit(ctx, a, search)
+		next := sentEvery
+		switch {
+		case err == nil:
+			failed = 0
+			if search {
+				searched = w.Clock.Elapsed()
+			}
+		case ctx.Err() != nil:
+			return
+		default:
+			next = again(err, failed)
+			failed++
+			w.Log.Warn("the folder for sent mail", slog.Int64("account", a.ID), slog.Any("err", err), slog.Duration("again", next))
+		}
+		if !w.wait(ctx, next) {
 			return
 		}
 	}

@@ -61,6 +61,18 @@ func (c *handClock) fire(d time.Duration) (n int) {
 	return n
 }
 
+// waits counts the waits of one length.
+func (c *handClock) waits(d time.Duration) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, of := range c.timers {
+		if of == d {
+			n++
+		}
+	}
+	return n
+}
+
 // eventually looks at a condition until it holds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -80,7 +92,11 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func watch(t *testing.T, l WatchLedger, c post.Clock, secret string) (stop func()) {
 	t.Helper()
 	d := &accounts.Dialer{Secrets: fixedSecret(secret)}
-	w := &Watcher{Dial: d.DialMailbox, Ledger: l, Clock: c, Log: slog.New(slog.DiscardHandler)}
+	return watchWith(t, &Watcher{Dial: d.DialMailbox, Ledger: l, Clock: c, Log: slog.New(slog.DiscardHandler)})
+}
+
+func watchWith(t *testing.T, w *Watcher) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {

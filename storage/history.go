@@ -22,7 +22,8 @@ type HistoryFilter struct {
 	Mailing int64        // 0: all
 	States  []post.State // none: all
 	Kind    post.MailingKind
-	Contact int64 // 0: all
+	Contact int64        // 0: all
+	Outcome post.Outcome // empty: all
 	// Search is a substring of address, name or merge values, without regard to
 	// case.
 	Search string
@@ -81,7 +82,7 @@ func (l *Ledger) EachDelivery(ctx context.Context, f HistoryFilter) iter.Seq2[Hi
 func (l *Ledger) CountHistory(ctx context.Context, f HistoryFilter) (int64, error) {
 	const op = "count deliveries"
 	var n int64
-	if f.Search != "" || f.Contact != 0 {
+	if f.Search != "" || f.Contact != 0 || f.Outcome != "" {
 		where, args := historyWhere(f)
 		err := l.r.QueryRowContext(ctx, "SELECT count(*) FROM deliveries d JOIN mailings m ON m.id = d.mailing_id WHERE "+strings.Join(where, " AND "), args...).Scan(&n)
 		return n, classify(op, err)
@@ -136,6 +137,9 @@ func historyWhere(f HistoryFilter) (where []string, args []any) {
 		if rest { // the words of the partial index, so that it is used
 			where = append(where, "d.state NOT IN ('queued', 'sent')")
 		}
+	}
+	if f.Outcome != "" {
+		where = append(where, outcomeWhere[f.Outcome])
 	}
 	if f.Search != "" {
 		where = append(where, "instr(fold(d.address || char(10) || d.name || char(10) || d.fields), ?) > 0")

@@ -208,7 +208,7 @@ func (t *Tx) addReceipt(digest []byte, part int, r *post.Receipt) (bool, error) 
 func (t *Tx) follow(d *tied, s *Said, r *post.Receipt) error {
 	// Whatever comes back proves that the message had left.
 	if d.state == post.StateUncertain && r.Kind != post.ReceiptUnknown {
-		if err := t.settleBy(d); err != nil {
+		if err := t.settleBy(d, "settled.receipt"); err != nil {
 			return err
 		}
 	}
@@ -234,13 +234,13 @@ func (t *Tx) follow(d *tied, s *Said, r *post.Receipt) error {
 	return err
 }
 
-// settleBy gives an uncertain delivery the outcome that came back.
-func (t *Tx) settleBy(d *tied) error {
+// settleBy takes an uncertain delivery for sent, for a reason.
+func (t *Tx) settleBy(d *tied, why string) error {
 	if !post.CanMove(post.StateUncertain, post.StateSent, post.ByMailer) {
 		return post.Errorf(post.KindInternal, "record receipts", "no move from uncertain to sent")
 	}
 	n, err := t.change("UPDATE deliveries SET state = 'sent', reason = ?, sent_at = changed_at, changed_at = ? WHERE id = ? AND state = 'uncertain'",
-		post.Reason{Key: "settled.receipt"}.Encode(), post.Millis(t.now), d.id)
+		post.Reason{Key: why}.Encode(), post.Millis(t.now), d.id)
 	if err != nil {
 		return err
 	}

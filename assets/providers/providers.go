@@ -54,6 +54,14 @@ type Provider struct {
 	SignIn  []SignIn `json:"sign_in"` // best first
 	Limits  []Limit  `json:"limits"`
 	Note    string   `json:"note"` // words: where to make what one signs in with
+
+	// FilesSent: it files a copy of all that is sent through it by itself.
+	FilesSent Filing `json:"files_sent"`
+}
+
+// Filing is what is known of that; without a grade nothing is.
+type Filing struct {
+	Grade Grade `json:"grade"`
 }
 
 // Names are domains or hosts in lower case.
@@ -162,6 +170,13 @@ func (p *Provider) Quota() post.Limits {
 		}
 	}
 	return q
+}
+
+// FilesSentMail reports whether the provider whose submission server that is
+// files what is sent by itself.
+func FilesSentMail(host string) bool {
+	p, ok := ForHost(host)
+	return ok && p.FilesSent.Grade != ""
 }
 
 // Meaning returns what the provider at host means by a reply, given as it came

@@ -65,6 +65,9 @@ func faults(b []byte) []string {
 				once(what, name, p.ID)
 			}
 		}
+		if g := p.FilesSent.Grade; g != "" {
+			graded(p.ID, "files_sent", g)
+		}
 		for _, s := range p.SMTP {
 			host(p.ID, s.Host)
 			graded(p.ID, s.Host, s.Grade)
@@ -186,6 +189,14 @@ func TestMeaning(t *testing.T) {
 		}
 		if got := Meaning(tc.host, tc.reply); got.Key != want.Key {
 			t.Errorf("%s, %q: %q", tc.host, tc.reply, got.Key)
+		}
+	}
+}
+
+func TestFilesSentMail(t *testing.T) {
+	for host, want := range map[string]bool{"smtp.gmail.com": true, "SMTP.Office365.com": true, "smtp-mail.outlook.com": true, "mail.gmx.net": false, "smtp.example.org": false} {
+		if got := FilesSentMail(host); got != want {
+			t.Errorf("%s: %v, want %v", host, got, want)
 		}
 	}
 }

@@ -276,6 +276,9 @@ func (c *Catalogue) StateLong(s post.State) string { return c.T("state.long." + 
 // Receipt returns the word for what came back.
 func (c *Catalogue) Receipt(r post.ReceiptKind) string { return c.T("receipt." + string(r)) }
 
+// Outcome returns the word for how far a message is known to have come.
+func (c *Catalogue) Outcome(o post.Outcome) string { return c.T("outcome." + string(o)) }
+
 // MailingState returns the word for what a mailing is doing.
 func (c *Catalogue) MailingState(s post.MailingState) string {
 	return c.T("mailing.state." + string(s))

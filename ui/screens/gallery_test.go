@@ -210,7 +210,10 @@ func (s *stage) comeBack(ds []post.Delivery) error {
 			{Kind: post.ReceiptDelivered, Source: "mx.example.org", Reply: post.NewReply(250, "2.0.0 Ok: queued as 7Bq")},
 			{Kind: post.ReceiptReplied, Source: "guest00@example.org", Address: "guest00@example.org", Reply: post.Reply{Text: "Re: we open late"}},
 		},
-		26: {{Kind: post.ReceiptBounced, Source: "mx.example.org", Reply: post.NewReply(550, "5.1.1 user unknown")}},
+		26: {{
+			Kind: post.ReceiptBounced, Source: "mx.example.org", Reply: post.NewReply(550, "5.1.1 user unknown"),
+			Excerpt: []byte("From: MAILER-DAEMON@mx.example.org\r\nSubject: Undelivered \u202email\x00\r\n\r\nFinal-Recipient: rfc822; guest26@example.org\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 user unknown\r\n"),
+		}},
 		25: {{Kind: post.ReceiptUnsubscribed, Source: "guest25@example.org"}}, 29: {{Kind: post.ReceiptRead, Source: "guest29@example.org"}},
 		28: {{Kind: post.ReceiptDelivered, Source: "mx.example.org"}}, 27: {{Kind: post.ReceiptDelayed, Source: "mx.example.org"}},
 	} {

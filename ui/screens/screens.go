@@ -43,6 +43,7 @@ type Route struct {
 	Verb    string       // "new", "edit", "import": what to start with
 	States  []post.State // a filter of the history
 	Mailing int64        // a filter of the history
+	Outcome post.Outcome // a filter of the history
 	To      []string     // recipients of a new mailing
 }
 

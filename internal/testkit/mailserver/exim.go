@@ -34,18 +34,24 @@ type Exim struct {
 	CAPEM          []byte
 	User, Password string
 
-	run string
-	cmd *exec.Cmd
+	onward string // port on this computer that all mail is handed to; empty: it is kept
+	run    string
+	cmd    *exec.Cmd
 }
 
 // StartExim runs one until the test ends that offers a single mechanism: PLAIN, LOGIN or CRAM-MD5, or none when it is
 // empty. A machine that can't run it skips the test, but fails it when CI is set.
 func StartExim(t testing.TB, mechanism string) *Exim {
 	t.Helper()
+	return startExim(t, mechanism, "")
+}
+
+func startExim(t testing.TB, mechanism, onward string) *Exim {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // the first start downloads packages
 	defer cancel()
 	for try := 1; ; try++ {
-		e, err := launchExim(ctx, mechanism)
+		e, err := launchExim(ctx, mechanism, onward)
 		switch {
 		case err == nil:
 			t.Cleanup(func() { e.stop(t) })
@@ -58,7 +64,7 @@ func StartExim(t testing.TB, mechanism string) *Exim {
 	}
 }
 
-func launchExim(ctx context.Context, mechanism string) (*Exim, error) {
+func launchExim(ctx context.Context, mechanism, onward string) (*Exim, error) {
 	tree, err := fetchTree(ctx, "exim")
 	if err != nil {
 		return nil, err
@@ -71,7 +77,7 @@ func launchExim(ctx context.Context, mechanism string) (*Exim, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exim{run: run, User: "shop@example.test", Password: "correct horse battery"}
+	e := &Exim{onward: onward, run: run, User: "shop@example.test", Password: "correct horse battery"}
 	if err := e.start(ctx, tree, ids, mechanism); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(run))
 	}
@@ -111,7 +117,10 @@ func (e *Exim) start(ctx context.Context, tree string, ids identities, mechanism
 	if err != nil {
 		return err
 	}
-	e.cmd = exec.Command(filepath.Join(tree, "usr/sbin/exim4"), "-C", filepath.Join(e.run, "exim.conf"), "-bdf")
+	e.cmd = exec.Command(filepath.Join(e.run, "exim4"), "-C", filepath.Join(e.run, "exim.conf"), "-bdf")
+	if e.onward != "" { // what was put off is tried again every second
+		e.cmd.Args = append(e.cmd.Args, "-q1s")
+	}
 	e.cmd.Stdout, e.cmd.Stderr = said, said
 	e.cmd.Dir = "/"
 	e.cmd.Env = []string{
@@ -141,6 +150,7 @@ func (e *Exim) write(tree string, ids identities, certs certificates, ports []in
 	var conf bytes.Buffer
 	if err := parsed.Execute(&conf, map[string]any{
 		"Tree": tree, "Run": e.run, "Submission": ports[0], "SMTPS": ports[1], "Mechanism": mechanism, "User": e.User, "Password": e.Password,
+		"Onward": e.onward, "Late": lateDomain,
 	}); err != nil {
 		return err
 	}
@@ -156,9 +166,16 @@ func (e *Exim) write(tree string, ids identities, certs certificates, ports []in
 			return err
 		}
 	}
+	// The package's program takes root's rights when others start it, as its own processes do; to such a program the
+	// system gives no library before its own.
+	program, err := os.ReadFile(filepath.Join(tree, "usr/sbin/exim4"))
+	if err != nil {
+		return err
+	}
 	key := filepath.Join(e.run, "key.pem")
 	return errors.Join(
 		os.WriteFile(filepath.Join(e.run, "exim.conf"), conf.Bytes(), 0o644),
+		os.WriteFile(filepath.Join(e.run, "exim4"), program, 0o755),
 		os.WriteFile(filepath.Join(e.run, "cert.pem"), certs.server, 0o644),
 		os.WriteFile(key, certs.key, 0o600), ids.own(key, ids.deliverName),
 	)
@@ -176,7 +193,7 @@ func (e *Exim) ready(ctx context.Context) error {
 			if err == nil {
 				break
 			}
-			if ctx.Err() == nil && e.cmd.Process.Signal(syscall.Signal(0)) == nil && !e.ended() {
+			if ctx.Err() == nil && e.cmd.Process.Signal(syscall.Signal(0)) == nil && !zombie(e.cmd.Process.Pid) {
 				select {
 				case <-ctx.Done():
 				case <-time.After(pollEvery):
@@ -195,9 +212,9 @@ func (e *Exim) ready(ctx context.Context) error {
 	return nil
 }
 
-// ended reports whether the process is a zombie: it has ended and was not waited for.
-func (e *Exim) ended() bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", e.cmd.Process.Pid))
+// zombie reports whether a process of ours has ended and was not waited for.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fetches Postfix and Dovecot, or with the argument "exim" Exim, for the tests and prints the folder they lie in.
+# Fetches Postfix and Dovecot, or with the argument "exim" Exim or "opensmtpd" OpenSMTPD, for the tests and prints the folder they lie in.
 #
 # The Debian packages are downloaded and unpacked into a cache folder, never installed: they would replace a mail
 # server that the machine already has. Shared libraries are added only where the machine lacks them. Needs
@@ -16,6 +16,10 @@ case ${1:-} in
 exim)
 	packages="exim4-daemon-light libnss-wrapper"
 	programs="usr/sbin/exim4"
+	;;
+opensmtpd)
+	packages="opensmtpd libnss-wrapper"
+	programs="usr/sbin/smtpd usr/sbin/smtpctl"
 	;;
 *)
 	packages="postfix dovecot-core dovecot-imapd dovecot-lmtpd"
@@ -110,7 +114,7 @@ lacking=$(missing "$work")
 
 # Dovecot opens its modules (TLS among them) by a path that is built in. The same number of bytes makes it a path
 # from the working folder of its processes, which is base_dir; a link of that name stands there at run time.
-if [ "${1:-}" != exim ]; then
+if [ -z "${1:-}" ]; then
 	grep -rlZ -F /usr/lib/dovecot "$work/usr/lib/dovecot" "$work/usr/sbin/dovecot" "$work/usr/bin" |
 		xargs -0 sed -i 's#/usr/lib/dovecot#./pr-lib-dovecot#g'
 fi

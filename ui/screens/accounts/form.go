@@ -78,6 +78,8 @@ type Form struct {
 	PerMinute, PerHour, PerDay, Connections string
 	Weight, Proxy                           string
 	DropPin                                 bool // the one certificate is not wanted any more
+
+	Mailbox
 }
 
 // String keeps the secret out of whatever prints a form.
@@ -94,7 +96,7 @@ var (
 
 // NewForm returns the form of a new account.
 func NewForm() Form {
-	return Form{TLS: post.TLSImplicit, Port: usualPort(post.TLSImplicit), Auth: post.AuthAuto, Place: post.SecretKeyring}
+	return Form{TLS: post.TLSImplicit, Port: usualPort(post.TLSImplicit), Auth: post.AuthAuto, Place: post.SecretKeyring, Mailbox: mailboxOf(&post.Account{})}
 }
 
 // FormOf returns the form of an account that is there. The password is not
@@ -109,7 +111,7 @@ func FormOf(a *post.Account) Form {
 		weight = number(a.Weight)
 	}
 	return Form{
-		Place: place, Weight: weight, Proxy: a.Proxy,
+		Place: place, Weight: weight, Proxy: a.Proxy, Mailbox: mailboxOf(a),
 		Name: a.Name, FromName: a.FromName, Email: a.Email, Host: a.Host, Port: number(a.Port), TLS: a.TLS, User: a.User, Auth: a.Auth,
 		UseCommand: a.Secret == post.SecretCommand, Command: a.PasswordCommand,
 		PerMinute: number(a.Limits.PerMinute), PerHour: number(a.Limits.PerHour), PerDay: number(a.Limits.PerDay), Connections: number(a.Connections),
@@ -191,6 +193,7 @@ func (f *Form) account(old *post.Account) (post.Account, Problems) {
 		bad(FieldTLS, "accounts.wrong.tls")
 	}
 	f.secret(&a, old, bad)
+	f.Mailbox.set(&a, bad)
 	const mostLimit = 100_000_000
 	a.Limits = post.Limits{
 		PerMinute: count(FieldPerMinute, f.PerMinute, mostLimit), PerHour: count(FieldPerHour, f.PerHour, mostLimit),

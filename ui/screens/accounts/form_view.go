@@ -31,6 +31,10 @@ type formView struct {
 	mode    *widgets.Select
 	auth    *widgets.Select
 	place   *widgets.Select
+
+	imapMode, copies *widgets.Select
+	plus             *widgets.Check
+
 	command *widgets.Check
 	rows    map[Field]fyne.CanvasObject
 	kept    *fyne.Container // the authority that is kept
@@ -57,6 +61,9 @@ func newFormView(v *View, a *post.Account) *formView {
 	title := "accounts.form.new"
 	if a != nil {
 		f.id, f.old, f.start, title = a.ID, *a, FormOf(a), "accounts.form.edit"
+		if shown := v.panel.shown; shown != nil && shown.Account.ID == a.ID {
+			f.start.Plus, f.start.Copies = shown.Plus, shown.Copies
+		}
 	}
 	env := v.env
 	f.status = widgets.NewQuiet("")
@@ -67,7 +74,7 @@ func newFormView(v *View, a *post.Account) *formView {
 	head := widgets.NewHeader(env.T(title), []fyne.CanvasObject{widgets.Grow(f.status)}, f.cancel, f.save)
 	f.makeStrip()
 	f.finder = newFinder(f)
-	left := widgets.VStack(theme.Gap, f.senderCard(), f.signInCard())
+	left := widgets.VStack(theme.Gap, f.senderCard(), f.signInCard(), f.mailboxCard())
 	right := widgets.VStack(theme.Gap, f.serverCard(), f.limitsCard())
 	f.root = widgets.VStack(theme.Gap, head, f.strip, widgets.Grow(container.NewVScroll(widgets.Columns(theme.Gap, []float32{1, 1}, left, right))))
 	f.fill(f.start)
@@ -224,6 +231,7 @@ func texts(f *Form) map[Field]*string {
 		FieldName: &f.Name, FieldEmail: &f.Email, FieldFromName: &f.FromName, FieldHost: &f.Host, FieldPort: &f.Port, FieldUser: &f.User,
 		FieldPassword: &f.Password, FieldCommand: &f.Command, FieldCA: &f.CAPath, FieldPerMinute: &f.PerMinute, FieldPerHour: &f.PerHour,
 		FieldPerDay: &f.PerDay, FieldConnections: &f.Connections, FieldWeight: &f.Weight, FieldProxy: &f.Proxy,
+		FieldIMAPHost: &f.IMAPHost, FieldIMAPPort: &f.IMAPPort,
 	}
 }
 
@@ -243,6 +251,7 @@ func (f *formView) fill(form Form) {
 			f.place.SetSelectedIndex(i)
 		}
 	}
+	f.fillMailbox(form.Mailbox)
 	for field, text := range texts(&form) {
 		f.entries[field].SetText(*text)
 	}
@@ -255,6 +264,7 @@ func (f *formView) read() Form {
 	form := Form{
 		TLS: Modes[max(0, f.mode.SelectedIndex())], Auth: Mechanisms[max(0, f.auth.SelectedIndex())],
 		UseCommand: f.command.Checked, DropCA: f.dropCA, Place: Places[max(0, f.place.SelectedIndex())], DropPin: f.dropPin,
+		Mailbox: f.readMailbox(),
 	}
 	for field, text := range texts(&form) {
 		*text = f.entries[field].Text
@@ -401,7 +411,7 @@ func (f *formView) forget() {
 func (f *formView) clear() { f.entries[FieldPassword].SetText("") }
 
 func (f *formView) enable(on bool) {
-	all := []fyne.Disableable{f.mode, f.auth, f.place, f.command, f.save, f.aside, f.finder.button}
+	all := []fyne.Disableable{f.mode, f.auth, f.place, f.imapMode, f.copies, f.plus, f.command, f.save, f.aside, f.finder.button}
 	for _, e := range f.entries {
 		all = append(all, e)
 	}

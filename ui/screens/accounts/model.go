@@ -46,6 +46,11 @@ type Panel struct {
 	// Command is a password command that must be looked at and confirmed
 	// before it runs; empty: none.
 	Command string
+	// Trouble is what kept the mailbox from being read the last time; empty:
+	// nothing did.
+	Trouble string
+	Plus    bool            // see Mailbox
+	Copies  post.SentCopies // likewise
 }
 
 // Fact is one setting with its name.
@@ -92,6 +97,9 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 		}
 		m.Panel = panelOf(w, list[at], used[at], now)
 		m.Panel.Own = providers.ReadOwn(func(key string) string { return set[key] })
+		if err := m.Panel.reading(ctx, l, w, now); err != nil {
+			return nil, err
+		}
 	}
 	return m, nil
 }

@@ -82,6 +82,9 @@ func (s Saver) Save(ctx context.Context, id int64, f Form, ref string) (post.Acc
 	if old.SecretRef != "" && old.SecretRef != a.SecretRef {
 		s.forget(ctx, old)
 	}
+	if err := f.Mailbox.keep(ctx, s.Ledger, a.ID); err != nil {
+		return a, err
+	}
 	if a.Secret == post.SecretAsk && f.Password != "" {
 		return a, s.Secrets.Set(ctx, a, f.Password)
 	}

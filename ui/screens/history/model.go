@@ -100,6 +100,7 @@ const (
 type Event struct {
 	Title, Time, Code, Note string
 	Tone                    Tone
+	Receipt                 int64 // whose message can be opened; 0: none
 }
 
 // Life is one delivery from its queueing on.
@@ -189,7 +190,7 @@ func attemptEvents(w *words.Catalogue, a *storage.AttemptRow, n int, rehearsal b
 
 // receiptEvent tells one thing that came back. Only a bounce is bad news.
 func receiptEvent(w *words.Catalogue, h *storage.HistoryRow, r *post.Receipt, at func(time.Time) string) Event {
-	e := Event{Title: w.T("history.step." + string(r.Kind)), Time: at(r.At), Note: w.T("history.receipt.source", r.Source), Tone: Plain}
+	e := Event{Title: w.T("history.step." + string(r.Kind)), Time: at(r.At), Note: w.T("history.receipt.source", r.Source), Tone: Plain, Receipt: r.ID}
 	if r.Address != "" && !strings.EqualFold(r.Address, h.Address) && !strings.EqualFold(r.Address, r.Source) {
 		e.Note = w.T("history.receipt.other", r.Address, r.Source)
 	}

@@ -36,6 +36,7 @@ type View struct {
 	search   *widgets.Entry
 	mailing  *widgets.Select
 	outcome  *widgets.Select
+	receipt  *widgets.Select
 	current  int64
 	quiet    bool
 	typing   *time.Timer
@@ -47,6 +48,9 @@ const pageSize = 100
 
 // outcomes are the states that the filter offers.
 var outcomes = []post.State{post.StateSent, post.StateQueued, post.StateUncertain, post.StateFailed, post.StateExpired, post.StateCancelled, post.StateSuppressed}
+
+// cameBack are the outcomes of what was taken, as far as anything came back.
+var cameBack = append([]post.Outcome{post.OutcomeNoNews}, post.CameBack...)
 
 // New returns the history, empty until it is shown.
 func New(env *screens.Env) *View {
@@ -80,16 +84,22 @@ func New(env *screens.Env) *View {
 		words = append(words, env.Words.State(s))
 	}
 	v.outcome = widgets.NewSelect(words, func(string) { v.onOutcome() })
+	back := []string{env.T("history.all_receipts")}
+	for _, o := range cameBack {
+		back = append(back, env.Words.Outcome(o))
+	}
+	v.receipt = widgets.NewSelect(back, func(string) { v.onReceipt() })
 	export := widgets.NewButton(widgets.Normal, env.T("action.export"), v.onExport)
 	env.IDs.Set("history.search", v.search)
 	env.IDs.Set("history.mailing", v.mailing)
 	env.IDs.Set("history.outcome", v.outcome)
+	env.IDs.Set("history.receipt", v.receipt)
 	env.IDs.Set("history.grid", v.grid)
 	evidence := widgets.NewButton(widgets.Normal, env.T("history.evidence"), v.onEvidence)
 	env.IDs.Set("history.export", export)
 	env.IDs.Set("history.evidence", evidence)
 	head := widgets.NewHeader(env.T("nav.history"), []fyne.CanvasObject{
-		widgets.Grow(v.search), widgets.FixedWidth(180, v.mailing), widgets.FixedWidth(150, v.outcome),
+		widgets.Grow(v.search), widgets.FixedWidth(150, v.mailing), widgets.FixedWidth(130, v.outcome), widgets.FixedWidth(170, v.receipt),
 	}, evidence, export)
 	v.root = widgets.VStack(theme.Gap, head, widgets.Grow(v.body))
 	return v
@@ -113,6 +123,16 @@ func (v *View) Show(r screens.Route) {
 	}
 	if len(r.States) > 0 {
 		v.filter.States = r.States
+	}
+	if r.Outcome != "" {
+		v.filter.Outcome = r.Outcome
+		v.quiet = true
+		for i, o := range cameBack {
+			if o == r.Outcome {
+				v.receipt.SetSelectedIndex(i + 1)
+			}
+		}
+		v.quiet = false
 	}
 	v.Changed()
 }
@@ -142,7 +162,7 @@ func (v *View) fill(m *Model, err error) {
 	}
 	v.pager.Loaded(m.Pages, m.Total)
 	v.fillMailings(m.Mailings)
-	filtered := v.filter.Search != "" || v.filter.Mailing != 0 || len(v.filter.States) > 0
+	filtered := v.filter.Search != "" || v.filter.Mailing != 0 || len(v.filter.States) > 0 || v.filter.Outcome != ""
 	if m.Total == 0 && !filtered {
 		v.body.Objects = []fyne.CanvasObject{widgets.NewCard("", nil, widgets.NewEmptyState(icons.History, env.T("history.empty")))}
 		v.root.Refresh()
@@ -197,6 +217,17 @@ func (v *View) onOutcome() {
 	v.filter.States = nil
 	if i := v.outcome.SelectedIndex(); i > 0 {
 		v.filter.States = []post.State{outcomes[i-1]}
+	}
+	v.refilter()
+}
+
+func (v *View) onReceipt() {
+	if v.quiet {
+		return
+	}
+	v.filter.Outcome = ""
+	if i := v.receipt.SelectedIndex(); i > 0 {
+		v.filter.Outcome = cameBack[i-1]
 	}
 	v.refilter()
 }
@@ -256,7 +287,11 @@ func (v *View) panelOf(l *Life) fyne.CanvasObject {
 		case Arrived:
 			tone = theme.Good
 		}
-		events = append(events, widgets.Event{Title: e.Title, Time: e.Time, Code: e.Code, Note: e.Note, Tone: tone})
+		shown := widgets.Event{Title: e.Title, Time: e.Time, Code: e.Code, Note: e.Note, Tone: tone}
+		if e.Receipt != 0 {
+			shown.Action, shown.OnAction = env.T("history.raw.open"), func() { v.openReport(e.Receipt, e.Title) }
+		}
+		events = append(events, shown)
 	}
 	open := widgets.NewButton(widgets.Normal, env.T("action.open_message"), v.openMessage)
 	save := widgets.NewButton(widgets.Normal, env.T("history.save_eml"), v.saveMessage)

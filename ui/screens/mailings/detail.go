@@ -158,6 +158,9 @@ func (p *detailPage) counters(d *Detail) fyne.CanvasObject {
 	}
 	row = append(row, widgets.Space(), widgets.NewQuiet(d.Ends))
 	lines := []fyne.CanvasObject{meter, widgets.HStack(22, row...)}
+	if d.Funnel != nil {
+		lines = append(lines, p.funnel(d.Funnel))
+	}
 	if d.From != "" {
 		lines = append(lines, widgets.HStack(10, widgets.NewSmall(w.T("mailing.from", d.From)), widgets.Space(), widgets.NewSmall(w.T("mailing.hash", d.Hash))))
 	}

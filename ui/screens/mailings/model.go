@@ -184,6 +184,7 @@ type Detail struct {
 	Hash                                 string // of what everybody gets
 	CanCallBack, CanSendSame             bool
 	CanPause, CanResume, CanCancel, Held bool
+	Funnel                               post.Funnel // nil: nothing came back, or a rehearsal
 }
 
 // Row is one recipient of a mailing.
@@ -229,6 +230,9 @@ func LoadDetail(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now 
 		return nil, err
 	}
 	d.Pages = pages
+	if d.Funnel, err = loadFunnel(ctx, l, &m); err != nil {
+		return nil, err
+	}
 	for i := range rows {
 		d.Rows = append(d.Rows, rowOf(w, &rows[i], now))
 	}
