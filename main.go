@@ -72,7 +72,7 @@ func show(ctx context.Context, instance *ui.Instance, ledger *storage.Ledger, lo
 	mail := mailer.Serve(ctx, ledger, opt)
 	shell := ui.New(ui.Deps{
 		App: newApp(), Ledger: ledger, Mail: mail, Secrets: secrets,
-		Doctor:   func(ctx context.Context, a post.Account) accounts.Report { return dialer.Test(ctx, a) },
+		Doctor:   dialer.Examine,
 		Practice: cli.PracticeDir(ledger.Dir()), Clock: post.SystemClock{}, Zone: time.Local, Log: log, Post: fyne.Do, Lang: lang, Theme: mode,
 	})
 	go instance.Serve(shell.Raise)

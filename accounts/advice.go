@@ -48,8 +48,12 @@ var adviceWords = map[string]string{
 	"advice.vault":            "Unlock the password vault, then try again.",
 	"advice.vault_damaged":    "Put a copy of the vault file back, or move it away and make a new one; then give the passwords again.",
 	"advice.ask":              "Give the account's password; it is asked for each time.",
+	"advice.unbound":          "The server is at the other end of another connection: somebody or something is in between. Ask your provider; where that is a machine of theirs, choose SCRAM-SHA-256 as the way to sign in.",
 	"advice.token":            "Sign in with the provider again.",
 	"advice.client_id":        "Set the client id for this provider in the settings, or use an app password.",
+	"advice.not_arrived":      "The server took the message, but it is not in the inbox yet. Look there in some minutes, and in the folder for junk.",
+	"advice.junk":             "The message came, but as junk. Check the domain: SPF, DKIM and DMARC tell others that your mail is real.",
+	"advice.sender":           "The server did not take the message; why stands beside it. Often the account's address must be the one that belongs to the sign-in.",
 	"advice.confirm_command":  "Look at the password command and confirm it, because the ledger was restored or copied.",
 }
 
@@ -88,6 +92,8 @@ func adviceKey(a post.Account, f *post.Fault) string {
 		return "advice.token"
 	case f.Reason.Key == keyTokenServer:
 		return "advice.try_later"
+	case f.Reason.Key == keyUnbound:
+		return "advice.unbound"
 	case f.Reason.Key == "fault.proxy":
 		return "advice.proxy"
 	}
@@ -140,6 +146,15 @@ func silenceAdvice(a post.Account, f *post.Fault) string {
 		return "advice.try_starttls"
 	}
 	return "advice.try_later"
+}
+
+// arrivalAdvice is for a letter that is not in the inbox; junk is the folder that
+// it was found in instead.
+func arrivalAdvice(junk string) string {
+	if junk != "" {
+		return "advice.junk"
+	}
+	return "advice.not_arrived"
 }
 
 func secretAdvice(key string) string {
@@ -199,6 +214,8 @@ func replyAdvice(a post.Account, f *post.Fault) string {
 		return "advice.password_change"
 	case r.Class() == 4:
 		return "advice.try_later"
+	case r.Class() == 5 && (f.Phase == post.PhaseMAIL || f.Phase == post.PhaseRCPT || f.Phase == post.PhaseDATA || f.Phase == post.PhaseDot):
+		return "advice.sender"
 	case f.Phase != post.PhaseAuth:
 		return "advice.refused_here"
 	case r.Code == 538, r.Code == 530, r.Enhanced == "5.7.11":

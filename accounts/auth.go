@@ -21,8 +21,12 @@ const (
 	mechCRAMMD5 = "CRAM-MD5"      // RFC 2195, by name only
 	mechSCRAM   = "SCRAM-SHA-256" // RFC 7677
 	mechSCRAM1  = "SCRAM-SHA-1"   // RFC 5802; still better than sending the password
-	mechXOAUTH2 = "XOAUTH2"       // Google's; its secret is a token
-	mechBearer  = "OAUTHBEARER"   // RFC 7628; its secret is a token
+	// The same, bound to this one TLS connection: whoever is in between cannot
+	// pass a sign-in on, even with a certificate that is believed.
+	mechSCRAMPlus  = "SCRAM-SHA-256-PLUS"
+	mechSCRAM1Plus = "SCRAM-SHA-1-PLUS"
+	mechXOAUTH2    = "XOAUTH2"     // Google's; its secret is a token
+	mechBearer     = "OAUTHBEARER" // RFC 7628; its secret is a token
 )
 
 const (
@@ -72,6 +76,9 @@ func (s *signIn) mechanism() (string, *post.Fault) {
 		wanted = []string{mechPlain, mechLogin}
 		if preparable(s.a.Login()) && preparable(s.secret) {
 			wanted = []string{mechSCRAM, mechSCRAM1, mechPlain, mechLogin}
+			if s.binding() != nil {
+				wanted = append([]string{mechSCRAMPlus, mechSCRAM1Plus}, wanted...)
+			}
 		}
 	case s.a.Auth == post.AuthSCRAMSHA256:
 		if !preparable(s.a.Login()) || !preparable(s.secret) {
@@ -114,6 +121,10 @@ func (s *signIn) client(mech string) smtp.Auth {
 	switch mech {
 	case mechSCRAM:
 		return &scramClient{Auth: smtp.ScramSHA256Auth(user, s.secret)}
+	case mechSCRAMPlus:
+		return &scramClient{Auth: smtp.ScramSHA256PlusAuth(user, s.secret, s.binding())}
+	case mechSCRAM1Plus:
+		return &scramClient{Auth: smtp.ScramSHA1PlusAuth(user, s.secret, s.binding())}
 	case mechSCRAM1:
 		return &scramClient{Auth: smtp.ScramSHA1Auth(user, s.secret)}
 	case mechLogin:
@@ -156,7 +167,11 @@ func (s *signIn) exchange(ctx context.Context, mech string, client smtp.Auth) *p
 		case reply.Class() == 2:
 			return s.proven(client)
 		case reply.Code != 334:
-			return refusal(post.PhaseAuth, reply)
+			fault := refusal(post.PhaseAuth, reply)
+			if c, ok := client.(*scramClient); ok && c.unbound && fault.Reply.Class() == 5 {
+				fault.Reason = post.Reason{Key: keyUnbound}
+			}
+			return fault
 		}
 		if line, fault = s.respond(mech, client, challenge, &held); fault != nil {
 			return fault

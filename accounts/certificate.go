@@ -14,7 +14,6 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"postroom/post"
-	"postroom/storage"
 )
 
 // vaultRef begins the names of keys that lie in the vault, not in the keyring.
@@ -97,7 +96,7 @@ func entry(account int64, name, ref string) post.Account {
 
 // KeysOf returns the places of the keys that sign an account's mail, as Secrets
 // take them: who removes the account forgets them, too.
-func KeysOf(ctx context.Context, l *storage.Ledger, account int64) ([]post.Account, error) {
+func KeysOf(ctx context.Context, l Kept, account int64) ([]post.Account, error) {
 	var all []post.Account
 	s, err := l.Signing(ctx, account)
 	if err != nil {

@@ -120,7 +120,7 @@ func TestKeepCertificate(t *testing.T) {
 		if err != nil || !got.Equal(key) || len(chain) != 1 {
 			t.Errorf("%v, %d certificates", err, len(chain))
 		}
-		s, err := MakeSigningKey(t.Context(), kept, a, "postroom1")
+		s, err := MakeSigningKey(t.Context(), kept, a, "postroom1", false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ const (
 
 // Step is one step of a sign-in, as the doctor tells it.
 type Step struct {
-	Name   string // resolve, connect, tls, ehlo, auth or imap
+	Name   string // resolve, connect, tls, ehlo, auth, imap, send or arrive
 	OK     bool
 	Detail string // what was found, or what went wrong, as it came
 	// Advice says what to do when the step failed: the catalogue key, and in
@@ -42,7 +42,11 @@ type Report struct {
 // A secret that cannot be had is told as the step auth, after the server was
 // tried as far as that goes without one. The mailbox, where the account has
 // one, comes last. Trace is told as well.
-func (d *Dialer) Test(ctx context.Context, a post.Account) Report {
+func (d *Dialer) Test(ctx context.Context, a post.Account) Report { return d.Examine(ctx, a, nil) }
+
+// Examine is Test, which then sends a letter from the account to itself and looks
+// for it in the mailbox. nil sends nothing.
+func (d *Dialer) Examine(ctx context.Context, a post.Account, l *Letter) Report {
 	s := d.begin(a)
 	s.secretFault = d.guard.check(s.key, d.now())
 	if s.secretFault == nil {
@@ -65,15 +69,25 @@ func (d *Dialer) Test(ctx context.Context, a post.Account) Report {
 		tokenRefused(fault)
 	}
 	r.OK, r.Extensions, r.TLS = fault == nil, s.hello.ext, s.tls
+	id := ""
+	if r.OK && l != nil {
+		var step Step
+		step, id = s.sendLetter(ctx, l)
+		r.OK = step.OK
+		tell(step)
+	}
 	if s.wire != nil {
 		s.wire.Quit(politeQuit)
 	}
 	if r.OK && a.IMAPHost != "" {
 		step := d.testMailbox(ctx, a)
-		r.OK, r.Steps = step.OK, append(r.Steps, step)
-		if d.Trace != nil {
-			d.Trace(step)
-		}
+		r.OK = step.OK
+		tell(step)
+	}
+	if r.OK && l != nil && a.IMAPHost != "" {
+		step := d.testArrival(ctx, a, l, id)
+		r.OK = step.OK
+		tell(step)
 	}
 	return r
 }

@@ -54,14 +54,62 @@ func (t *Tokens) server(ctx context.Context, o post.OAuth) (*authServer, error) 
 		if len(s.Scopes) == 0 {
 			s.Scopes = known.Scopes
 		}
-	} else if err := t.ask(ctx, s); err != nil {
-		return nil, err
+	} else {
+		if err := t.named(ctx, s); err != nil {
+			return nil, err
+		}
+		if err := t.ask(ctx, s); err != nil {
+			return nil, err
+		}
 	}
 	s.Endpoint.AuthStyle = oauth2.AuthStyleInParams
 	if s.ClientID == "" {
 		return nil, signInError(keyTokenNoClient, "no client id is set for "+post.CleanReply(s.name)+"; set one in the settings, or use an app password", nil, post.CleanReply(s.name))
 	}
 	return s, nil
+}
+
+// named fills in what the settings call us at an issuer, for an account that does
+// not say it itself.
+func (t *Tokens) named(ctx context.Context, s *authServer) error {
+	own, err := t.Own(ctx)
+	if err != nil || own.Issuer != s.issuer {
+		return err
+	}
+	if s.ClientID == "" {
+		s.ClientID = own.ClientID
+	}
+	if len(s.Scopes) == 0 {
+		s.Scopes = own.Scopes
+	}
+	return nil
+}
+
+// Own returns the authorization server that the settings name.
+func (t *Tokens) Own(ctx context.Context) (providers.OwnServer, error) {
+	var failed error
+	own := providers.ReadOwn(func(key string) string {
+		value, err := t.Shelf.Setting(ctx, key, "")
+		failed = errors.Join(failed, err)
+		return value
+	})
+	return own, failed
+}
+
+// Whose returns who gives the tokens for an account: as the account says, else
+// whose tokens its server is known to take; zero where nobody is known.
+func (t *Tokens) Whose(ctx context.Context, a post.Account) (post.OAuth, error) {
+	if !a.OAuth.IsZero() {
+		return a.OAuth, nil
+	}
+	if known, ok := providers.AuthServerFor(a.Host); ok {
+		return post.OAuth{Provider: known.ID}, nil
+	}
+	own, err := t.Own(ctx)
+	if err != nil || !own.Takes(a.Host) {
+		return post.OAuth{}, err
+	}
+	return post.OAuth{Issuer: own.Issuer}, nil
 }
 
 // maxMetadata bounds what is read from an authorization server, in bytes.
@@ -71,7 +119,7 @@ const maxMetadata = 256 << 10
 // OpenID Connect Discovery 4.
 func (t *Tokens) ask(ctx context.Context, s *authServer) error {
 	issuer, err := url.Parse(s.issuer)
-	if err != nil || issuer.Scheme != "https" || issuer.Host == "" || issuer.User != nil || issuer.RawQuery != "" || issuer.Fragment != "" {
+	if err != nil || s.issuer == "" || !providers.CheckIssuer(s.issuer) {
 		return signInError(keyTokenIssuer, "the issuer must be an https address", nil)
 	}
 	path := strings.TrimSuffix(issuer.Path, "/")

@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"strconv"
 
@@ -25,7 +26,27 @@ const maxIterations = 1_000_000
 // bound, and knows whether the server proved itself: a "235" alone does not.
 type scramClient struct {
 	smtp.Auth
-	step int
+	step    int
+	unbound bool // the server sees another connection than this one
+}
+
+// keyUnbound is the reason of a refusal that is about the connection, not about
+// the password.
+const keyUnbound = "fault.unbound"
+
+// binding returns the connection that SCRAM's -PLUS is bound to, or nil where
+// there is none that both sides know the same of: tls-exporter (RFC 9266) from
+// TLS 1.3 on, tls-unique (RFC 5929 3) before, where TLS gives it out.
+func (s *signIn) binding() *tls.ConnectionState {
+	conn, ok := s.wire.c.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	state := conn.ConnectionState()
+	if state.Version < tls.VersionTLS13 && state.TLSUnique == nil {
+		return nil
+	}
+	return &state
 }
 
 var errSCRAM = errors.New("the server does not keep to SCRAM")
@@ -47,7 +68,8 @@ func (c *scramClient) Next(challenge []byte, more bool) ([]byte, error) {
 		return response, err
 	case bytes.HasPrefix(challenge, []byte("e=")) && c.step != scramRefused:
 		c.step = scramRefused
-		return []byte{}, nil // the refusal itself comes as a reply
+		c.unbound = bytes.Contains(challenge, []byte("channel-binding")) // RFC 5802 7
+		return []byte{}, nil                                             // the refusal itself comes as a reply
 	default:
 		return nil, errSCRAM
 	}

@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"postroom/post"
+	"postroom/storage"
 )
 
 // Secrets finds and keeps the password of an account. Its errors are
@@ -223,4 +225,27 @@ func usable(secret string) (string, error) {
 // cancelled is the error of a step that ctx ended.
 func cancelled(err error) *post.Error {
 	return &post.Error{Kind: post.KindCancelled, Op: opSecret, Message: "stopped while waiting for the password", Err: err}
+}
+
+// Kept is where it is written which secrets of an account lie where; a
+// *storage.Ledger is one.
+type Kept interface {
+	AccountSecret(ctx context.Context, account int64) (storage.SealedSecret, error)
+	Signing(ctx context.Context, account int64) (*post.Signing, error)
+	Certificate(ctx context.Context, account int64) (*post.Certificate, error)
+}
+
+// UsesVault reports whether an account needs the vault to send: for its
+// password, for the key of its tokens, or for a key that signs its mail.
+func UsesVault(ctx context.Context, k Kept, a *post.Account) bool {
+	if a.Secret == post.SecretVault {
+		return true
+	}
+	if a.Secret == post.SecretOAuth {
+		if lies, err := k.AccountSecret(ctx, a.ID); err == nil && lies.Home == post.SecretVault {
+			return true
+		}
+	}
+	keys, err := KeysOf(ctx, k, a.ID)
+	return err == nil && slices.ContainsFunc(keys, func(key post.Account) bool { return key.Secret == post.SecretVault })
 }

@@ -21,9 +21,10 @@ const signingBits = 2048
 var selectorForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){0,3}$`)
 
 // MakeSigningKey makes a key that signs an account's mail (DKIM) and keeps it where
-// the account keeps its password, in the vault or else in the keyring, under a name of its own. The caller stores what is returned; mail
+// the account keeps its password, in the vault or else in the keyring, or with
+// inVault in the vault, under a name of its own. The caller stores what is returned; mail
 // is best signed once receivers find the record, see SigningRecord.
-func MakeSigningKey(ctx context.Context, keyring Secrets, a post.Account, selector string) (post.Signing, error) {
+func MakeSigningKey(ctx context.Context, secrets Secrets, a post.Account, selector string, inVault bool) (post.Signing, error) {
 	const op = "make the signing key"
 	selector = strings.ToLower(strings.TrimSpace(selector))
 	if !selectorForm.MatchString(selector) || len(selector) > 63 {
@@ -49,10 +50,10 @@ func MakeSigningKey(ctx context.Context, keyring Secrets, a post.Account, select
 		return post.Signing{}, &post.Error{Kind: post.KindInternal, Op: op, Err: err}
 	}
 	s := post.Signing{Account: a.ID, Domain: address.ASCII, Selector: selector, SecretRef: "signing-" + strings.ToLower(rand.Text()), PublicKey: public}
-	if a.Secret == post.SecretVault {
+	if inVault || a.Secret == post.SecretVault {
 		s.SecretRef = vaultRef + s.SecretRef
 	}
-	return s, keyring.Set(ctx, keptUnder(s), base64.StdEncoding.EncodeToString(private))
+	return s, secrets.Set(ctx, keptUnder(s), base64.StdEncoding.EncodeToString(private))
 }
 
 // keptUnder is the account whose password the keyring would take the key for.

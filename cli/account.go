@@ -11,7 +11,6 @@ import (
 
 	"postroom/accounts"
 	"postroom/assets/providers"
-	"postroom/mailer"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -22,7 +21,7 @@ func (a *app) accountCommand() *cobra.Command {
 is kept in this computer's keyring, or comes from a command of yours; it is
 never written to a file and never given as an argument.`,
 		a.accountAdd(), a.accountSet(), a.accountCopy(), a.accountSignin(), a.accountImport(), a.accountHealth(), a.accountDiscover(),
-		a.accountLetterhead(), a.accountDKIM(), a.accountSMIME(),
+		a.accountLetterhead(), a.accountDKIM(), a.accountSMIME(), a.accountTest(),
 		&cobra.Command{
 			Use: "list", Short: "List all accounts", Args: takes(0, "nothing"),
 			RunE: a.onLedger(a.accountList),
@@ -31,13 +30,6 @@ never written to a file and never given as an argument.`,
 			Use: "show NAME", Short: "Show one account", Args: takes(1, "the name of the account"),
 			Example: "  postroom account show shop --json",
 			RunE:    a.onLedger(a.accountShow),
-		},
-		&cobra.Command{
-			Use: "test NAME", Short: "Connect and sign in, step by step, and say what is wrong",
-			Long: `Test goes through a sign-in one step at a time, says what to do where one fails,
-and sends nothing.`,
-			Example: "  postroom account test shop", Args: takes(1, "the name of the account"),
-			RunE: a.onLedger(a.accountTest),
 		},
 		&cobra.Command{
 			Use: "remove NAME", Short: "Remove an account; what was sent through it stays in the history",
@@ -133,17 +125,6 @@ func (a *app) accountList(ctx context.Context, l *storage.Ledger, _ []string) er
 // do not know better than the reply itself.
 func (a *app) meaning(host, reply string) string { return a.reason(providers.Meaning(host, reply)) }
 
-// adviceOf is what to do about a failed step of a test: in the provider's own
-// case, where its refusal is known.
-func (a *app) adviceOf(x *post.Account, s *accounts.Step) string {
-	if s.Fault != nil && !s.Fault.Reply.IsZero() {
-		if means := a.meaning(x.Host, s.Fault.Reply.String()); means != "" {
-			return means
-		}
-	}
-	return s.AdviceText
-}
-
 // stateOf says what an account is doing, why, and for how long.
 func (a *app) stateOf(d accountJSON) string {
 	s := a.words.AccountState(d.State)
@@ -234,85 +215,6 @@ func signInOf(x post.Account) string {
 		return "as " + x.Login() + ", by a token of its provider"
 	}
 	return "as " + x.Login() + ", no password is kept"
-}
-
-// stepJSON is one step of a connection test.
-type stepJSON struct {
-	Step   string `json:"step"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"`
-	Advice string `json:"advice"`
-}
-
-type testJSON struct {
-	OK         bool              `json:"ok"`
-	Steps      []stepJSON        `json:"steps"`
-	Extensions []string          `json:"extensions"`
-	TLS        *accounts.TLSInfo `json:"tls"`
-}
-
-func (a *app) accountTest(ctx context.Context, l *storage.Ledger, args []string) error {
-	x, err := l.AccountByName(ctx, args[0])
-	if err != nil {
-		return err
-	}
-	if err := a.openSecrets(ctx, l, []post.Account{x}, false); err != nil {
-		return err
-	}
-	d := accounts.Dialer{Secrets: a.Secrets, Clock: a.Clock, Log: a.log}
-	if !a.json {
-		d.Trace = func(s accounts.Step) { a.tellStep(&x, s) }
-	}
-	r := d.Test(ctx, x)
-	if a.json {
-		out := testJSON{OK: r.OK, Steps: []stepJSON{}, Extensions: r.Extensions.Keywords, TLS: r.TLS}
-		if out.Extensions == nil {
-			out.Extensions = []string{}
-		}
-		for _, s := range r.Steps {
-			out.Steps = append(out.Steps, stepJSON{s.Name, s.OK, s.Detail, a.adviceOf(&x, &s)})
-		}
-		err = a.object(out)
-	}
-	if err != nil {
-		return err
-	}
-	if r.OK {
-		if !a.json {
-			a.say("%s can send.", oneLine(x.Name))
-		}
-		return nil
-	}
-	if f := lastFault(r); !a.json && r.TLS != nil && f != nil && f.Phase == post.PhaseTLS && f.Cause == post.CauseCertificate {
-		a.say("The certificate is of %s, issued by %s, until %s.", oneLine(r.TLS.Server), oneLine(r.TLS.Issuer), moment(r.TLS.NotAfter))
-		a.say("The fingerprint (SHA-256) of its key is %s.", r.TLS.Key)
-		a.say("If the server's owner tells you the same, trust it alone: postroom account set %s --pin %s", oneLine(x.Name), r.TLS.Key)
-	}
-	// What would stop the account needs the user; what it would wait out does not.
-	if f := lastFault(r); f != nil && mailer.Judge(mailer.Event{Phase: f.Phase, Reply: f.Reply, Cause: f.Cause}).Account == mailer.Stop {
-		return ended{exitUser}
-	}
-	return ended{exitFailed}
-}
-
-func lastFault(r accounts.Report) *post.Fault {
-	if len(r.Steps) == 0 {
-		return nil
-	}
-	return r.Steps[len(r.Steps)-1].Fault
-}
-
-// tellStep prints a step of a test as it ends.
-func (a *app) tellStep(x *post.Account, s accounts.Step) {
-	result := "ok"
-	if !s.OK {
-		result = "FAILED"
-	}
-	a.say("%-8s %-7s %s", s.Name, result, oneLine(s.Detail))
-	if advice := a.adviceOf(x, &s); advice != "" {
-		a.say("%-16s %s", "", oneLine(advice))
-	}
-	_ = a.out.Flush() // a failure comes back at the end
 }
 
 func (a *app) accountRemove(ctx context.Context, l *storage.Ledger, args []string) error {

@@ -142,17 +142,19 @@ type signingJSON struct {
 
 func (a *app) accountDKIM() *cobra.Command {
 	var selector string
-	var remove bool
+	var remove, vault bool
 	c := &cobra.Command{
 		Use: "dkim NAME", Short: "Show, make or remove the key that signs an account's mail (DKIM)", Args: takes(1, "the name of the account"),
 		Long: `A signature says that a message comes from your domain and was not changed on
 its way. Many providers sign by themselves; then you need none of your own.
 
 With --make a key is made and kept where the account's password is, in the vault
-or else in this computer's keyring, and mail is signed from then on. Put the record that is shown into your domain's DNS.`,
+or else in this computer's keyring, or with --vault in the vault, and mail is
+signed from then on. Put the record that is shown into your domain's DNS.`,
 		Example: "  postroom account dkim shop --make postroom1\n  postroom account dkim shop --remove",
 	}
 	c.Flags().StringVar(&selector, "make", "", "make a key under this `selector`, such as postroom1")
+	c.Flags().BoolVar(&vault, "vault", false, "keep the key in the vault, where there is no keyring")
 	c.Flags().BoolVar(&remove, "remove", false, "sign no more, and forget the key")
 	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
 		if remove && selector != "" {
@@ -162,21 +164,23 @@ or else in this computer's keyring, and mail is signed from then on. Put the rec
 		if err != nil {
 			return err
 		}
-		return a.dkim(ctx, l, x, selector, remove)
+		return a.dkim(ctx, l, x, selector, vault, remove)
 	})
 	return c
 }
 
-func (a *app) dkim(ctx context.Context, l *storage.Ledger, x post.Account, selector string, remove bool) error {
+func (a *app) dkim(ctx context.Context, l *storage.Ledger, x post.Account, selector string, vault, remove bool) error {
 	s, err := l.Signing(ctx, x.ID)
 	if err != nil {
 		return err
 	}
-	if selector != "" {
-		if err := a.openSecrets(ctx, l, nil, a.vaultStdin || x.Secret == post.SecretVault); err != nil {
+	if selector != "" || remove {
+		if err := a.openSecrets(ctx, l, nil, vault || a.vaultStdin || accounts.UsesVault(ctx, l, &x)); err != nil {
 			return err
 		}
-		made, err := accounts.MakeSigningKey(ctx, a.Secrets, x, selector)
+	}
+	if selector != "" {
+		made, err := accounts.MakeSigningKey(ctx, a.Secrets, x, selector, vault)
 		if err != nil {
 			return err
 		}
@@ -185,7 +189,7 @@ func (a *app) dkim(ctx context.Context, l *storage.Ledger, x post.Account, selec
 		}
 		if s != nil { // the older key signs nothing any more
 			if err := accounts.DeleteSigningKey(ctx, a.Secrets, *s); err != nil {
-				a.note("the older key could not be taken out of the keyring: %s", oneLine(err.Error()))
+				a.note("the older key could not be taken out of its place: %s", oneLine(err.Error()))
 			}
 		}
 		s = &made

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"postroom/accounts"
-	"postroom/assets/providers"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -43,19 +42,18 @@ func (a *app) signin(ctx context.Context, l *storage.Ledger, name string, vault,
 		return err
 	}
 	x := old
-	if x.OAuth.IsZero() {
-		known, ok := providers.AuthServerFor(x.Host)
-		if !ok {
-			return usage("%s does not say which provider gives its tokens; set it with: postroom account set %s --oauth PROVIDER", x.Name, x.Name)
-		}
-		x.OAuth = post.OAuth{Provider: known.ID}
-	}
 	if x.Secret != post.SecretOAuth {
 		x.SecretRef = accounts.NewSecretRef() // the password's entry stays until the token works
 	}
 	s, err := a.store()
 	if err != nil {
 		return err
+	}
+	if x.OAuth, err = s.Tokens.Whose(ctx, x); err != nil {
+		return err
+	}
+	if x.OAuth.IsZero() {
+		return usage("%s does not say which provider gives its tokens; set it with: postroom account set %s --oauth PROVIDER", x.Name, x.Name)
 	}
 	p := accounts.SignInParams{Home: post.SecretKeyring, Page: a.words.T("oauth.page"), Open: a.browser(ctx, show)}
 	if vault {

@@ -79,12 +79,26 @@ func oauthSettings() []setting {
 			fallback: func() string { return "" }, check: oneWord(s.ClientSecretSetting()),
 		})
 	}
-	return all
+	says := func(form string, ok func(string) bool) func(string) error {
+		return func(value string) error {
+			if !ok(value) {
+				return usage("this is %s, not %q", form, value)
+			}
+			return nil
+		}
+	}
+	none := func() string { return "" }
+	return append(all,
+		setting{key: providers.OwnIssuerSetting, about: "another authorization server, by its https address", fallback: none, check: says("an address that begins with https://", providers.CheckIssuer)},
+		setting{key: providers.OwnClientSetting, about: "the client id that it gave you for Postroom", fallback: none, check: oneWord(providers.OwnClientSetting)},
+		setting{key: providers.OwnScopesSetting, about: "the permissions to ask it for, with blanks between them", fallback: none, check: says("words with blanks between them", providers.CheckWords)},
+		setting{key: providers.OwnHostsSetting, about: "the mail servers that take its tokens, with blanks between them", fallback: none, check: says("host names with blanks between them", providers.CheckWords)},
+	)
 }
 
 func oneWord(key string) func(string) error {
 	return func(value string) error {
-		if len(value) > 500 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		if !providers.CheckWord(value) {
 			return usage("%s is one word, as the provider shows it", key)
 		}
 		return nil

@@ -84,7 +84,7 @@ func (a *app) vaultShow(ctx context.Context, l *storage.Ledger, _ []string) erro
 	}
 	v := vaultJSON{Exists: s.Vault.Exists(), Accounts: []string{}}
 	for i := range all {
-		if usesVault(ctx, l, &all[i]) {
+		if accounts.UsesVault(ctx, l, &all[i]) {
 			v.Accounts = append(v.Accounts, all[i].Name)
 		}
 	}
@@ -202,19 +202,6 @@ func (a *app) move(ctx context.Context, l *storage.Ledger, x post.Account, to po
 	return moved, a.answer(map[string]string{"account": moved.Name, "secret": string(to)}, "the password of %s %s", oneLine(moved.Name), words)
 }
 
-// usesVault reports whether an account needs the vault to sign in.
-func usesVault(ctx context.Context, l *storage.Ledger, x *post.Account) bool {
-	keys, err := accounts.KeysOf(ctx, l, x.ID)
-	if err == nil && slices.ContainsFunc(keys, func(k post.Account) bool { return k.Secret == post.SecretVault }) {
-		return true // they sign its mail
-	}
-	if x.Secret != post.SecretOAuth {
-		return x.Secret == post.SecretVault
-	}
-	lies, err := l.AccountSecret(ctx, x.ID)
-	return err == nil && lies.Home == post.SecretVault
-}
-
 // openSecrets gets what the accounts' secrets need of the user, before work
 // begins: the vault's passphrase (also where writing is all that is wanted), and
 // the passwords that are asked for each time. Where nobody can be asked it
@@ -225,7 +212,7 @@ func (a *app) openSecrets(ctx context.Context, l *storage.Ledger, all []post.Acc
 		return nil // secrets of a test: there is nothing to open
 	}
 	for i := range all {
-		vault = vault || all[i].Hold != post.AccountPaused && usesVault(ctx, l, &all[i])
+		vault = vault || all[i].Hold != post.AccountPaused && accounts.UsesVault(ctx, l, &all[i])
 	}
 	if vault && !s.Vault.Unlocked() && (a.vaultStdin || a.canAsk()) {
 		if err := a.unlock(ctx, s.Vault); err != nil {

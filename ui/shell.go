@@ -20,6 +20,7 @@ import (
 	"postroom/storage"
 	"postroom/ui/dialogs"
 	"postroom/ui/screens"
+	accountscreen "postroom/ui/screens/accounts"
 	"postroom/ui/widgets"
 )
 
@@ -29,7 +30,7 @@ type Deps struct {
 	Ledger   *storage.Ledger
 	Mail     *mailer.Service
 	Secrets  accounts.Secrets
-	Doctor   func(context.Context, post.Account) accounts.Report
+	Doctor   func(context.Context, post.Account, *accounts.Letter) accounts.Report
 	Practice string
 	Clock    post.Clock
 	Zone     *time.Location
@@ -82,6 +83,8 @@ func New(d Deps) *Shell {
 func (s *Shell) Run() {
 	go s.follow()
 	go s.serveTests()
+	// Not before the window is there: a dialog over one that is not is lost.
+	s.d.App.Lifecycle().SetOnStarted(func() { accountscreen.OpenVault(s.ctx, s.env) })
 	s.win.ShowAndRun()
 	s.cancel()
 }

@@ -23,7 +23,10 @@ type AuthServer struct {
 	// empty: it takes any, and a random one is used.
 	Path     string `json:"path"`
 	ClientID string `json:"client_id"` // what we are called there; empty: nobody registered us yet
+	Secret   bool   `json:"secret"`    // it shows a client secret beside the id, and asks for it
 	Guide    string `json:"guide"`     // words: how to get a client id
+	Steps    string `json:"steps"`     // words: the same, a step a line
+	Console  string `json:"console"`   // the page where that is done
 	Grade    Grade  `json:"grade"`
 }
 

@@ -112,6 +112,26 @@ func TestAssistant(t *testing.T) {
 		t.Error("the log holds a secret")
 	}
 	w.terminate()
+
+	step(t, "the next day: the vault is asked for, and a test sends a message to oneself")
+	w = d.open(filepath.Join(d.home, "data"))
+	w.until("the question for the passphrase", func(p *picture) bool { return p.Layers == 2 && p.says("Without its passphrase they cannot send") })
+	w.picked("vault-asked")
+	w.fill("accounts.vault.passphrase", phrase)
+	w.key("Return")
+	w.until("the accounts, once the vault is open", func(p *picture) bool {
+		if p.Layers == 1 && p.Front != "accounts" { // keys do nothing below a dialog, and opening takes its time
+			w.key("ctrl+6")
+		}
+		return p.Layers == 1 && p.Front == "accounts"
+	})
+	w.click("accounts.test.send")
+	w.says("The message to yourself was sent.")
+	w.picked("tested-by-message")
+	if n := server.Taken()[me]; n != 2 {
+		t.Errorf("%d messages to oneself", n)
+	}
+	w.terminate()
 }
 
 // serveConfig serves a page at host's usual port, under an authority of its own.

@@ -145,6 +145,11 @@ func Error(w *words.Catalogue, win fyne.Window, err error) *Dialog {
 // returns what is wrong, which is then shown below the fields, or an empty text:
 // then the dialog closes.
 func Form(w *words.Catalogue, win fyne.Window, title, yes string, body fyne.CanvasObject, first fyne.Focusable, submit func() string) *Dialog {
+	return FormOr(win, title, yes, w.T("action.cancel"), body, first, submit)
+}
+
+// FormOr is Form with other words than Cancel on the button that does nothing.
+func FormOr(win fyne.Window, title, yes, no string, body fyne.CanvasObject, first fyne.Focusable, submit func() string) *Dialog {
 	wrong := widgets.NewText("").Wrapping()
 	wrong.Tone = theme.Bad
 	wrong.Hide()
@@ -162,7 +167,7 @@ func Form(w *words.Catalogue, win fyne.Window, title, yes string, body fyne.Canv
 		wrong.Show()
 		d.Refresh()
 	})
-	cancel := widgets.NewButton(widgets.Normal, w.T("action.cancel"), func() { d.Close() })
+	cancel := widgets.NewButton(widgets.Normal, no, func() { d.Close() })
 	d = Show(win, Options{
 		Title: title, Body: widgets.VStack(10, body, wrong), Buttons: []*widgets.Button{cancel, ok}, Default: ok, First: first,
 	})

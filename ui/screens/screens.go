@@ -88,7 +88,7 @@ type Env struct {
 	Words    *words.Catalogue
 	Window   fyne.Window
 	Secrets  accounts.Secrets
-	Doctor   func(context.Context, post.Account) accounts.Report
+	Doctor   func(context.Context, post.Account, *accounts.Letter) accounts.Report
 	Mail     Mail
 	Practice string // the folder of the practice trap's catch
 	Clock    post.Clock

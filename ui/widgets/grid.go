@@ -46,6 +46,8 @@ type Cell struct {
 	Pill bool // the text as a pill of the tone
 	Bold bool
 	Mono bool
+	// Colour is one of the user's, as #rrggbb, in the place of the tone's.
+	Colour string
 }
 
 // Row is one row of a page. ID is what selections and callbacks speak of; it is

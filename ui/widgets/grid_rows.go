@@ -313,6 +313,9 @@ func (d *rowRenderer) paintCell(c int, at span) {
 	}
 	text.Alignment = g.columns[c].Align
 	text.Color = cell.Tone.Color()
+	if c, ok := parseColour(cell.Colour); ok {
+		text.Color = c
+	}
 	text.Text = Fit(cell.Text, room, text.TextSize, text.TextStyle)
 	h := text.MinSize().Height
 	text.Move(fyne.NewPos(at.x+gridCellPadding, (gridRowHeight-h)/2))

@@ -87,6 +87,8 @@ func (c *session) exchange(mechanism string, initial [][]byte) (bool, error) {
 		mac := hmac.New(md5.New, []byte(password))
 		mac.Write([]byte(nonce))
 		return got == user+" "+hex.EncodeToString(mac.Sum(nil)), err
+	case "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS":
+		return c.scram(mechanism, initial)
 	case "XOAUTH2":
 		got, err := next("")
 		if err != nil || c.takesToken(got, "user="+user+"\x01auth=Bearer ") {

@@ -64,10 +64,11 @@ type Config struct {
 	// User and Password make the server require and check AUTH. For XOAUTH2
 	// the password is the access token.
 	User, Password string
-	Mechanisms     []string // offered; PLAIN and LOGIN when nil; known: PLAIN LOGIN CRAM-MD5 XOAUTH2 OAUTHBEARER
+	Mechanisms     []string // offered; PLAIN and LOGIN when nil; known: PLAIN LOGIN CRAM-MD5 XOAUTH2 OAUTHBEARER SCRAM-SHA-1 SCRAM-SHA-256, and those two with -PLUS
 	// Token, where set, decides about access tokens in the place of Password.
-	Token       func(token string) bool
-	AuthInClear bool // STARTTLS mode: offer and take AUTH before TLS too
+	Token        func(token string) bool
+	OtherChannel bool // -PLUS sees another connection, as behind somebody in between
+	AuthInClear  bool // STARTTLS mode: offer and take AUTH before TLS too
 
 	Without []string // EHLO keywords neither offered nor obeyed, e.g. "STARTTLS", "PIPELINING"
 	With    []string // further EHLO lines, offered only

@@ -89,7 +89,7 @@ func (s *signing) make() {
 	env, selector := s.v.env, strings.TrimSpace(s.selector.Text)
 	s.dialog.Close()
 	screens.Load(context.Background(), env, func(ctx context.Context) (*post.Signing, error) {
-		made, err := senders.MakeSigningKey(ctx, env.Secrets, s.account, selector)
+		made, err := senders.MakeSigningKey(ctx, env.Secrets, s.account, selector, false)
 		if err != nil {
 			return nil, err
 		}

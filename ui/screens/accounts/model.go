@@ -22,6 +22,7 @@ type Row struct {
 	ID                               int64
 	Name, Email, Server, State, Used string
 	StateKey                         post.AccountState
+	Colour                           string // of its letterhead
 }
 
 // Model is what the screen shows. It is made off the user interface's goroutine
@@ -41,6 +42,7 @@ type Panel struct {
 	Means    string // what its provider means by that, where it is known
 	Facts    []Fact
 	Limits   []Limit
+	Own      providers.OwnServer // the authorization server of the settings
 	// Command is a password command that must be looked at and confirmed
 	// before it runs; empty: none.
 	Command string
@@ -75,17 +77,26 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 		if used[i], err = l.AccountUsed(ctx, a.ID); err != nil {
 			return nil, err
 		}
+		h, err := l.Letterhead(ctx, a.ID)
+		if err != nil {
+			return nil, err
+		}
 		state := a.State(now)
 		m.Rows = append(m.Rows, Row{
 			ID: a.ID, Name: a.Name, Email: a.Email, Server: a.Host, State: w.AccountState(state), StateKey: state,
-			Used: usedOf(w, used[i].Day, a.Limits.PerDay),
+			Used: usedOf(w, used[i].Day, a.Limits.PerDay), Colour: h.Colour,
 		})
 		if a.ID == selected || at < 0 {
 			at = i
 		}
 	}
 	if at >= 0 {
+		set, err := l.Settings(ctx)
+		if err != nil {
+			return nil, err
+		}
 		m.Panel = panelOf(w, list[at], used[at], now)
+		m.Panel.Own = providers.ReadOwn(func(key string) string { return set[key] })
 		if err := m.Panel.reading(ctx, l, w, now); err != nil {
 			return nil, err
 		}
@@ -165,24 +176,33 @@ func factsOf(w *words.Catalogue, a *post.Account) []Fact {
 
 // Step is one step of the doctor in words.
 type Step struct {
+	Name                  string // of senders; empty for one that was not come to
 	Title, Detail, Advice string
+	Took                  string // how long it took
 	OK, Skipped, Waiting  bool
 }
 
 var stepNames = []string{senders.StepResolve, senders.StepConnect, senders.StepTLS, senders.StepEHLO, senders.StepAuth}
 
-// stepsFor are the steps that an account has: the mailbox's comes last, where it
-// has one.
-func stepsFor(a *post.Account) []string {
-	if a.IMAPHost == "" {
-		return stepNames
+// stepsFor are the steps that an account has; letter says that a message to
+// oneself is sent.
+func stepsFor(a *post.Account, letter bool) []string {
+	names := slices.Clip(stepNames)
+	if letter {
+		names = append(names, senders.StepSend)
 	}
-	return append(slices.Clip(stepNames), senders.StepIMAP)
+	if a.IMAPHost != "" {
+		names = append(names, senders.StepIMAP)
+		if letter {
+			names = append(names, senders.StepArrive)
+		}
+	}
+	return names
 }
 
 // StepsBefore are the doctor's steps while it works.
-func StepsBefore(w *words.Catalogue, a *post.Account) []Step {
-	names := stepsFor(a)
+func StepsBefore(w *words.Catalogue, a *post.Account, letter bool) []Step {
+	names := stepsFor(a, letter)
 	steps := make([]Step, len(names))
 	for i, name := range names {
 		steps[i] = Step{Title: w.T("doctor." + name), Waiting: true}
@@ -193,12 +213,12 @@ func StepsBefore(w *words.Catalogue, a *post.Account) []Step {
 // StepsOf says in words what the doctor found; steps that it did not come to
 // are skipped. Where the refusal of the account's provider is known, its meaning is
 // the advice.
-func StepsOf(w *words.Catalogue, a *post.Account, r senders.Report) []Step {
+func StepsOf(w *words.Catalogue, a *post.Account, r senders.Report, letter bool) []Step {
 	done := map[string]bool{}
 	steps := make([]Step, 0, len(stepNames))
 	for _, s := range r.Steps {
 		done[s.Name] = true
-		step := Step{Title: w.T("doctor." + s.Name), OK: s.OK, Detail: s.Detail}
+		step := Step{Name: s.Name, Title: w.T("doctor." + s.Name), OK: s.OK, Detail: s.Detail, Took: tookOf(w, s.Took)}
 		if !s.OK {
 			step.Advice = s.AdviceText
 			if w.Has(s.Advice.Key) {
@@ -215,10 +235,18 @@ func StepsOf(w *words.Catalogue, a *post.Account, r senders.Report) []Step {
 		}
 		steps = append(steps, step)
 	}
-	for _, name := range stepsFor(a) {
+	for _, name := range stepsFor(a, letter) {
 		if !done[name] {
 			steps = append(steps, Step{Title: w.T("doctor." + name), Skipped: true})
 		}
 	}
 	return steps
+}
+
+// tookOf says how long a step took.
+func tookOf(w *words.Catalogue, d time.Duration) string {
+	if d < time.Second {
+		return w.T("doctor.ms", d.Milliseconds())
+	}
+	return w.Duration(d)
 }

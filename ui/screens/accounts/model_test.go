@@ -486,7 +486,7 @@ func TestMeaning(t *testing.T) {
 		}
 		steps := StepsOf(english, &post.Account{Host: tc.host}, senders.Report{Steps: []senders.Step{{
 			Name: senders.StepAuth, Detail: raw, Advice: post.Reason{Key: "advice.password_off"}, Fault: &post.Fault{Reply: post.NewReply(535, raw[4:])},
-		}}})
+		}}}, false)
 		if steps[0].Advice != tc.advice || steps[0].Detail != raw {
 			t.Errorf("%s: %+v", tc.host, steps[0])
 		}
@@ -495,16 +495,17 @@ func TestMeaning(t *testing.T) {
 
 func TestSteps(t *testing.T) {
 	r := senders.Report{Steps: []senders.Step{
-		{Name: senders.StepResolve, OK: true, Detail: "127.0.0.1"},
+		{Name: senders.StepResolve, OK: true, Detail: "127.0.0.1", Took: 12 * time.Millisecond},
 		{Name: senders.StepConnect, Detail: "connection refused", Advice: post.Reason{Key: "no.such.key"}, AdviceText: "Check the port."},
 	}}
-	got := StepsOf(english, &post.Account{Host: "smtp.example.com"}, r)
+	got := StepsOf(english, &post.Account{Host: "smtp.example.com"}, r, true)
 	want := []Step{
-		{Title: english.T("doctor.resolve"), OK: true, Detail: "127.0.0.1"},
-		{Title: english.T("doctor.connect"), Detail: "connection refused", Advice: "Check the port."},
+		{Name: senders.StepResolve, Title: english.T("doctor.resolve"), OK: true, Detail: "127.0.0.1", Took: english.T("doctor.ms", 12)},
+		{Name: senders.StepConnect, Title: english.T("doctor.connect"), Took: english.T("doctor.ms", 0), Detail: "connection refused", Advice: "Check the port."},
 		{Title: english.T("doctor.tls"), Skipped: true},
 		{Title: english.T("doctor.ehlo"), Skipped: true},
 		{Title: english.T("doctor.auth"), Skipped: true},
+		{Title: english.T("doctor.send"), Skipped: true},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -33,10 +33,12 @@ type panel struct {
 	steps     *widgets.StepList
 	result    *widgets.Text
 	way       *widgets.Button
+	wayRow    *fyne.Container
 	pin       *fyne.Container // the certificate that failed, and the offer to trust it alone
 	pinText   *widgets.Text
 	pinKey    string
 	test      *widgets.Button
+	send      *widgets.Button
 	hold      *widgets.Button
 	buttons   []*widgets.Button // all but test
 	shown     *Panel
@@ -65,14 +67,22 @@ func newPanel(v *View) *panel {
 	sign := widgets.NewButton(widgets.Normal, env.T("dkim.button"), v.onDKIM)
 	env.IDs.Set("accounts.letterhead", head)
 	env.IDs.Set("accounts.dkim", sign)
+	look := widgets.NewButton(widgets.Link, env.T("accounts.look"), v.onLook)
+	up := widgets.NewButton(widgets.Link, env.T("accounts.move.up"), func() { v.onMove(-1) })
+	down := widgets.NewButton(widgets.Link, env.T("accounts.move.down"), func() { v.onMove(1) })
+	env.IDs.Set("accounts.look", look)
+	env.IDs.Set("accounts.move.up", up)
+	env.IDs.Set("accounts.move.down", down)
 	p.pinText = widgets.NewText("").Wrapping()
 	trust := widgets.NewButton(widgets.Normal, env.T("accounts.pin.trust"), v.onPin)
 	p.pin = widgets.VStack(8, p.pinText, widgets.HStack(0, trust))
 	env.IDs.Set("accounts.way", p.way)
 	env.IDs.Set("accounts.pin", trust)
 	p.test = widgets.NewButton(widgets.Normal, env.T("accounts.test_connection"), v.onTest)
+	p.send = widgets.NewButton(widgets.Normal, env.T("accounts.test_send"), v.onTestSend)
+	env.IDs.Set("accounts.test.send", p.send)
 	p.hold = widgets.NewButton(widgets.Normal, env.T("action.pause"), v.onHold)
-	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again, head, sign}
+	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again, head, sign, p.send, look, up, down}
 	env.IDs.Set("accounts.mailbox.trouble", p.trouble)
 	env.IDs.Set("accounts.test", p.test)
 	env.IDs.Set("accounts.edit", edit)
@@ -80,10 +90,13 @@ func newPanel(v *View) *panel {
 	env.IDs.Set("accounts.remove", remove)
 	env.IDs.Set("accounts.confirm", confirm)
 	p.held = widgets.VStack(8, widgets.NewText(env.T("accounts.command.held")).Wrapping(), p.command, widgets.HStack(0, confirm))
+	p.wayRow = widgets.HStack(0, p.way)
+	p.wayRow.Hide()
 	p.content = widgets.VStack(14,
 		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, again, edit), p.email),
 		widgets.VStack(4, p.why, p.raw, p.means), p.held,
-		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, health, p.way), widgets.HStack(10, head, sign), p.result, p.steps, p.pin,
+		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, p.send, health), widgets.HStack(10, head, sign),
+		widgets.HStack(10, look, widgets.Space(), up, down), p.wayRow, p.result, p.steps, p.pin,
 		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts, p.trouble)
 	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps, p.way, p.pin, p.trouble} {
 		o.Hide()
@@ -121,8 +134,9 @@ func (p *panel) show(m *Panel) {
 		p.hold.Kind = kind
 		p.hold.SetText(text)
 	}
-	way, provider := WayOf(&m.Account)
+	way, provider := WayOf(&m.Account, &m.Own)
 	p.way.Hidden = way == WayNone
+	p.wayRow.Hidden = p.way.Hidden
 	if way != WayNone {
 		p.way.SetText(p.view.env.T("accounts.way."+string(way), provider))
 	}
@@ -174,10 +188,15 @@ func (p *panel) busy(on bool) {
 	}
 }
 
-func (p *panel) testBegun(steps []Step) {
+func (p *panel) testBegun(steps []Step, letter bool) {
 	p.test.SetText(p.view.env.T("action.stop"))
+	p.send.Disable()
 	p.result.SetTone(theme.Quiet)
-	set(p.result, p.view.env.T("accounts.testing"))
+	word := "accounts.testing"
+	if letter {
+		word = "accounts.testing.letter"
+	}
+	set(p.result, p.view.env.T(word))
 	p.showSteps(steps)
 }
 
@@ -191,6 +210,7 @@ func (p *panel) testEnded(steps []Step, err error) {
 	env := p.view.env
 	p.test.Enable()
 	p.test.SetText(env.T("accounts.test_connection"))
+	p.send.Enable()
 	failed := slices.ContainsFunc(steps, func(s Step) bool { return !s.OK })
 	switch {
 	case err != nil:
@@ -202,7 +222,16 @@ func (p *panel) testEnded(steps []Step, err error) {
 		set(p.result, env.T("accounts.test.failed"))
 	default:
 		p.result.SetTone(theme.Good)
-		set(p.result, env.T("accounts.test.ok"))
+		word := "accounts.test.ok"
+		switch steps[len(steps)-1].Name {
+		case senders.StepSend, senders.StepIMAP:
+			if slices.ContainsFunc(steps, func(s Step) bool { return s.Name == senders.StepSend }) {
+				word = "accounts.test.sent"
+			}
+		case senders.StepArrive:
+			word = "accounts.test.arrived"
+		}
+		set(p.result, env.T(word))
 	}
 	p.showSteps(steps)
 }
@@ -252,7 +281,11 @@ func (p *panel) showSteps(steps []Step) {
 		case s.OK:
 			state = widgets.StepOK
 		}
-		all[i] = widgets.Step{Title: s.Title, State: state, Detail: s.Detail, Advice: s.Advice}
+		title := s.Title
+		if s.Took != "" {
+			title = p.view.env.T("doctor.title", s.Title, s.Took)
+		}
+		all[i] = widgets.Step{Title: title, State: state, Detail: s.Detail, Advice: s.Advice}
 	}
 	p.steps.Set(all...)
 	p.steps.Hidden = len(all) == 0

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	senders "postroom/accounts"
-	"postroom/assets/providers"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -118,12 +117,11 @@ func (s Saver) SignIn(ctx context.Context, tokens *senders.Tokens, id int64, p s
 		return err
 	}
 	a := old
+	if a.OAuth, err = tokens.Whose(ctx, a); err != nil {
+		return err
+	}
 	if a.OAuth.IsZero() {
-		known, ok := providers.AuthServerFor(a.Host)
-		if !ok {
-			return &post.Error{Kind: post.KindInternal, Op: "sign in", Message: "no provider is known for this server"}
-		}
-		a.OAuth = post.OAuth{Provider: known.ID}
+		return &post.Error{Kind: post.KindInternal, Op: "sign in", Message: "no provider is known for this server"}
 	}
 	if a.Secret != post.SecretOAuth {
 		a.SecretRef = senders.NewSecretRef()

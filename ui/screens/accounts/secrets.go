@@ -34,8 +34,9 @@ const (
 	WaySignIn Way = "signin" // sign in at the provider
 )
 
-// WayOf says which way there is for an account, and for WaySignIn at whom.
-func WayOf(a *post.Account) (way Way, provider string) {
+// WayOf says which way there is for an account, and for WaySignIn at whom. own is
+// the authorization server that the settings name.
+func WayOf(a *post.Account, own *providers.OwnServer) (way Way, provider string) {
 	stopped := a.Hold == post.AccountStopped
 	switch {
 	case stopped && slices.Contains([]string{"vault.locked", "vault.absent"}, a.Reason.Key):
@@ -43,14 +44,17 @@ func WayOf(a *post.Account) (way Way, provider string) {
 	case stopped && a.Reason.Key == "secret.ask":
 		return WayAsk, ""
 	case a.Secret == post.SecretOAuth && a.OAuth.Issuer != "":
-		return WaySignIn, post.CleanReply(a.OAuth.Issuer)
+		return WaySignIn, post.CleanReply(providers.IssuerName(a.OAuth.Issuer))
 	}
 	known, ok := providers.AuthServerByID(a.OAuth.Provider)
 	if !ok {
 		known, ok = providers.AuthServerFor(a.Host)
 	}
-	if ok {
+	switch {
+	case ok:
 		return WaySignIn, known.Name
+	case own.Takes(a.Host):
+		return WaySignIn, post.CleanReply(own.Name())
 	}
 	return WayNone, ""
 }
@@ -61,7 +65,7 @@ func (v *View) onWay() {
 	if !ok {
 		return
 	}
-	switch way, provider := WayOf(&a); way {
+	switch way, provider := WayOf(&a, &v.panel.shown.Own); way {
 	case WayUnlock:
 		v.withVault(func() { v.opened() })
 	case WayAsk:
@@ -69,73 +73,6 @@ func (v *View) onWay() {
 	case WaySignIn:
 		v.signIn(a, provider)
 	}
-}
-
-// opened lets the accounts go on that waited for a secret.
-func (v *View) opened() {
-	s, ok := storeOf(v.env)
-	if !ok {
-		return
-	}
-	v.change(func(ctx context.Context) error {
-		_, err := v.env.Ledger.ReleaseAccounts(ctx, func(a post.Account) bool {
-			switch a.Reason.Key {
-			case "vault.locked", "vault.absent":
-				return s.Vault.Unlocked()
-			case "secret.ask":
-				_, err := s.Session.Get(ctx, a)
-				return err == nil
-			}
-			return false
-		})
-		return err
-	})
-}
-
-// withVault calls then once the vault is unlocked: at once where it is, after
-// its passphrase was given, or after a new one was made.
-func (v *View) withVault(then func()) {
-	env := v.env
-	s, ok := storeOf(env)
-	if !ok || s.Vault.Unlocked() {
-		then()
-		return
-	}
-	fresh := !s.Vault.Exists()
-	first, again := widgets.NewPasswordEntry(), widgets.NewPasswordEntry()
-	env.IDs.Set("accounts.vault.passphrase", first)
-	env.IDs.Set("accounts.vault.again", again)
-	title, sentence, yes := "accounts.vault.unlock", "accounts.vault.unlock.sentence", "accounts.vault.unlock.yes"
-	rows := widgets.VStack(8)
-	if fresh {
-		title, sentence, yes = "accounts.vault.create", "accounts.vault.create.sentence", "accounts.vault.create.yes"
-		again.SetPlaceHolder(env.T("accounts.vault.again"))
-	}
-	rows.Add(widgets.NewQuiet(env.T(sentence)).Wrapping())
-	rows.Add(first)
-	if fresh {
-		rows.Add(again)
-	}
-	dialogs.Form(env.Words, env.Window, env.T(title), env.T(yes), rows, first, func() string {
-		if fresh && first.Text != again.Text {
-			return env.T("accounts.vault.differ")
-		}
-		passphrase := first.Text
-		// Argon2id takes its time on purpose; the dialog is gone meanwhile.
-		dialogs.Work(env.Words, env.Window, env.Post, env.T(title), func(ctx context.Context, _ func(done, total int64)) error {
-			if fresh {
-				return s.Vault.Create(ctx, passphrase)
-			}
-			return s.Vault.Unlock(ctx, passphrase)
-		}, func(err error) {
-			if err != nil {
-				dialogs.Error(env.Words, env.Window, err)
-				return
-			}
-			then()
-		})
-		return ""
-	})
 }
 
 // askPassword takes a password for as long as the program runs.
@@ -184,20 +121,26 @@ func (v *View) signIn(a post.Account, provider string) {
 	})
 }
 
-// noClient says how to get what is missing, and what there is instead.
+// noClient says how to get what is missing, where it is put, and what there is
+// instead.
 func (v *View) noClient(a *post.Account, err error) {
 	env := v.env
 	what, _ := env.Words.Error(err)
-	guide := ""
+	guide := env.T("accounts.signin.where") + "\n\n" + env.T("oauth.steps.own")
 	known, ok := providers.AuthServerByID(a.OAuth.Provider)
 	if !ok {
 		known, ok = providers.AuthServerFor(a.Host)
 	}
 	if ok {
-		guide = env.T(known.Guide) + "\n\n" + env.T("accounts.signin.where", known.ClientIDSetting())
+		guide = env.T("accounts.signin.where") + "\n\n" + env.T(known.Guide)
 	}
+	choices := []dialogs.Choice{{Label: env.T("action.cancel")}}
 	if p, ok := providers.ForHost(a.Host); ok && !p.PasswordEnded() {
 		guide = env.Words.Reason(post.Reason{Key: p.Note}) + "\n\n" + guide
+		choices = append(choices, dialogs.Choice{Label: env.T("accounts.signin.password"), Do: v.onEdit})
 	}
-	dialogs.Tell(env.Words, env.Window, dialogs.Trouble{Title: env.T("accounts.signin.no_client"), What: what, Advice: guide}, nil)
+	choices = append(choices, dialogs.Choice{Label: env.T("accounts.signin.settings"), Default: true, Do: func() {
+		env.Go(screens.Route{Screen: screens.Settings, Verb: "signin"})
+	}})
+	dialogs.Choose(env.Words, env.Window, env.T("accounts.signin.no_client"), what+"\n\n"+guide, choices...)
 }

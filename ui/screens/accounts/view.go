@@ -55,6 +55,7 @@ func New(env *screens.Env) *View {
 		saver: Saver{Ledger: env.Ledger, Secrets: env.Secrets, Log: env.Log},
 	}
 	v.grid = widgets.NewDataGrid(env.Words,
+		widgets.Column{Key: "mark", Width: 28},
 		widgets.Column{Key: "name", Title: env.T("accounts.column.name"), Width: 110, Grow: 1},
 		widgets.Column{Key: "email", Title: env.T("accounts.address"), Width: 170, Grow: 2},
 		widgets.Column{Key: "server", Title: env.T("accounts.server"), Width: 130, Grow: 1},
@@ -134,6 +135,7 @@ func (v *View) fill(m *Model, err error) {
 	rows := make([]widgets.Row, len(m.Rows))
 	for i, r := range m.Rows {
 		rows[i] = widgets.Row{ID: r.ID, Cells: []widgets.Cell{
+			markOf(r.Colour),
 			{Text: r.Name},
 			{Text: r.Email},
 			{Text: r.Server, Tone: theme.Quiet},
@@ -221,7 +223,16 @@ func (v *View) saved(a post.Account) {
 }
 
 // onTest begins the test of the account in the panel, or ends it.
-func (v *View) onTest() {
+func (v *View) onTest() { v.test(nil) }
+
+// onTestSend is onTest with a message to oneself.
+func (v *View) onTestSend() {
+	if a, ok := v.current(); ok && v.stopTest == nil {
+		v.test(&senders.Letter{Subject: v.env.T("doctor.letter.subject"), Text: v.env.T("doctor.letter.text", a.Email)})
+	}
+}
+
+func (v *View) test(letter *senders.Letter) {
 	if v.stopTest != nil {
 		v.panel.testEnding()
 		v.stopTest()
@@ -236,8 +247,8 @@ func (v *View) onTest() {
 	var steps []Step
 	var report senders.Report
 	stop := task.Run(ctx, env.Post, nil, func(ctx context.Context, _ task.Report) error {
-		report = env.Doctor(ctx, a)
-		steps = StepsOf(env.Words, &a, report)
+		report = env.Doctor(ctx, a, letter)
+		steps = StepsOf(env.Words, &a, report, letter != nil)
 		return ctx.Err()
 	}, func(err error) {
 		leave()
@@ -249,7 +260,7 @@ func (v *View) onTest() {
 	})
 	v.stopTest = stop
 	v.panel.leaveTest = leave
-	v.panel.testBegun(StepsBefore(env.Words, &a))
+	v.panel.testBegun(StepsBefore(env.Words, &a, letter != nil), letter != nil)
 }
 
 // distrusted reports that the certificate is all that was wrong.

@@ -55,7 +55,7 @@ func newRig(t *testing.T, lang words.Lang, mode theme.Mode) *rig {
 	r := &rig{T: t, ring: &ring{}, mail: &mail{}, win: test.NewTempWindow(t, widgets.Space()), queue: make(chan func(), 1000)}
 	dialer := &senders.Dialer{Secrets: r.ring}
 	r.env = &screens.Env{
-		Ledger: openLedger(t), Words: words.For(lang), Window: r.win, Secrets: r.ring, Doctor: dialer.Test, Mail: r.mail,
+		Ledger: openLedger(t), Words: words.For(lang), Window: r.win, Secrets: r.ring, Doctor: dialer.Examine, Mail: r.mail,
 		Clock: still{}, Zone: time.UTC, Log: slog.New(slog.DiscardHandler), IDs: &screens.IDs{},
 		Post: func(f func()) { r.queue <- f }, Go: func(screens.Route) {},
 	}
@@ -308,11 +308,37 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
+// TestDoctorWithLetter: the message to oneself goes out once, and only where the
+// sign-in went well.
+func TestDoctorWithLetter(t *testing.T) {
+	s := smtpscript.Start(t, smtpscript.Config{Mode: smtpscript.STARTTLS, User: "hello", Password: "geheim"})
+	for _, tc := range []struct {
+		password, want string
+		sent           int
+	}{{"falsch", "accounts.test.failed", 0}, {"geheim", "accounts.test.sent", 1}} {
+		r := newRig(t, words.Chinese, theme.Dark)
+		a := r.stored(s, tc.password)
+		r.view.Show(screens.Route{ID: a.ID})
+		r.until("the account in the list", r.listed(1))
+		r.tap("accounts.test.send")
+		if p := r.view.panel; !p.send.Disabled() || p.result.Text != r.env.T("accounts.testing.letter") {
+			t.Error("the test does not show")
+		}
+		r.until("the test's end", func() bool { return r.view.stopTest == nil })
+		if p := r.view.panel; p.result.Text != r.env.T(tc.want) || p.send.Disabled() {
+			t.Errorf("%q: %q", tc.password, p.result.Text)
+		}
+		if got := len(s.Messages()); got != tc.sent {
+			t.Errorf("%q: %d messages", tc.password, got)
+		}
+	}
+}
+
 func TestDoctorIsStopped(t *testing.T) {
 	s := smtpscript.Start(t, smtpscript.Config{Mode: smtpscript.STARTTLS})
 	r := newRig(t, words.English, theme.Light)
 	begun, ended := make(chan struct{}, 2), make(chan struct{}, 2)
-	r.env.Doctor = func(ctx context.Context, _ post.Account) senders.Report {
+	r.env.Doctor = func(ctx context.Context, _ post.Account, _ *senders.Letter) senders.Report {
 		begun <- struct{}{}
 		<-ctx.Done()
 		ended <- struct{}{}
@@ -437,6 +463,9 @@ func TestPictures(t *testing.T) {
 			if err := r.env.Ledger.HoldAccount(t.Context(), b.ID, post.AccountStopped, post.Reason{Key: "account.password", Raw: "535 5.7.8 Username and Password not accepted"}); err != nil {
 				t.Fatal(err)
 			}
+			if err := r.env.Ledger.SetLetterhead(t.Context(), post.Letterhead{Account: b.ID, Colour: "#1a7f37"}); err != nil {
+				t.Fatal(err)
+			}
 			r.view.Show(screens.Route{ID: b.ID})
 			r.until("the list", func() bool { return len(r.view.grid.Rows()) == 2 && r.view.panel.shown.Account.ID == b.ID })
 			r.view.panel.testEnded(StepsOf(r.env.Words, &post.Account{Host: "smtp.example.com"}, senders.Report{Steps: []senders.Step{
@@ -445,7 +474,7 @@ func TestPictures(t *testing.T) {
 				{Name: senders.StepTLS, OK: true, Detail: "TLS 1.3"},
 				{Name: senders.StepEHLO, OK: true, Detail: "AUTH PLAIN LOGIN, PIPELINING, SIZE"},
 				{Name: senders.StepAuth, Detail: "535 5.7.8 Username and Password not accepted", Advice: post.Reason{Key: "advice.password"}},
-			}}), nil)
+			}}, false), nil)
 			r.draw(name("accounts"))
 			r.drawFinder(name)
 			a.Name = "x"

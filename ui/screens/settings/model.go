@@ -37,8 +37,9 @@ type Model struct {
 	Language words.Lang
 	Theme    string
 	Hours    int
-	Folder   string // of the data
-	Log      string // the file
+	Folder   string            // of the data
+	Log      string            // the file
+	SignIn   map[string]string // what we are called at authorization servers, by the setting's key
 }
 
 // Load reads the settings. What was never set, or makes no sense, is as usual.
@@ -48,6 +49,14 @@ func Load(ctx context.Context, l *storage.Ledger, lang words.Lang) (*Model, erro
 		return nil, err
 	}
 	m := &Model{Language: lang, Theme: "light", Hours: usualHours, Folder: l.Dir(), Log: filepath.Join(l.Dir(), "logs", "postroom.log")}
+	m.SignIn = map[string]string{}
+	for _, s := range SignInServers() {
+		for _, f := range s.Fields {
+			if set[f.Key] != "" {
+				m.SignIn[f.Key] = set[f.Key]
+			}
+		}
+	}
 	if x := words.Lang(set[keyLanguage]); slices.Contains(words.Langs, x) {
 		m.Language = x
 	}

@@ -37,7 +37,7 @@ func openLedger(t *testing.T) *storage.Ledger {
 
 func TestLoad(t *testing.T) {
 	l := openLedger(t)
-	want := &Model{Language: words.Chinese, Theme: "light", Hours: 48, Folder: l.Dir(), Log: filepath.Join(l.Dir(), "logs", "postroom.log")}
+	want := &Model{SignIn: map[string]string{}, Language: words.Chinese, Theme: "light", Hours: 48, Folder: l.Dir(), Log: filepath.Join(l.Dir(), "logs", "postroom.log")}
 	check := func(what string) {
 		t.Helper()
 		got, err := Load(t.Context(), l, words.Chinese)
@@ -67,6 +67,9 @@ func TestLoad(t *testing.T) {
 	set(keyDeadline, "121")
 	want.Hours = 48
 	check("out of range")
+	set("oauth.google.client_id", "123")
+	want.SignIn["oauth.google.client_id"] = "123"
+	check("a client id")
 }
 
 func TestParseHours(t *testing.T) {

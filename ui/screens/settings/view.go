@@ -42,6 +42,8 @@ type View struct {
 	backup   *widgets.Button
 	check    *widgets.Button
 	result   *widgets.Text
+	signIn   *signIn
+	scroll   *container.Scroll
 }
 
 var _ screens.Screen = (*View)(nil)
@@ -54,10 +56,12 @@ func New(env *screens.Env) *View {
 	} else {
 		v.home = env.Ledger.Dir()
 	}
-	left := widgets.VStack(theme.Gap, v.lookCard(), v.sendingCard())
-	right := widgets.VStack(theme.Gap, v.dataCard(), v.backupCard())
+	v.signIn = newSignIn(v)
+	left := widgets.VStack(theme.Gap, v.lookCard(), v.sendingCard(), v.dataCard(), v.backupCard())
+	right := widgets.VStack(theme.Gap, v.signIn.card)
+	v.scroll = container.NewVScroll(widgets.Inset(0, 10, 0, 0, widgets.Columns(theme.Gap, []float32{1, 1}, left, right)))
 	v.root = widgets.VStack(theme.Gap, widgets.NewHeader(env.T("nav.settings"), nil),
-		widgets.Grow(container.NewVScroll(widgets.Columns(theme.Gap, []float32{1, 1}, left, right))))
+		widgets.Grow(v.scroll))
 	return v
 }
 
@@ -150,9 +154,12 @@ func (v *View) Content() fyne.CanvasObject {
 	return widgets.Inset(20, theme.ScreenEdge, theme.ScreenEdge, theme.ScreenEdge, v.root)
 }
 
-// Show starts to load.
-func (v *View) Show(screens.Route) {
+// Show starts to load; with the verb "signin" the cursor goes to the client ids.
+func (v *View) Show(r screens.Route) {
 	v.loader.Start()
+	if r.Verb == "signin" {
+		v.env.Window.Canvas().Focus(v.signIn.entries[v.signIn.servers[0].Fields[0].Key])
+	}
 	v.Changed()
 }
 
@@ -180,6 +187,7 @@ func (v *View) fill(m *Model, err error) {
 	if !typing {
 		v.hours.SetText(strconv.Itoa(m.Hours))
 	}
+	v.signIn.fill(m.SignIn)
 	v.enableKeep()
 	v.folder.SetText(m.Folder)
 	v.log.SetText(m.Log)

@@ -226,10 +226,7 @@ func TestCheck(t *testing.T) {
 // a folder of the test, or to the one that POSTROOM_GALLERY names. What it
 // asserts is that everything can be drawn and fits into the window.
 func TestPictures(t *testing.T) {
-	dir := os.Getenv("POSTROOM_GALLERY")
-	if dir == "" {
-		dir = t.TempDir()
-	}
+	dir := gallery(t)
 	for _, lang := range words.Langs {
 		for _, mode := range []theme.Mode{theme.Light, theme.Dark} {
 			r := newRig(t, lang, mode)
@@ -238,6 +235,14 @@ func TestPictures(t *testing.T) {
 			r.draw(filepath.Join(dir, "settings-"+string(lang)+"-"+string(mode)+".png"))
 		}
 	}
+}
+
+// gallery is where pictures go.
+func gallery(t *testing.T) string {
+	if dir := os.Getenv("POSTROOM_GALLERY"); dir != "" {
+		return dir
+	}
+	return t.TempDir()
 }
 
 func (r *rig) draw(file string) {

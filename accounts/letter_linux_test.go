@@ -1,0 +1,118 @@
+package accounts
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"io"
+	"net"
+	"net/mail"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"postroom/internal/testkit/mailserver"
+	"postroom/internal/testkit/smtpscript"
+	"postroom/post"
+)
+
+// readable is an account at a real server, with its mailbox.
+func readable(t *testing.T, s *mailserver.Server) post.Account {
+	t.Helper()
+	a := accountAt(t, s.SubmissionAddr, post.TLSStartTLS)
+	a.Email, a.CA, a.Auth = s.User, s.CAPEM, post.AuthAuto
+	host, port, err := net.SplitHostPort(s.IMAPSAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.IMAPHost, a.IMAPTLS = host, post.TLSImplicit
+	if a.IMAPPort, err = strconv.Atoi(port); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestLetterArrives sends a message to oneself through a real Postfix and finds
+// it in a real Dovecot; and where it is put among the junk, says so.
+func TestLetterArrives(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED in short mode: real servers are used in the plain run")
+	}
+	const junk = `namespace inbox {
+  inbox = yes
+  mailbox Junk {
+    auto = create
+    special_use = \Junk
+  }
+}`
+	for _, c := range []struct {
+		name, steps, advice string
+		opt                 mailserver.Options
+		wait                time.Duration
+	}{
+		{"inbox", "resolve connect tls ehlo auth send imap arrive", "", mailserver.Options{}, 2 * time.Minute},
+		{"junk", "resolve connect tls ehlo auth send imap arrive!", "advice.junk", mailserver.Options{
+			Dovecot: []string{junk}, MainCF: []string{"virtual_mailbox_maps = inline:{{shop@example.test = example.test/shop/.Junk/}}"},
+		}, 2 * time.Minute},
+		{"nowhere", "resolve connect tls ehlo auth send imap arrive!", "advice.not_arrived", mailserver.Options{
+			MainCF: []string{"virtual_mailbox_maps = inline:{{shop@example.test = example.test/somebody/}}"},
+		}, time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := mailserver.Start(t, c.opt)
+			d := &Dialer{Secrets: planted(s.Password)}
+			text := strings.Repeat("问候 and a line.\n", 20) + ".\n"
+			r := d.Examine(t.Context(), readable(t, s), &Letter{Subject: "发信测试 of a shop", Text: text, Wait: c.wait})
+			last := r.Steps[len(r.Steps)-1]
+			if stepNames(r) != c.steps || r.OK != (c.advice == "") || last.Advice.Key != c.advice {
+				t.Fatalf("%s, ok %v: %+v", stepNames(r), r.OK, last)
+			}
+			ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer stop()
+			if err := s.Settle(ctx); err != nil {
+				t.Fatal(err)
+			}
+			all := s.Messages(t)
+			if len(all) != 1 || all[0].Sender != s.User || all[0].Recipient != s.User {
+				t.Fatalf("%d messages", len(all))
+			}
+			m, err := mail.ReadMessage(bytes.NewReader(all[0].Raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, m.Body))
+			if err != nil || string(body) != strings.ReplaceAll(text, "\n", "\r\n") {
+				t.Errorf("%q, %v", body, err)
+			}
+			if m.Header.Get("Auto-Submitted") != "auto-generated" || m.Header.Get("Message-Id") == "" || m.Header.Get("Date") == "" {
+				t.Errorf("%v", m.Header)
+			}
+		})
+	}
+}
+
+// TestLetterRefused: what a server says against the message is the step's fault,
+// and the mailbox is not looked into.
+func TestLetterRefused(t *testing.T) {
+	for fault, advice := range map[string]string{
+		"mail-quota": "advice.sender", "rcpt-550": "advice.sender", "data-554": "advice.sender", "dot-451": "advice.try_later", "dot-421": "advice.try_later",
+		"data-drop": "advice.try_later", "body-drop": "advice.try_later", "data-250": "advice.not_smtp",
+	} {
+		t.Run(fault, func(t *testing.T) {
+			hook, err := smtpscript.Fault(fault)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := smtpscript.Start(t, smtpscript.Config{Mode: smtpscript.ImplicitTLS, Script: hook})
+			a := accountAt(t, s.Addr(), post.TLSImplicit)
+			a.Email, a.CA, a.Auth, a.Secret = "shop@example.com", s.CAPEM(), post.AuthNone, post.SecretNone
+			a.IMAPHost, a.IMAPPort, a.IMAPTLS = "127.0.0.1", 1, post.TLSImplicit
+			r := (&Dialer{}).Examine(t.Context(), a, &Letter{Subject: "x", Text: "y"})
+			last := r.Steps[len(r.Steps)-1]
+			if stepNames(r) != "resolve connect tls ehlo auth send!" || r.OK || last.Fault == nil || last.Advice.Key != advice {
+				t.Errorf("%s: %+v", stepNames(r), last)
+			}
+		})
+	}
+}

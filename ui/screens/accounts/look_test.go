@@ -1,0 +1,68 @@
+package accounts
+
+import (
+	"strings"
+	"testing"
+
+	"postroom/assets/theme"
+	"postroom/assets/words"
+	"postroom/post"
+	"postroom/ui/screens"
+	"postroom/ui/widgets"
+)
+
+// TestLookAndOrder: the colour and footer are set in the window, shown in the
+// list, and what is wrong is not kept; accounts are moved up and down.
+func TestLookAndOrder(t *testing.T) {
+	r := newRig(t, words.English, theme.Light)
+	for _, name := range []string{"one", "two", "three"} { // by name: one, three, two
+		if _, err := r.env.Ledger.CreateAccount(t.Context(), post.Account{
+			Name: name, Email: name + "@example.com", Host: "smtp.example.com", Port: 465, TLS: post.TLSImplicit, Auth: post.AuthNone, Secret: post.SecretNone,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	order := func() string {
+		var names []string
+		for _, a := range r.accounts() {
+			names = append(names, a.Name)
+		}
+		return strings.Join(names, " ")
+	}
+	r.view.Show(screens.Route{})
+	r.until("the list", r.listed(3))
+	steps := []struct{ button, want string }{
+		{"accounts.move.up", "one three two"},
+		{"accounts.move.down", "three one two"},
+		{"accounts.move.down", "three two one"},
+		{"accounts.move.down", "three two one"},
+		{"accounts.move.up", "three one two"},
+	}
+	up := get[*widgets.Button](r, "accounts.move.up")
+	for _, s := range steps {
+		r.tap(s.button)
+		r.until("it to be moved", func() bool { return !up.Disabled() && order() == s.want })
+		if name := r.view.panel.shown.Account.Name; name != "one" {
+			t.Fatalf("now %s is looked at", name)
+		}
+	}
+
+	r.tap("accounts.look")
+	r.until("the dialog", func() bool { return r.win.Canvas().Overlays().Top() != nil })
+	get[*widgets.Entry](r, "accounts.look.colour").SetText("green")
+	r.press(r.env.T("action.save"))
+	if !r.sees(r.env.T("accounts.look.wrong")) {
+		t.Error("a colour that is none is taken")
+	}
+	get[*widgets.Entry](r, "accounts.look.colour").SetText("#1a7f37")
+	get[*widgets.Entry](r, "accounts.look.address").SetText("Hello Ltd\n1 High Street")
+	r.press(r.env.T("action.save"))
+	r.until("the dot", func() bool {
+		rows := r.view.grid.Rows()
+		return len(rows) == 3 && rows[1].Cells[0].Colour == "#1a7f37" && rows[0].Cells[0].Text == ""
+	})
+	h, err := r.env.Ledger.Letterhead(t.Context(), r.accounts()[1].ID)
+	if err != nil || h.Colour != "#1a7f37" || h.PostalAddress != "Hello Ltd\n1 High Street" {
+		t.Errorf("%+v %v", h, err)
+	}
+}
