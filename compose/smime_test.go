@@ -7,12 +7,14 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +78,39 @@ func byOpenSSL(t *testing.T, authority string, message []byte) ([]byte, error) {
 	return out, nil
 }
 
+// exactly verifies the signature over the very bytes between the first two
+// boundaries (RFC 1847 2.1), where nothing is put into a canonical form first.
+func exactly(t *testing.T, authority string, message []byte) error {
+	t.Helper()
+	b := regexp.MustCompile(`boundary="([^"]+)"`).FindSubmatch(message) // the outermost comes first
+	if b == nil {
+		t.Fatal("no boundary")
+	}
+	parts := bytes.Split(message, []byte("\r\n--"+string(b[1])))
+	if len(parts) != 4 {
+		t.Fatalf("%d pieces", len(parts))
+	}
+	_, text, _ := bytes.Cut(parts[2], []byte("\r\n\r\n"))
+	sig, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(string(text), "\r\n", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, content := range map[string][]byte{"signed": bytes.TrimPrefix(parts[1], []byte("\r\n")), "sig": sig} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", filepath.Join(dir, "sig"),
+		"-content", filepath.Join(dir, "signed"), "-CAfile", authority, "-out", os.DevNull).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
 // Every kind of message is signed so that OpenSSL verifies it, is inside what it
 // was without the signature, is signed to the same bytes twice, and keeps its
 // DKIM signature around the whole. A changed byte is found.
@@ -116,6 +151,9 @@ func TestCertificateIsVerified(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: not verified: %v", g.name, err)
 			continue
+		}
+		if err := exactly(t, authority, raw); err != nil {
+			t.Errorf("%s: not verified to the byte: %v", g.name, err)
 		}
 		_, body, _ := bytes.Cut(plain.Bytes(), []byte("\r\n\r\n"))
 		if !bytes.HasSuffix(inside, body) || !bytes.HasPrefix(inside, []byte("Content-Type: ")) {

@@ -15,7 +15,7 @@ var guarded = map[int][]string{
 	1:  {"mailer TestEncryptionNeverFallsBack", "accounts TestPlainTextChecksThePeer", "accounts TestDialMailboxPlainOnlyHere"},
 	2:  {"mailer TestCertificates", "accounts TestServersAndMechanisms", "accounts TestPinIsForOneKey"},
 	3:  {"mailer TestEncryptionNeverFallsBack"},
-	4:  {"mailer TestEncryptionNeverFallsBack", "accounts TestDialFailures", "accounts TestUnasked"},
+	4:  {"mailer TestEncryptionNeverFallsBack", "accounts TestDialFailures", "accounts TestDoctor", "accounts TestDialMailbox", "accounts TestUnasked"},
 	5:  {"accounts TestMechanisms", "accounts TestTokenNeverAsPassword", "accounts TestServersAndMechanisms", "accounts TestProxyNeverInTheClear"},
 	6:  {"accounts TestDiscover", "accounts TestHostilePages"},
 	7:  {"contacts TestAwkwardFiles", "compose TestValuesCannotInject", "compose TestRenderRefuses", "post TestParseAddress", "mailer TestEnvelopeLinesCannotBeBroken"},
