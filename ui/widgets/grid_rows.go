@@ -2,6 +2,7 @@ package widgets
 
 import (
 	"image/color"
+	"strconv"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
@@ -372,3 +373,12 @@ func (d *checkDrawing) paint(on, some, hidden, disabled bool) {
 
 // checkMark returns the tick of the current theme.
 func checkMark() fyne.Resource { return icons.In(icons.Check, theme.OnAccent) }
+
+// parseColour reads a colour written as #rrggbb.
+func parseColour(s string) (color.Color, bool) {
+	if len(s) != 7 || s[0] != '#' {
+		return nil, false
+	}
+	n, err := strconv.ParseUint(s[1:], 16, 24)
+	return color.NRGBA{R: uint8(n >> 16), G: uint8(n >> 8), B: uint8(n), A: 0xff}, err == nil
+}

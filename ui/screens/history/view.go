@@ -101,9 +101,10 @@ func New(env *screens.Env) *View {
 	again := widgets.NewButton(widgets.Normal, env.T("history.again"), v.onAgain)
 	env.IDs.Set("history.again", again)
 	head := widgets.NewHeader(env.T("nav.history"), []fyne.CanvasObject{
-		widgets.Grow(v.search), widgets.FixedWidth(150, v.mailing), widgets.FixedWidth(130, v.outcome), widgets.FixedWidth(150, v.receipt),
+		widgets.Grow(v.search),
 	}, again, evidence, export)
-	v.root = widgets.VStack(theme.Gap, head, widgets.Grow(v.body))
+	narrow := widgets.HStack(12, widgets.FixedWidth(240, v.mailing), widgets.FixedWidth(180, v.outcome), widgets.FixedWidth(220, v.receipt))
+	v.root = widgets.VStack(theme.Gap, head, narrow, widgets.Grow(v.body))
 	return v
 }
 
