@@ -134,6 +134,20 @@ func CertificateKey(ctx context.Context, secrets Secrets, c post.Certificate) (*
 	return nil, nil, signInError("secret.certificate", "the key of the certificate cannot be used; import it again", nil)
 }
 
+// CertificateHolds reports that a certificate signs no mail at this time: it has
+// ended, or its time has not come. Programs would warn who gets such mail.
+func CertificateHolds(c post.Certificate, now time.Time) error {
+	chain, err := x509.ParseCertificates(c.Chain)
+	if err != nil || len(chain) == 0 {
+		return signInError("secret.certificate", "the certificate in the ledger cannot be used; import it again", nil)
+	}
+	if now.Before(chain[0].NotBefore) || now.After(chain[0].NotAfter) {
+		until := chain[0].NotAfter.UTC().Format(time.DateOnly)
+		return signInError("secret.certificate_ended", "the certificate holds until "+until+"; import the new one", nil, until)
+	}
+	return nil
+}
+
 // DeleteCertificateKey forgets a certificate's key; that there is none is not an
 // error.
 func DeleteCertificateKey(ctx context.Context, secrets Secrets, c post.Certificate) error {

@@ -120,6 +120,12 @@ func TestKeepCertificate(t *testing.T) {
 		if err != nil || !got.Equal(key) || len(chain) != 1 {
 			t.Errorf("%v, %d certificates", err, len(chain))
 		}
+		for at, holds := range map[time.Time]bool{now: true, chain[0].NotAfter.Add(time.Second): false, chain[0].NotBefore.Add(-time.Second): false} {
+			var e *post.Error
+			if err := CertificateHolds(c, at); (err == nil) != holds || !holds && (!errors.As(err, &e) || e.Kind != post.KindSignIn || e.Reason.Key != "secret.certificate_ended") {
+				t.Errorf("at %v: %v", at, err)
+			}
+		}
 		s, err := MakeSigningKey(t.Context(), kept, a, "postroom1", false)
 		if err != nil {
 			t.Fatal(err)

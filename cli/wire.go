@@ -45,7 +45,7 @@ func MailerOptions(ctx context.Context, l *storage.Ledger, secrets accounts.Secr
 	r := &rehearsals{dir: PracticeDir(l.Dir()), clock: clock, log: log}
 	return mailer.Options{
 		Clock: clock, Log: log, Dial: d.Dial, Trap: r.open, Policy: policy, WaitScale: scale,
-		Signer: (&signers{ledger: l, secrets: secrets}).of,
+		Signer: (&signers{ledger: l, secrets: secrets, clock: clock}).of,
 		Beside: func(ctx context.Context) {
 			var both sync.WaitGroup
 			both.Go(func() { keepIndex(ctx, l, clock, log) })
@@ -90,6 +90,7 @@ func awaitKeyring(ctx context.Context, l *storage.Ledger, secrets accounts.Secre
 type signers struct {
 	ledger  *storage.Ledger
 	secrets accounts.Secrets
+	clock   post.Clock // what is to be sent is signed with a certificate that holds now; nil: it was sent already
 
 	mu   sync.Mutex
 	kept map[string]*compose.Signer // by the names of the keys' entries
@@ -104,6 +105,11 @@ func (s *signers) of(ctx context.Context, account int64) (*compose.Signer, error
 	cert, err := s.ledger.Certificate(ctx, account)
 	if err != nil || how == nil && cert == nil {
 		return nil, err
+	}
+	if cert != nil && s.clock != nil {
+		if err := accounts.CertificateHolds(*cert, s.clock.Now()); err != nil {
+			return nil, err
+		}
 	}
 	entry := ""
 	if how != nil {
