@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -124,21 +125,41 @@ const (
 	badHealthLife = 5 * time.Minute
 )
 
+// shelved returns the report on the shelf and how old it is; without one it is
+// too old for anything.
+func shelved(ctx context.Context, shelf HealthShelf, question string, now time.Time) (h Health, age time.Duration) {
+	text, at, err := shelf.Health(ctx, question)
+	if age = now.Sub(at); err != nil || age < 0 || json.Unmarshal([]byte(text), &h) != nil {
+		return Health{}, math.MaxInt64
+	}
+	return h, age
+}
+
+// HealthNews returns, for a check before sending, which records of an account's
+// domain were missing or wrong when last asked for, in at most twelve hours. It
+// asks nobody: what was never looked at is not told.
+func HealthNews(shelf HealthShelf, now time.Time) func(ctx context.Context, a post.Account) []string {
+	return func(ctx context.Context, a post.Account) (bad []string) {
+		h, age := shelved(ctx, shelf, HealthQuestion(a), now)
+		if age >= healthLife {
+			return nil
+		}
+		for _, f := range h.Findings {
+			if f.State == HealthBad && f.Record != RecordFrom { // the check sees that by itself
+				bad = append(bad, strings.ToUpper(f.Record))
+			}
+		}
+		return bad
+	}
+}
+
 // KnownHealth returns what is on the shelf, if that is young enough, and else
 // asks with CheckHealth and keeps the answer. fresh asks in any case.
 func KnownHealth(ctx context.Context, shelf HealthShelf, dns HealthDNS, a post.Account, now time.Time, fresh bool) (Health, error) {
 	question := HealthQuestion(a)
 	if !fresh {
-		var h Health
-		text, at, err := shelf.Health(ctx, question)
-		if err == nil && json.Unmarshal([]byte(text), &h) == nil {
-			life := healthLife
-			if !h.OK {
-				life = badHealthLife
-			}
-			if age := now.Sub(at); age >= 0 && age < life {
-				return h, nil
-			}
+		if h, age := shelved(ctx, shelf, question, now); age < badHealthLife || h.OK && age < healthLife {
+			return h, nil
 		}
 	}
 	h, err := CheckHealth(ctx, dns, a, now)

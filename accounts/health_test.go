@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -263,6 +264,11 @@ func TestKnownHealth(t *testing.T) {
 	}
 	if get(bare, now, false).OK {
 		t.Error("a bare domain is said to be sound")
+	}
+	for at, want := range map[time.Duration]string{time.Minute: "SPF DMARC MX", healthLife: "", -time.Minute: ""} {
+		if got := strings.Join(HealthNews(ledger, now.Add(at))(t.Context(), a), " "); got != want {
+			t.Errorf("%v later the news are %q, want %q", at, got, want)
+		}
 	}
 	if get(sound, now.Add(time.Minute), false).OK { // kept
 		t.Error("it was asked again at once")

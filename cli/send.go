@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postroom/accounts"
 	"postroom/compose"
 	"postroom/contacts"
 	"postroom/mailer"
@@ -150,6 +151,7 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 func (a *app) facts(l *storage.Ledger, f *sendFlags, job *compose.Job) {
 	job.Lookup, job.Now = l, a.Clock.Now()
 	job.Foresee = mailer.JobOutlook(l, job, time.Local)
+	job.Health = accounts.HealthNews(l, job.Now)
 	if f.checkLinks {
 		job.TryLink = compose.LinkTrier(nil)
 	}

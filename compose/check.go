@@ -42,6 +42,9 @@ type Job struct {
 	Now     time.Time // zero: the clock's
 	// Foresee says how so many messages would go.
 	Foresee func(ctx context.Context, n int64) (Outlook, error)
+	// Health names the records of the account's domain (SPF, DKIM, ...) that are
+	// known to be missing or wrong; nobody is asked for it.
+	Health func(ctx context.Context, a post.Account) []string
 	// TryLink says what is wrong with a link; nil: links are not tried, because
 	// their servers would notice.
 	TryLink func(ctx context.Context, address string) error

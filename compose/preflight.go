@@ -50,6 +50,7 @@ var mends = map[string]string{
 	"compose.bad-number":        "Write the number as 1234.56.",
 	"compose.bad-reply-to":      "Write one address, such as office@example.com.",
 	"compose.bad-sender":        "Correct the account's address.",
+	"compose.domain":            "Look at the account's domain (Accounts, Check the domain), which shows the records to publish.",
 	"compose.duplicate":         "Nothing needs to be done: the person gets one message.",
 	"compose.file-refused":      "Put it into a PDF, or give a link to it.",
 	"compose.file-unreadable":   "Look whether the file is still there, and whether you may read it.",
@@ -245,8 +246,20 @@ func (c *checking) accounts(ctx context.Context) error {
 		case a.Auth != post.AuthNone && strings.Contains(login, "@") && !sameDomain(login, s.Email):
 			c.warn("compose.from-login", fmt.Sprintf("the account signs in as %s and writes as %s", login, s.Email), login, s.Email)
 		}
+		c.health(ctx, a)
 	}
 	return nil
+}
+
+// health tells what is known to be wrong with the domain that mail comes from.
+func (c *checking) health(ctx context.Context, a post.Account) {
+	if c.job.Health == nil {
+		return
+	}
+	if bad := c.job.Health(ctx, a); len(bad) > 0 {
+		what := strings.Join(bad, ", ")
+		c.warn("compose.domain", fmt.Sprintf("the domain of %s lacks a good record: %s; mail may count as spam", a.Email, what), a.Email, what)
+	}
 }
 
 func sameDomain(a, b string) bool {

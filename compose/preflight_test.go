@@ -80,6 +80,19 @@ func TestPreflight(t *testing.T) {
 			j.Senders[0].Email, k.account.User, k.account.Host = "x@qq.com", "x@qq.com", "evilqq.com"
 		}, "warning compose.from-foreign 0"},
 		{"another login", func(_ *Job, k *knowing) { k.account.User = "me@other.example" }, "warning compose.from-login 0"},
+		{"bad domain", func(j *Job, k *knowing) {
+			j.Health = func(_ context.Context, a post.Account) []string {
+				if a.Email != k.account.Email {
+					return nil
+				}
+				return []string{"SPF", "DMARC"}
+			}
+		}, "warning compose.domain 0"},
+		{"bad domain, rehearsal", func(j *Job, _ *knowing) {
+			j.Kind = post.Rehearsal
+			j.Health = func(context.Context, post.Account) []string { return []string{"SPF"} }
+		}, ""},
+		{"good domain", func(j *Job, _ *knowing) { j.Health = func(context.Context, post.Account) []string { return nil } }, ""},
 		{"login is no address", func(_ *Job, k *knowing) { k.account.User = "me" }, ""},
 		{"suppressed", func(_ *Job, k *knowing) { k.suppressed = map[string]string{"ben@example.com": "asked"} }, "warning compose.suppressed 2"},
 		{"suppressed, rehearsal", func(j *Job, k *knowing) {

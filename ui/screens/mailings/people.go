@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"postroom/accounts"
 	"postroom/compose"
 	"postroom/contacts"
 	"postroom/mailer"
@@ -46,6 +47,7 @@ func jobOf(ctx context.Context, l *storage.Ledger, d post.Draft, kind post.Maili
 	}
 	j.Uncertain = post.UncertainPolicy(uncertain)
 	j.Foresee = mailer.JobOutlook(l, j, now.Location())
+	j.Health = accounts.HealthNews(l, now)
 	who, err := recipientsOf(ctx, l, d, nil)
 	if err != nil {
 		return nil, err
