@@ -282,7 +282,8 @@ type (
 		Counts        map[string]int
 		RatePerMinute int     `json:"rate_per_minute"`
 		EndsAt        *string `json:"ends_at"`
-		Changed       int     // of retry, settle and cancel
+		Funnel        map[string]int
+		Changed       int // of retry, settle and cancel
 	}
 	delivery struct {
 		Mailing   int64
@@ -307,6 +308,8 @@ type (
 		State, Reason     string
 		Until             *string
 		Limits, Used      map[string]int
+		ReplyTokens       string `json:"reply_tokens"`
+		SentCopies        string `json:"sent_copies"`
 	}
 	checked struct {
 		OK       bool
