@@ -18,6 +18,9 @@ import (
 // POSTROOM_GALLERY names, or one of the test. It asserts that all of them stay
 // inside a small window.
 func TestGallery(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine draws; under the race detector that takes minutes")
+	}
 	out := os.Getenv("POSTROOM_GALLERY")
 	if out == "" {
 		out = t.TempDir()

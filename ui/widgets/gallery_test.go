@@ -21,6 +21,9 @@ import (
 // POSTROOM_GALLERY names, to be looked at. What it asserts is that everything
 // can be drawn and that nothing is wider than the window.
 func TestGallery(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine draws; under the race detector that takes minutes")
+	}
 	dir := os.Getenv("POSTROOM_GALLERY")
 	if dir == "" {
 		dir = t.TempDir()

@@ -443,6 +443,9 @@ func TestEdit(t *testing.T) {
 // a folder of the test, or to the one that POSTROOM_GALLERY names. What it
 // asserts is that everything can be drawn and fits into the window.
 func TestPictures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine draws; under the race detector that takes minutes")
+	}
 	dir := os.Getenv("POSTROOM_GALLERY")
 	if dir == "" {
 		dir = t.TempDir()

@@ -226,6 +226,9 @@ func TestCheck(t *testing.T) {
 // a folder of the test, or to the one that POSTROOM_GALLERY names. What it
 // asserts is that everything can be drawn and fits into the window.
 func TestPictures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine draws; under the race detector that takes minutes")
+	}
 	dir := gallery(t)
 	for _, lang := range words.Langs {
 		for _, mode := range []theme.Mode{theme.Light, theme.Dark} {
