@@ -171,7 +171,8 @@ func (m *Mailbox) find(ctx context.Context, id string) (name string, ok bool, er
 			if err != nil {
 				return "", false, err
 			}
-			if len(found.AllUIDs()) > 0 {
+			// Not AllUIDs: a server that makes up its ranges would fill the memory.
+			if set, _ := found.All.(imap.UIDSet); len(set) > 0 {
 				return place, i == 0, nil
 			}
 		}

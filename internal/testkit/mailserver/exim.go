@@ -233,15 +233,20 @@ func (e *Exim) stop(t testing.TB) {
 	if t.Failed() {
 		t.Logf("Exim's logs:\n%s", e.logs())
 	}
-	members, err := sessionMembers(e.cmd.Process.Pid)
+	endSession(t, e.cmd, e.run)
+}
+
+// endSession kills all processes of a server's session and removes its folder.
+func endSession(t testing.TB, cmd *exec.Cmd, run string) {
+	members, err := sessionMembers(cmd.Process.Pid)
 	if err != nil {
 		t.Error(err)
 	}
 	for _, pid := range members {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // one that has gone meanwhile is no failure
 	}
-	_ = e.cmd.Wait() // killed
-	if err := os.RemoveAll(e.run); err != nil {
+	_ = cmd.Wait() // killed
+	if err := os.RemoveAll(run); err != nil {
 		t.Error(err)
 	}
 }

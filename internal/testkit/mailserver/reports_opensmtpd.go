@@ -235,15 +235,5 @@ func (o *OpenSMTPD) stop(t testing.TB) {
 	if t.Failed() {
 		t.Logf("OpenSMTPD's log:\n%s", o.logs())
 	}
-	members, err := sessionMembers(o.cmd.Process.Pid)
-	if err != nil {
-		t.Error(err)
-	}
-	for _, pid := range members {
-		_ = syscall.Kill(pid, syscall.SIGKILL) // one that has gone meanwhile is no failure
-	}
-	_ = o.cmd.Wait() // killed
-	if err := os.RemoveAll(o.run); err != nil {
-		t.Error(err)
-	}
+	endSession(t, o.cmd, o.run)
 }
