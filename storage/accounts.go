@@ -253,10 +253,10 @@ func oneRow(op, what string, n int64, err error) error {
 	return nil
 }
 
-// classifyMissing is classify with words for sql.ErrNoRows.
+// classifyMissing is classify with words for sql.ErrNoRows, which say it all.
 func classifyMissing(op, message string, err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
-		return &post.Error{Kind: post.KindNotFound, Op: op, Message: message, Err: ErrNotFound}
+		return &post.Error{Kind: post.KindNotFound, Message: message, Err: ErrNotFound}
 	}
 	return classify(op, err)
 }
