@@ -45,6 +45,8 @@ func (l *Ledger) Check(ctx context.Context) ([]string, error) {
 			SELECT * FROM (SELECT mailing_id, receipt, count(*) FROM deliveries WHERE receipt <> 'none' GROUP BY 1, 2
 			EXCEPT SELECT mailing_id, receipt, n FROM receipt_counts))`},
 		{"lists whose size does not match their people", `SELECT count(*) FROM lists l WHERE members <> (SELECT count(*) FROM list_members m WHERE m.list_id = l.id)`},
+		{"places on lists that are nobody's or of no list", `SELECT count(*) FROM list_members m WHERE NOT EXISTS (SELECT 1 FROM contacts c WHERE c.id = m.contact_id)
+			OR NOT EXISTS (SELECT 1 FROM lists l WHERE l.id = m.list_id)`},
 		{"people who are not where their name belongs", `SELECT CASE WHEN EXISTS (SELECT 1 FROM imports) THEN 0 ELSE
 			(SELECT count(*) FROM contacts c WHERE NOT EXISTS (SELECT 1 FROM contact_names n WHERE n.name = c.name AND n.id = c.id)) +
 			(SELECT count(*) FROM contact_names n WHERE NOT EXISTS (SELECT 1 FROM contacts c WHERE c.id = n.id AND c.name = n.name)) END`},

@@ -48,6 +48,8 @@ func oldLedger(t *testing.T, dir string, version int64, rows string) {
 const rowsOfSchema1 = `
 INSERT INTO accounts (id, name, email, host, port, tls, auth, secret, created_at, changed_at) VALUES (3, 'shop', 'shop@example.org', 'localhost', 25, 'none', 'none', 'none', 1, 1);
 INSERT INTO contacts (id, address, key, key_version, search, created_at, changed_at) VALUES (5, 'Ann@example.net', 'ann@example.net', 1, 'ann@example.net', 1, 1);
+INSERT INTO lists (id, name, members, created_at) VALUES (2, 'Guests', 1, 1);
+INSERT INTO list_members (list_id, contact_id) VALUES (2, 5);
 INSERT INTO mailings (id, kind, name, content, token, ready, created_at) VALUES (7, 'live', 'M', '{"subject":"S","format":"text","body":"B"}', 'tok', 1, 1);
 INSERT INTO mailing_senders (mailing_id, account_id, position, email, from_name) VALUES (7, 3, 0, 'shop@example.org', '');
 INSERT INTO deliveries (id, mailing_id, row, address, key, message_id, seed, state, queued_at, changed_at, tries, attempts, reason, fields) VALUES
@@ -76,6 +78,9 @@ func TestUpgrade(t *testing.T) {
 	d, err := l.Delivery(t.Context(), 11)
 	if err != nil || d.State != post.StateSent || d.Fields["first_name"] != "Ann" || d.MessageID != "<a@example.org>" || d.Seed != 42 {
 		t.Fatalf("%+v %v", d, err)
+	}
+	if c, err := l.Contact(t.Context(), 5); err != nil || len(c.Lists) != 1 || c.Lists[0] != "Guests" {
+		t.Errorf("%+v %v", c, err)
 	}
 	wantSound(t, l)
 	if got := claim(t, l, a, 10); len(got) != 1 || got[0].ID != 12 {

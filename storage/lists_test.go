@@ -1,0 +1,56 @@
+package storage
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestPlacesOnLists: nobody stays on a list who is gone, and no list keeps people
+// when it is; what another program left is found by the check.
+func TestPlacesOnLists(t *testing.T) {
+	l := open(t, t.TempDir())
+	for _, name := range []string{"A", "B"} {
+		if _, _, _, _, err := l.ImportContacts(t.Context(), name, false, seq(people30(0))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	places := func() (n int64) {
+		t.Helper()
+		if err := l.r.QueryRowContext(t.Context(), "SELECT count(*) FROM list_members").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	ids, err := l.ContactIDs(t.Context(), ContactFilter{})
+	if err != nil || len(ids) != 30 {
+		t.Fatal(ids, err)
+	}
+	if err := l.DeleteContacts(t.Context(), ids[:3]); err != nil {
+		t.Fatal(err)
+	}
+	if n := places(); n != 54 {
+		t.Errorf("%d places after three of thirty people went from two lists", n)
+	}
+	if err := l.DeleteList(t.Context(), list(t, l, "B")); err != nil {
+		t.Fatal(err)
+	}
+	if n := places(); n != 27 {
+		t.Errorf("%d places after one of two lists went", n)
+	}
+	wantSound(t, l)
+	a := list(t, l, "A")
+	for _, place := range [][2]int64{{a, 1 << 40}, {a + 100, ids[5]}} {
+		do := func(query string) {
+			t.Helper()
+			if err := l.write(t.Context(), "plant", func(t *Tx) error { _, err := t.exec(query, place[0], place[1]); return err }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		do("INSERT INTO list_members (list_id, contact_id) VALUES (?, ?)")
+		problems, err := l.Check(t.Context())
+		if err != nil || !strings.Contains(strings.Join(problems, "\n"), "1 places on lists that are nobody's or of no list") {
+			t.Errorf("%v: %v %v", place, problems, err)
+		}
+		do("DELETE FROM list_members WHERE list_id = ? AND contact_id = ?")
+	}
+}
