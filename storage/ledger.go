@@ -47,6 +47,7 @@ type Ledger struct {
 
 	closed      atomic.Bool
 	orders      orders
+	ranks       ranks
 	maxWaiting  int64        // MaxWaiting, or less in tests
 	longestStep atomic.Int64 // of an import, with its commit, in nanoseconds; for tests
 }
@@ -202,6 +203,7 @@ func (l *Ledger) Dir() string { return l.dir }
 // Close finishes the writes that wait, folds the log into the file and closes
 // it. Whoever writes afterwards is told that it is closed.
 func (l *Ledger) Close() error {
+	l.ranks.end()
 	if l.w != nil && l.closed.CompareAndSwap(false, true) {
 		l.w.stop()
 		// With other processes reading this may do less than all; they will.

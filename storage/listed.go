@@ -16,6 +16,8 @@ type chosen struct {
 	members int64
 	last    int64  // the greatest id in the book
 	version string // of the list and its people; an order that was worked out holds as long
+	newest  int64  // the greatest id on the list
+	book    int64  // the version of the book's order
 }
 
 // past says so for an order, together with the place in it behind which a page
@@ -54,11 +56,16 @@ var (
 func (l *Ledger) listed(ctx context.Context, list int64, o *order) (chosen, error) {
 	c := chosen{list: list}
 	if list == 0 {
+		l.ranks.warm(l, false)
 		return c, nil
 	}
-	if err := l.r.QueryRowContext(ctx, `SELECT coalesce(max(members), 0), (SELECT coalesce(max(id), 0) FROM contacts), coalesce(max(created_at || '.' || version), '')
-		FROM lists WHERE id = ?`, list).Scan(&c.members, &c.last, &c.version); err != nil {
+	if err := l.r.QueryRowContext(ctx, `SELECT coalesce(max(members), 0), (SELECT coalesce(max(id), 0) FROM contacts), coalesce(max(created_at || '.' || version), ''),
+		(SELECT coalesce(max(contact_id), 0) FROM list_members WHERE list_id = ?1), (SELECT version FROM book_order)
+		FROM lists WHERE id = ?1`, list).Scan(&c.members, &c.last, &c.version, &c.newest, &c.book); err != nil {
 		return c, err
+	}
+	if c.last >= ranksFrom && l.ranks.of(c) == nil {
+		l.ranks.warm(l, true)
 	}
 	if c.short = c.members*c.members <= listShort*c.last; c.short {
 		*o = o.ofList()
@@ -78,6 +85,9 @@ func (o order) ofList() order {
 func (l *Ledger) pageIDs(ctx context.Context, c chosen, o order, from *mark, search string, limit int) ([]int64, error) {
 	if search != "" {
 		return l.searchIDs(ctx, c, o, from, search, limit)
+	}
+	if ids, ok, err := l.rankedPage(ctx, c, o, from, limit); err != nil || ok {
+		return ids, err
 	}
 	kept := orderKey{c.list, o.named, c.version}
 	if ids, ok := l.orders.page(kept, from, limit, o.dir == "DESC"); ok {

@@ -48,6 +48,29 @@ func TestPages(t *testing.T) {
 			readPages(t, l, lists)
 		})
 	}
+	t.Run("ranked", func(t *testing.T) {
+		was := ranksFrom
+		ranksFrom = 1
+		t.Cleanup(func() { ranksFrom = was })
+		l.orders = orders{}
+		rankNow(t, l)
+		readPages(t, l, lists)
+		if len(l.orders.keys) > 0 {
+			t.Errorf("%d lists were sorted", len(l.orders.keys))
+		}
+	})
+}
+
+// rankNow reads the order of the book and waits for it.
+func rankNow(t *testing.T, l *Ledger) {
+	t.Helper()
+	l.ranks.warm(l, true)
+	<-l.ranks.done
+	l.ranks.warm(l, true) // what went on may have been older
+	<-l.ranks.done
+	if l.ranks.now == nil {
+		t.Fatal("the order of the book was not read")
+	}
 }
 
 func readPages(t *testing.T, l *Ledger, lists map[string]int) {
