@@ -66,6 +66,7 @@ type editor struct {
 
 	saveTimer, checkTimer *time.Timer
 	checking, counting    context.CancelFunc
+	recount               bool      // others are typed: who lacks which field is not known
 	unsaved               time.Time // since when; zero: nothing is
 	saving, dirty         bool
 	after                 []func() // when all is saved
@@ -123,6 +124,7 @@ func (e *editor) buttons() []*widgets.Button {
 func (e *editor) listen() {
 	e.typed.OnChanged = func(s string) {
 		e.edit(func() { e.draft.To = parseTo(s) })
+		e.recount = !e.quiet
 	}
 	e.subject.OnChanged = func(s string) {
 		e.edit(func() { e.draft.Content.Subject = s })
@@ -240,7 +242,15 @@ func (e *editor) edit(change func()) {
 	if e.checkTimer != nil {
 		e.checkTimer.Stop()
 	}
-	e.checkTimer = time.AfterFunc(checkAfter, func() { post(e.check) })
+	e.checkTimer = time.AfterFunc(checkAfter, func() {
+		post(func() {
+			if e.recount {
+				e.recount = false
+				e.countGaps()
+			}
+			e.check()
+		})
+	})
 }
 
 // save makes what is written durable and then calls done. One save runs at a
