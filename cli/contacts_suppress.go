@@ -67,8 +67,8 @@ func (a *app) suppress(ctx context.Context, l *storage.Ledger, list int64, args 
 	if err != nil {
 		return err
 	}
-	return a.answer(map[string]int64{"suppressed": n}, "%s will not be mailed; %d were on the list already",
-		plural(n, "more address", "more addresses"), int64(len(rows))-n)
+	return a.answer(map[string]int64{"suppressed": n}, "%s will not be mailed; %s on the list already",
+		plural(n, "more address", "more addresses"), plural(int64(len(rows))-n, "was", "were"))
 }
 
 func (a *app) contactsUnsuppress() *cobra.Command {
@@ -150,8 +150,8 @@ func (a *app) suppressFrom(ctx context.Context, l *storage.Ledger, list int64, p
 	for _, p := range problems {
 		a.note("%s", problemLine(p, true))
 	}
-	return a.answer(map[string]any{"suppressed": added, "skipped": len(problems)}, "%s will not be mailed; %d were on the list already, %d rows skipped",
-		plural(added, "more address", "more addresses"), int64(len(all))-added, len(problems))
+	return a.answer(map[string]any{"suppressed": added, "skipped": len(problems)}, "%s will not be mailed; %s on the list already, %s skipped",
+		plural(added, "more address", "more addresses"), plural(int64(len(all))-added, "was", "were"), plural(int64(len(problems)), "row", "rows"))
 }
 
 // readDate reads a date as exports write it; anything else is now.

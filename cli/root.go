@@ -200,8 +200,8 @@ func group(use, short, long string, subs ...*cobra.Command) *cobra.Command {
 	slices.Sort(names)
 	g := &cobra.Command{
 		Use: use, Short: short, Long: long, Args: noCommand,
-		RunE: func(*cobra.Command, []string) error {
-			return usage("say what to do: postroom %s %s", use, strings.Join(names, "|"))
+		RunE: func(c *cobra.Command, _ []string) error {
+			return usage("say what to do: %s %s", c.CommandPath(), strings.Join(names, "|"))
 		},
 	}
 	g.AddCommand(subs...)

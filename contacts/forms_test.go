@@ -143,6 +143,8 @@ func plainFiles() []awkward {
 		{name: "pasted, commas in names", file: "\"Köhler, Anna\" <a@x.de>; Vos, Jan <v@x.nl>;\n", counts: "2/2/0/0/0", people: []string{"a@x.de|Köhler, Anna|", "v@x.nl|Vos, Jan|"}},
 		{name: "pasted, one is bad", file: strings.Repeat("a@x.de; ", 20) + "b@@x.de; c@x.de\r\nd@x.de", counts: "23/3/0/19/1", people: []string{"a@x.de||", "c@x.de||", "d@x.de||"}, problems: []string{"-1 1 contacts.address_local"}},
 		{name: "one mailbox a line", file: "Anna <a@x.de>\nBob <b@x.de>\n", counts: "2/2/0/0/0", people: []string{"a@x.de|Anna|", "b@x.de|Bob|"}},
+		{name: "mailboxes in quotes", file: "\"Anna K\" <a@x.de>\n\"Bob\"<b@x.de>\n", counts: "2/2/0/0/0", people: []string{"a@x.de|Anna K|", "b@x.de|Bob|"}},
+		{name: "a department", file: "email\nanna@x.de\ninfo@x.de\n", counts: "2/2/0/0/0", people: []string{"anna@x.de||", "info@x.de||"}, problems: []string{"3 email contacts.hint_role"}},
 		{
 			name: "departments, and nobody", file: "email\ninfo@x.de\nSales@x.de\nanna@x.de\nnoreply@x.de\n", counts: "4/4/0/0/0", people: []string{"Sales@x.de||", "anna@x.de||", "info@x.de||", "noreply@x.de||"},
 			problems: []string{"2 email contacts.hint_roles", "5 email contacts.hint_deaf"},

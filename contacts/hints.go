@@ -90,9 +90,10 @@ func (c *counted) meet(row int64, value string) {
 // hints tells what was counted.
 func (p *pass) hints() {
 	if r := p.roles; r.n > 0 {
-		p.report(Problem{
-			Row: r.row, Column: p.label(p.mapping.Address), Value: show(r.value),
-			Reason: post.Reason{Key: "contacts.hint_roles", Args: []string{strconv.FormatInt(r.n, 10)}},
-		})
+		why := post.Reason{Key: "contacts.hint_roles", Args: []string{strconv.FormatInt(r.n, 10)}}
+		if r.n == 1 {
+			why = post.Reason{Key: "contacts.hint_role"}
+		}
+		p.report(Problem{Row: r.row, Column: p.label(p.mapping.Address), Value: show(r.value), Reason: why})
 	}
 }

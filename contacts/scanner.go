@@ -159,7 +159,7 @@ func (s *scanner) cell(i int, odd *bool) (int, cellEnd) {
 			if lines > 0 {
 				return i, endQuote
 			}
-			*odd = true
+			*odd = *odd || !s.addressAt(i)
 		}
 	}
 	for {
@@ -220,6 +220,16 @@ func (s *scanner) cellEndsAt(i int) bool {
 		}
 		i++
 	}
+}
+
+// addressAt reports whether an address in angle brackets stands at i, as behind the
+// name in "Köhler, Anna" <a@x.de>.
+func (s *scanner) addressAt(i int) bool {
+	c, ok := s.at(i)
+	for ; ok && c == ' '; c, ok = s.at(i) {
+		i++
+	}
+	return ok && c == '<'
 }
 
 // lineEnd returns what follows the line end at i: CRLF is one.
