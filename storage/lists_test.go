@@ -3,6 +3,8 @@ package storage
 import (
 	"strings"
 	"testing"
+
+	"postroom/post"
 )
 
 // TestPlacesOnLists: nobody stays on a list who is gone, and no list keeps people
@@ -53,4 +55,38 @@ func TestPlacesOnLists(t *testing.T) {
 		}
 		do("DELETE FROM list_members WHERE list_id = ? AND contact_id = ?")
 	}
+}
+
+// TestOneCopyForManyLists: who is on several lists of a mailing gets it once, and
+// is named for the other times.
+func TestOneCopyForManyLists(t *testing.T) {
+	l := open(t, t.TempDir())
+	acc := account(t, l, "shop")
+	all := people30(0)
+	for name, rows := range map[string][]post.Contact{"A": all[:20], "B": all[10:]} {
+		if _, _, _, _, err := l.ImportContacts(t.Context(), name, false, seq(rows)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lists := []int64{list(t, l, "A"), list(t, l, "B")}
+	m, skipped, err := l.Enqueue(t.Context(), post.Mailing{
+		Kind: post.Live, Content: post.Content{Subject: "s"}, Lists: lists, Senders: []post.Sender{{Account: acc.ID, Email: acc.Email}},
+	}, func(yield func(post.Recipient, error) bool) {
+		for _, id := range lists {
+			for c, err := range l.EachMember(t.Context(), id) {
+				if !yield(post.Recipient{Address: c.Address, Key: c.Key}, err) {
+					return
+				}
+			}
+		}
+	})
+	if err != nil || m.Counts[post.StateQueued] != 30 || len(skipped) != 10 {
+		t.Fatalf("queued %v, skipped %d, %v", m.Counts, len(skipped), err)
+	}
+	for _, s := range skipped {
+		if s.Reason.Key != "skip.duplicate" {
+			t.Errorf("%+v", s)
+		}
+	}
+	wantSound(t, l)
 }
