@@ -188,7 +188,10 @@ func (a *app) tellMailing(d mailingJSON, m *post.Mailing) error {
 		return a.object(d)
 	}
 	line := number(d.Mailing) + "  " + d.Name + "  " + a.words.MailingState(d.State)
-	if m.Kind == post.Rehearsal {
+	switch {
+	case m.RealSpeed:
+		line += " (rehearsal at real speed)"
+	case m.Kind == post.Rehearsal:
 		line += " (rehearsal)"
 	}
 	if d.State == post.MailingScheduled {

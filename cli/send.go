@@ -28,7 +28,8 @@ type sendFlags struct {
 	hours, uncertain, late                   string
 	lateAfter                                time.Duration
 	release                                  int64
-	rehearse, checkLinks, promotional        bool
+	rehearse, realSpeed                      bool
+	checkLinks, promotional                  bool
 	changed                                  func(name string) bool
 	readReceipt                              bool
 	priority                                 string
@@ -50,6 +51,7 @@ Fields stand in double braces, in the subject too: {{first_name | default "guest
 
 With --rehearse the messages go to the practice trap inside the program instead:
 nothing leaves this computer, and each message can be opened as it would arrive.
+That goes as fast as it can; with --real-speed as fast as the accounts may send.
 
 With --rows each row of a sheet is a message of its own, and its people need not
 be contacts.`,
@@ -91,6 +93,7 @@ be contacts.`,
 	s.Int64Var(&f.release, "release", 0, "let this `number` go first, then wait for: postroom mailing release")
 	s.StringVar(&f.uncertain, "uncertain", "", "what to do about a message that may or may not have arrived: ask, resend (once) or sent (default: the setting)")
 	s.BoolVar(&f.rehearse, "rehearse", false, "send it to the practice trap: nothing leaves this computer")
+	s.BoolVar(&f.realSpeed, "real-speed", false, "with --rehearse: keep to the accounts' limits and connections, as the mailing itself would")
 	s.StringVar(&f.design, "design", "", "the `look` of a Markdown body: letter, newsletter, announcement, invoice or invitation")
 	s.BoolVar(&f.promotional, "promotional", false, "it advertises: add a way to unsubscribe, and the footer of: postroom account letterhead")
 	s.BoolVar(&f.checkLinks, "check-links", false, "try the links in the message; their servers will notice")
@@ -106,7 +109,10 @@ be contacts.`,
 func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	job := &compose.Job{Name: strings.TrimSpace(f.name), Kind: post.Live}
 	if f.rehearse {
-		job.Kind = post.Rehearsal
+		job.Kind, job.RealSpeed = post.Rehearsal, f.realSpeed
+	}
+	if f.realSpeed && !f.rehearse {
+		return usage("--real-speed goes with --rehearse; without it a mailing keeps to its limits anyway")
 	}
 	if f.zone != "" && f.at == "" && f.hours == "" {
 		return usage("--zone goes with --at or --hours")

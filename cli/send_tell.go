@@ -2,6 +2,7 @@ package cli
 
 import (
 	"strconv"
+	"strings"
 
 	"postroom/compose"
 	"postroom/post"
@@ -124,7 +125,10 @@ func findingLine(x findingJSON) string {
 		line = "row " + number(x.Row) + " (" + x.Address + "): " + line
 	}
 	if x.Mend != "" {
-		line += ". " + x.Mend
+		if !strings.HasSuffix(line, "?") {
+			line += "."
+		}
+		line += " " + x.Mend
 	}
 	return oneLine(line)
 }

@@ -22,6 +22,7 @@ type Job struct {
 	Content   post.Content
 	Senders   []post.Sender
 	NotBefore time.Time // zero: at once
+	RealSpeed bool      // a rehearsal keeps to its senders' limits
 	Hours     post.Hours
 	Release   int64 // how many go first, before the user is asked; 0: all
 	Uncertain post.UncertainPolicy

@@ -56,7 +56,7 @@ func Queue(ctx context.Context, ledger Ledger, freezer Freezer, job *Job, progre
 	m := post.Mailing{
 		Kind: job.Kind, Name: job.Name, Content: content, Senders: job.Senders, NotBefore: job.NotBefore,
 		Hours: job.Hours, Staged: job.Release > 0, ReleaseLeft: job.Release, Uncertain: job.Uncertain, Lists: job.Lists,
-		Late: job.Late,
+		Late: job.Late, RealSpeed: job.RealSpeed,
 	}
 	if m.Kind == "" {
 		m.Kind = post.Live

@@ -207,20 +207,20 @@ func TestShrinkPictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken, err := TakePicture(t.Context(), path, 300, blobs)
+	taken, err := TakePicture(t.Context(), path, 150, blobs)
 	if err != nil || taken.Size >= wide.Size || taken.CID == wide.CID || taken.Path != "" || taken.Type != "image/jpeg" {
 		t.Fatalf("%+v %v", taken, err)
 	}
 	file := testBlobs.add("photo.jpg", photo(t, 400, 300, 1, binary.BigEndian))
 	c := post.Content{Subject: "x", Body: "![shop](cid:" + wide.CID + ")", Attachments: []post.Attachment{wide, file}}
 	before := c.Attachments
-	if n, err := ShrinkPictures(t.Context(), &c, 300, blobs); err != nil || n != 1 {
+	if n, err := ShrinkPictures(t.Context(), &c, 150, blobs); err != nil || n != 1 {
 		t.Fatalf("%d changed, %v", n, err)
 	}
 	if c.Attachments[0].CID != wide.CID || c.Attachments[0].Size >= wide.Size || c.Attachments[1] != file || before[0] != wide {
 		t.Errorf("%+v", c.Attachments)
 	}
-	if n, err := ShrinkPictures(t.Context(), &c, 300, blobs); err != nil || n != 0 {
+	if n, err := ShrinkPictures(t.Context(), &c, 150, blobs); err != nil || n != 0 {
 		t.Errorf("a second time %d changed, %v", n, err)
 	}
 	m, err := Compile(t.Context(), c, blobs, Options{})

@@ -273,7 +273,7 @@ func (s *source) sample() (text []byte, whole bool, err error) {
 
 // refuse is a file that is not taken, for a reason that its owner can mend.
 func refuse(key, message string, args ...string) *post.Error {
-	return &post.Error{Kind: post.KindInvalid, Op: "read the file", Message: message, Reason: post.Reason{Key: key, Args: args}}
+	return &post.Error{Kind: post.KindInvalid, Message: message, Reason: post.Reason{Key: key, Args: args}}
 }
 
 func unreadable(path string, err error) *post.Error {
@@ -282,7 +282,7 @@ func unreadable(path string, err error) *post.Error {
 		kind = post.KindNotFound
 	}
 	return &post.Error{
-		Kind: kind, Op: "read the file", Message: "the file cannot be read",
+		Kind: kind, Message: "the file cannot be read",
 		Reason: post.Reason{Key: "contacts.unreadable", Args: []string{filepath.Base(path)}}, Err: err,
 	}
 }
@@ -294,7 +294,7 @@ func asRefusal(path string, err error) error {
 	case errors.As(err, &pe):
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return &post.Error{Kind: post.KindCancelled, Op: "read the file", Message: "stopped; nothing was changed", Reason: post.Reason{Key: "contacts.cancelled"}, Err: err}
+		return &post.Error{Kind: post.KindCancelled, Message: "stopped; nothing was changed", Reason: post.Reason{Key: "contacts.cancelled"}, Err: err}
 	default:
 		return unreadable(path, err)
 	}

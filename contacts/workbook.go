@@ -129,7 +129,7 @@ func (s *sheet) excel() (*excelize.File, error) {
 	f, err := excelize.OpenFile(s.path, excelize.Options{UnzipSizeLimit: maxUnzipped, UnzipXMLSizeLimit: maxInMemory, TmpDir: s.temp})
 	if err != nil {
 		return nil, &post.Error{
-			Kind: post.KindInvalid, Op: "read the file", Message: "the workbook is damaged",
+			Kind: post.KindInvalid, Message: "the workbook is damaged",
 			Reason: post.Reason{Key: "contacts.book_damaged", Args: []string{filepath.Base(s.path)}}, Err: err,
 		}
 	}

@@ -25,7 +25,7 @@
 // Structure: one scheduler goroutine looks at accounts and due times and starts
 // lanes; a lane is one goroutine with one connection of one account. What an
 // account has learned, its backoff, quota, pace and breakers are shared by its
-// lanes in a sender; accounts share mailings through Mailer.shares. The verdicts
+// lanes in a sender; accounts share mailings through shares; Mailer.stage sets rehearsals up. The verdicts
 // are a pure function, Judge; Foresee runs all of it ahead on paper.
 //
 // Only one mailer runs on a ledger; the caller holds storage's lock.

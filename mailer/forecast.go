@@ -66,32 +66,61 @@ func foresee(ctx context.Context, l *storage.Ledger, open []post.Mailing, now ti
 	if err != nil {
 		return nil, err
 	}
-	o := outlook{now: now, zone: zone, mailings: map[int64]*expected{}}
-	for i := range accounts {
-		a := &accounts[i]
-		if a.Hold != "" {
+	out := make(map[int64]Forecast, len(open))
+	for _, kind := range []post.MailingKind{post.Live, post.Rehearsal} {
+		var some []post.Mailing
+		for i := range open {
+			if open[i].Kind == kind {
+				some = append(some, open[i])
+			}
+		}
+		if len(some) == 0 {
 			continue
 		}
-		x := &lineOf{account: a, at: now}
-		if a.Until.After(now) {
+		o := outlook{kind: kind, now: now, zone: zone, mailings: map[int64]*expected{}}
+		if err := o.draw(ctx, l, accounts, rates); err != nil {
+			return nil, err
+		}
+		o.expect(some, rates)
+		o.run()
+		for id, e := range o.mailings {
+			out[id] = e.Forecast
+		}
+	}
+	return out, nil
+}
+
+// draw sets the accounts up. Rehearsals have them as they would be if nothing
+// held them; see Mailer.stage.
+func (o *outlook) draw(ctx context.Context, l *storage.Ledger, accounts []post.Account, rates []storage.Rate) (err error) {
+	for i := range accounts {
+		a := &accounts[i]
+		live := o.kind == post.Live
+		if live && a.Hold != "" {
+			continue
+		}
+		x := &lineOf{account: a, at: o.now}
+		if live && a.Until.After(o.now) {
 			x.at = a.Until
 		}
 		if a.Limits != (post.Limits{}) {
-			if x.quota.times, err = l.Charges(ctx, a.ID, now.Add(-24*time.Hour)); err != nil {
-				return nil, err
+			since := o.now.Add(-24 * time.Hour)
+			if x.quota.times, err = l.Charges(ctx, a.ID, since); err != nil {
+				return err
+			}
+			if !live {
+				again, err := l.Rehearsed(ctx, a.ID, since)
+				if err != nil {
+					return err
+				}
+				x.quota.add(again)
 			}
 			x.quota.limits = a.Limits
 		}
 		x.rate = o.speed(x, rates)
 		o.lines = append(o.lines, x)
 	}
-	o.expect(open, rates)
-	o.run()
-	out := make(map[int64]Forecast, len(o.mailings))
-	for id, e := range o.mailings {
-		out[id] = e.Forecast
-	}
-	return out, nil
+	return nil
 }
 
 func openMailings(ctx context.Context, l *storage.Ledger) ([]post.Mailing, error) {
@@ -113,6 +142,7 @@ func openMailings(ctx context.Context, l *storage.Ledger) ([]post.Mailing, error
 // outlook is the run of a forecast: accounts that each take the next message of
 // their mailings in turn, at their speed and within their limits.
 type outlook struct {
+	kind     post.MailingKind // rehearsals do not share accounts with live mailings
 	now      time.Time
 	zone     *time.Location
 	mailings map[int64]*expected
@@ -176,14 +206,14 @@ func (o *outlook) expect(open []post.Mailing, rates []storage.Rate) {
 	var total int64
 	for i := len(open) - 1; i >= 0; i-- { // the oldest first
 		m := &open[i]
-		e := &expected{mailing: m, left: m.Pending(), known: m.ID == 0}
+		e := &expected{mailing: m, left: m.Pending(), known: m.ID == 0 || m.RealSpeed}
 		for _, r := range rates {
 			if r.Mailing == m.ID {
 				e.Rate += perMinute(float64(r.Attempts), o.now.Sub(r.Since))
 			}
 		}
 		o.mailings[m.ID] = e
-		if m.Kind != post.Live || m.Hold != "" {
+		if m.Kind != post.Live && !m.RealSpeed || m.Hold != "" {
 			e.left, e.endless = 0, true
 			continue
 		}

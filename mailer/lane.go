@@ -186,7 +186,7 @@ func (ln *lane) fill(ctx context.Context) error {
 // renders them.
 func (ln *lane) claimMore(ctx context.Context, n int, ahead bool) error {
 	p := storage.ClaimParams{
-		Kind: ln.s.kind, Account: ln.s.id, Claim: ln.claim, N: n, After: ln.s.turn(), Most: ln.s.share(n), Deadline: ln.m.opt.Policy.Deadline,
+		Kind: ln.s.kind, Account: ln.s.as, Claim: ln.claim, N: n, After: ln.s.turn(), Most: ln.s.share(n), Deadline: ln.m.opt.Policy.Deadline,
 	}
 	if ahead {
 		p.Intend, p.At, p.Results = true, ln.m.clock.Now().Truncate(time.Second), ln.results
@@ -232,7 +232,7 @@ func (ln *lane) render(ctx context.Context, d post.Delivery, armed bool) error {
 	}
 	w, err := ln.m.work(ctx, d.Mailing)
 	if err == nil {
-		from := w.sender(ln.s.id)
+		from := w.sender(ln.s.as)
 		if serr := w.unsigned[from.Account]; serr != nil {
 			ln.jobs = append(ln.jobs, j)
 			return ln.dialFailed(ctx, signingFault(serr))

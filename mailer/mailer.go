@@ -63,13 +63,13 @@ type Mailer struct {
 	kill context.CancelFunc
 
 	mu      sync.Mutex
-	senders map[int64]*sender
-	trap    *sender
+	live    *shares // the accounts
+	staged  *shares // who takes their place in rehearsals at real speed
+	trap    *sender // takes the rehearsals that go as fast as they can
 	busy    map[*lane]bool
 	lanes   map[*lane]bool // alive, idle ones too: each may hold a connection
 	conns   map[*lane]*accounts.Conn
 	works   map[int64]*work
-	shares  shares
 	network network
 	claims  int64
 
@@ -107,8 +107,8 @@ func New(l *storage.Ledger, opt Options) *Mailer {
 	}
 	m := &Mailer{
 		ledger: l, opt: opt, clock: opt.Clock, log: opt.Log, kick: make(chan struct{}, 1),
-		senders: map[int64]*sender{}, busy: map[*lane]bool{}, lanes: map[*lane]bool{}, conns: map[*lane]*accounts.Conn{}, works: map[int64]*work{},
-		stepC: make(chan struct{}, 1), shares: shares{served: map[int64]map[int64]int64{}},
+		live: newShares(post.Live), staged: newShares(post.Rehearsal), busy: map[*lane]bool{}, lanes: map[*lane]bool{}, conns: map[*lane]*accounts.Conn{}, works: map[int64]*work{},
+		stepC: make(chan struct{}, 1),
 	}
 	m.hard, m.kill = context.WithCancel(context.Background())
 	return m
@@ -355,6 +355,11 @@ func (m *Mailer) round(ctx context.Context) (seen survey, err error) {
 	if err := m.unwind(ctx); err != nil {
 		return seen, err
 	}
+	for _, x := range []*shares{m.live, m.staged} {
+		if err := m.refreshShares(ctx, x); err != nil {
+			return seen, err
+		}
+	}
 	senders, err := m.refresh(ctx)
 	if err != nil {
 		return seen, err
@@ -367,11 +372,8 @@ func (m *Mailer) round(ctx context.Context) (seen survey, err error) {
 	}
 	seen.soonest(when)
 	seen.more = !when.IsZero()
-	if err := m.refreshShares(ctx); err != nil {
-		return seen, err
-	}
 	for _, s := range senders {
-		due, err := m.ledger.NextDue(ctx, s.kind, s.id)
+		due, err := m.ledger.NextDue(ctx, s.kind, s.as)
 		if err != nil {
 			return seen, err
 		}
@@ -441,7 +443,7 @@ func (m *Mailer) settleUncertain(ctx context.Context, senders []*sender, now tim
 func (m *Mailer) refresh(ctx context.Context) ([]*sender, error) {
 	m.mu.Lock()
 	gens := map[int64]int{}
-	for id, s := range m.senders {
+	for id, s := range m.live.peers {
 		gens[id] = s.generation()
 	}
 	m.mu.Unlock()
@@ -452,49 +454,27 @@ func (m *Mailer) refresh(ctx context.Context) ([]*sender, error) {
 	all := make([]*sender, 0, len(list)+1)
 	for _, a := range list {
 		m.mu.Lock()
-		s := m.senders[a.ID]
+		s := m.live.peers[a.ID]
 		m.mu.Unlock()
 		if s == nil {
 			s = newSender(m, a, post.Live)
+			s.among = m.live
 			if s.quota.times, err = m.ledger.Charges(ctx, a.ID, m.clock.Now().Add(-24*time.Hour)); err != nil {
 				return nil, err
 			}
 			m.mu.Lock()
-			m.senders[a.ID] = s
+			m.live.peers[a.ID] = s
 			m.mu.Unlock()
 		} else {
 			s.update(a, gens[a.ID])
 		}
 		all = append(all, s)
 	}
-	due, err := m.ledger.NextDue(ctx, post.Rehearsal, 0)
-	if err != nil {
-		return nil, err
+	if m.opt.Trap == nil {
+		return all, nil
 	}
-	if !due.At.IsZero() && m.opt.Trap != nil {
-		s, err := m.trapSender(ctx)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, s)
-	}
-	return all, nil
-}
-
-// trapSender opens the practice trap at the first need.
-func (m *Mailer) trapSender(ctx context.Context) (*sender, error) {
-	if m.trap != nil {
-		return m.trap, nil
-	}
-	t, err := m.opt.Trap(ctx)
-	if err != nil {
-		return nil, err
-	}
-	a := t.Account
-	a.ID = 0
-	m.trap = newSender(m, a, post.Rehearsal)
-	m.trap.dial = t.Dial
-	return m.trap, nil
+	stage, err := m.stage(ctx, list)
+	return append(all, stage...), err
 }
 
 // pause waits d and reports false when the run was killed.

@@ -29,9 +29,11 @@ func (s static) Get(context.Context, post.Account) (string, error) { return stri
 func (s static) Set(context.Context, post.Account, string) error   { return nil }
 func (s static) Delete(context.Context, post.Account) error        { return nil }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T) *rig { return newRigAt(t, post.SystemClock{}) }
+
+func newRigAt(t *testing.T, clock post.Clock) *rig {
 	t.Helper()
-	l, err := storage.Open(t.Context(), t.TempDir(), storage.Options{})
+	l, err := storage.Open(t.Context(), t.TempDir(), storage.Options{Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +59,7 @@ func newRig(t *testing.T) *rig {
 	}
 	d := &accounts.Dialer{Secrets: static(trap.Secret()), Clock: post.SystemClock{}, Log: slog.New(slog.DiscardHandler)}
 	return &rig{t: t, ledger: l, trap: trap, acct: acct, opt: Options{
-		Dial: d.Dial, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), WaitScale: 0.001,
+		Clock: clock, Dial: d.Dial, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), WaitScale: 0.001,
 		Trap: func(context.Context) (Trap, error) { return Trap{Account: trap.Account(), Dial: d.Dial}, nil },
 	}}
 }

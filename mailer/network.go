@@ -61,7 +61,7 @@ func (m *Mailer) connected(ctx context.Context, account int64) {
 	var waiting []*sender
 	if back {
 		clear(m.network.failed)
-		for _, s := range m.senders {
+		for _, s := range m.live.peers {
 			waiting = append(waiting, s)
 		}
 	}
@@ -135,10 +135,10 @@ func (s *sender) strangeCertificate(now time.Time) bool {
 // goodConnection notes that the server answered, how large a message it takes,
 // and that it had a good certificate where the connection is protected.
 func (s *sender) goodConnection(ctx context.Context, protected bool, size int64) {
-	s.m.connected(ctx, s.id)
-	if s.id == 0 {
+	if s.id == 0 { // the trap says nothing about the network
 		return
 	}
+	s.m.connected(ctx, s.id)
 	s.mu.Lock()
 	if protected {
 		s.trusted, s.portal = true, time.Time{}
@@ -188,7 +188,7 @@ func (m *Mailer) unwind(ctx context.Context) error {
 	back := m.setBack
 	m.setBack = false
 	var all []*sender
-	for _, s := range m.senders {
+	for _, s := range m.live.peers {
 		all = append(all, s)
 	}
 	m.mu.Unlock()

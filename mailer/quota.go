@@ -1,6 +1,7 @@
 package mailer
 
 import (
+	"slices"
 	"time"
 
 	"postroom/post"
@@ -37,6 +38,12 @@ func (q *quota) take(now time.Time) (ok bool, next time.Time) {
 	}
 	q.times = append(q.times, now)
 	return true, time.Time{}
+}
+
+// add counts attempts that were made before, in any order.
+func (q *quota) add(times []time.Time) {
+	q.times = append(q.times, times...)
+	slices.SortFunc(q.times, time.Time.Compare)
 }
 
 // giveBack uncounts an attempt that was taken and did not reach MAIL.

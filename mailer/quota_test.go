@@ -111,7 +111,7 @@ func TestQuotaHoldsOverRestarts(t *testing.T) {
 // waits reports whether the account waits for its quota.
 func (s *started) waits(account int64) bool {
 	s.m.mu.Lock()
-	x := s.m.senders[account]
+	x := s.m.live.peers[account]
 	s.m.mu.Unlock()
 	if x == nil {
 		return false

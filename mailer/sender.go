@@ -10,12 +10,14 @@ import (
 )
 
 // sender is one account at work: its settings, quota, waits and breakers,
-// shared by its lanes. The zero id is the practice trap. Safe for concurrent use.
+// shared by its lanes. Safe for concurrent use.
 type sender struct {
-	m    *Mailer
-	id   int64
-	kind post.MailingKind
-	dial func(context.Context, post.Account) (*accounts.Conn, error)
+	m     *Mailer
+	id    int64 // the account that is charged and told; 0: none, in the practice trap
+	as    int64 // the account whose messages it takes; 0: rehearsals that go as fast as they can
+	kind  post.MailingKind
+	dial  func(context.Context, post.Account) (*accounts.Conn, error)
+	among *shares // the others that it shares mailings with; nil: none
 
 	mu      sync.Mutex
 	acct    post.Account
@@ -39,7 +41,7 @@ type sender struct {
 
 func newSender(m *Mailer, a post.Account, kind post.MailingKind) *sender {
 	return &sender{
-		m: m, id: a.ID, kind: kind, acct: a, strikes: map[string]*strikes{}, lanes: map[*lane]bool{}, content: map[int64]int{},
+		m: m, id: a.ID, as: a.ID, kind: kind, acct: a, strikes: map[string]*strikes{}, lanes: map[*lane]bool{}, content: map[int64]int{},
 		quota: quota{limits: a.Limits}, pace: pace{rate: a.Learned.Rate}, dial: m.opt.Dial,
 	}
 }

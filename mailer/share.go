@@ -13,25 +13,31 @@ const shareAhead = 4
 
 // shares divides mailings among their accounts: by weight, less for an account
 // that has used up much of its day's limit. An account that cannot send now is
-// left out, so the others take over what it would have sent. Guarded by
-// Mailer.mu.
+// left out, so the others take over what it would have sent. Live mailings and
+// rehearsals at real speed have their own. Guarded by Mailer.mu.
 type shares struct {
-	senders map[int64][]post.Sender   // of the open live mailings
+	kind    post.MailingKind
+	peers   map[int64]*sender         // by account
+	senders map[int64][]post.Sender   // of the open mailings
 	served  map[int64]map[int64]int64 // messages by mailing and account, in this run
 }
 
+func newShares(kind post.MailingKind) *shares {
+	return &shares{kind: kind, peers: map[int64]*sender{}, served: map[int64]map[int64]int64{}}
+}
+
 // refreshShares reads who sends the open mailings.
-func (m *Mailer) refreshShares(ctx context.Context) error {
-	senders, err := m.ledger.OpenSenders(ctx)
+func (m *Mailer) refreshShares(ctx context.Context, x *shares) error {
+	senders, err := m.ledger.OpenSenders(ctx, x.kind)
 	if err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.shares.senders = senders
-	for id := range m.shares.served {
+	x.senders = senders
+	for id := range x.served {
 		if senders[id] == nil {
-			delete(m.shares.served, id)
+			delete(x.served, id)
 		}
 	}
 	return nil
@@ -40,20 +46,20 @@ func (m *Mailer) refreshShares(ctx context.Context) error {
 // share returns how many messages of a mailing the account may claim now; n at
 // most. A mailing that appeared since the last round waits for the next one.
 func (s *sender) share(n int) func(mailing int64) int {
-	if s.kind != post.Live {
+	if s.among == nil {
 		return nil
 	}
 	now := s.m.clock.Now()
 	s.m.mu.Lock()
-	allowed := make(map[int64]int, len(s.m.shares.senders))
+	allowed := make(map[int64]int, len(s.among.senders))
 	peers := map[int64]*sender{}
 	var shared []int64
-	for id, senders := range s.m.shares.senders {
+	for id, senders := range s.among.senders {
 		allowed[id] = n
 		if len(senders) > 1 {
 			shared = append(shared, id)
 			for _, x := range senders {
-				peers[x.Account] = s.m.senders[x.Account]
+				peers[x.Account] = s.among.peers[x.Account]
 			}
 		}
 	}
@@ -67,7 +73,7 @@ func (s *sender) share(n int) func(mailing int64) int {
 		}
 		s.m.mu.Lock()
 		for _, id := range shared {
-			allowed[id] = min(n, s.m.shares.allowance(s.id, id, capacity))
+			allowed[id] = min(n, s.among.allowance(s.as, id, capacity))
 		}
 		s.m.mu.Unlock()
 	}
@@ -117,7 +123,7 @@ func (s *sender) capacity(now time.Time) float64 {
 
 // claimed counts what was claimed, and wakes the accounts that waited for it.
 func (s *sender) claimed(got []post.Delivery) {
-	if s.kind != post.Live || len(got) == 0 {
+	if s.among == nil || len(got) == 0 {
 		return
 	}
 	s.m.mu.Lock()
@@ -125,17 +131,17 @@ func (s *sender) claimed(got []post.Delivery) {
 	seen := map[int64]bool{}
 	for i := range got {
 		id := got[i].Mailing
-		if len(s.m.shares.senders[id]) < 2 {
+		if len(s.among.senders[id]) < 2 {
 			continue
 		}
-		if s.m.shares.served[id] == nil {
-			s.m.shares.served[id] = map[int64]int64{}
+		if s.among.served[id] == nil {
+			s.among.served[id] = map[int64]int64{}
 		}
-		s.m.shares.served[id][s.id]++
+		s.among.served[id][s.as]++
 		if !seen[id] {
 			seen[id] = true
-			for _, x := range s.m.shares.senders[id] {
-				if p := s.m.senders[x.Account]; p != nil && p != s {
+			for _, x := range s.among.senders[id] {
+				if p := s.among.peers[x.Account]; p != nil && p != s {
 					wake = append(wake, p)
 				}
 			}
@@ -149,10 +155,13 @@ func (s *sender) claimed(got []post.Delivery) {
 
 // unclaimed takes back what was claimed and not tried.
 func (s *sender) unclaimed(mailing int64) {
+	if s.among == nil {
+		return
+	}
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
-	if served := s.m.shares.served[mailing]; served[s.id] > 0 {
-		served[s.id]--
+	if served := s.among.served[mailing]; served[s.as] > 0 {
+		served[s.as]--
 	}
 }
 

@@ -93,8 +93,8 @@ func (m *Mailer) forgetWorksLocked() {
 	}
 }
 
-// sender returns the identity under which an account sends this mailing. The
-// trap (0) takes it as its first sender.
+// sender returns the identity under which an account sends this mailing. 0
+// takes it as its first sender.
 func (w *work) sender(account int64) post.Sender {
 	for _, s := range w.senders {
 		if s.Account == account {

@@ -56,7 +56,8 @@ type Error struct {
 	Err     error // the cause, or nil
 }
 
-// Error returns the operation, the message and the cause, in that order.
+// Error returns the operation, the message and the cause, in that order, less a
+// cause that only says the kind again.
 func (e *Error) Error() string {
 	s := e.Message
 	if e.Op != "" && s != "" {
@@ -64,13 +65,14 @@ func (e *Error) Error() string {
 	} else if s == "" {
 		s = e.Op
 	}
-	if e.Err != nil {
-		if s != "" {
-			s += ": "
-		}
-		s += e.Err.Error()
+	switch {
+	case e.Err == nil, s != "" && e.Err.Error() == e.Kind.String():
+		return s
+	case s == "":
+		return e.Err.Error()
+	default:
+		return s + ": " + e.Err.Error()
 	}
-	return s
 }
 
 // Unwrap returns the cause.

@@ -168,6 +168,9 @@ type Mailing struct {
 	NotBefore time.Time // zero: at once
 	Hours     Hours     // when it may go; zero: always
 	Lists     []int64   // whose people it goes to; set when it is queued, for their suppressions
+	// RealSpeed makes a rehearsal keep to its senders' limits, connections and
+	// shares, as the live mailing would; else it goes as fast as the trap takes it.
+	RealSpeed bool
 	// Staged means that only ReleaseLeft more of its rows may be tried for the
 	// first time; then it waits for the user's word.
 	Staged      bool

@@ -21,6 +21,10 @@ if [ "$(id -u)" != 0 ]; then
 	echo "try-bare: needs root, for chroot" >&2
 	exit 1
 fi
+if ! command -v debootstrap >/dev/null; then
+	echo "try-bare: needs debootstrap (apt-get install debootstrap)" >&2
+	exit 1
+fi
 top=$(cd "$(dirname "$0")/.." && pwd)
 folder=$1
 shift

@@ -213,9 +213,20 @@ func (l *Ledger) AccountUsed(ctx context.Context, id int64) (Used, error) {
 // Charges returns when an account's charged attempts since a time began,
 // oldest first.
 func (l *Ledger) Charges(ctx context.Context, id int64, since time.Time) ([]time.Time, error) {
+	return l.charges(ctx, `SELECT started_at FROM attempts
+		WHERE account_id=? AND charged=1 AND account_id<>0 AND started_at>? ORDER BY started_at`, id, since)
+}
+
+// Rehearsed is Charges for the rehearsals at real speed that are not over, which
+// no quota counts.
+func (l *Ledger) Rehearsed(ctx context.Context, id int64, since time.Time) ([]time.Time, error) {
+	return l.charges(ctx, `SELECT t.started_at FROM mailings m JOIN deliveries d ON d.mailing_id=m.id AND d.account_id=?1 JOIN attempts t ON t.delivery_id=d.id
+		WHERE m.real_speed=1 AND m.finished_at=0 AND t.charged=1 AND t.started_at>?2 ORDER BY t.started_at`, id, since)
+}
+
+func (l *Ledger) charges(ctx context.Context, query string, id int64, since time.Time) ([]time.Time, error) {
 	const op = "count what the account has sent"
-	rows, err := l.r.QueryContext(ctx, `SELECT started_at FROM attempts
-		WHERE account_id=? AND charged=1 AND account_id<>0 AND started_at>? ORDER BY started_at`, id, post.Millis(since))
+	rows, err := l.r.QueryContext(ctx, query, id, post.Millis(since))
 	if err != nil {
 		return nil, classify(op, err)
 	}
@@ -242,10 +253,10 @@ func oneRow(op, what string, n int64, err error) error {
 	return nil
 }
 
-// classifyMissing is classify with words for sql.ErrNoRows.
+// classifyMissing is classify with words for sql.ErrNoRows, which say it all.
 func classifyMissing(op, message string, err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
-		return &post.Error{Kind: post.KindNotFound, Op: op, Message: message, Err: ErrNotFound}
+		return &post.Error{Kind: post.KindNotFound, Message: message, Err: ErrNotFound}
 	}
 	return classify(op, err)
 }

@@ -11,8 +11,10 @@ import (
 
 // ClaimParams says who claims, and how much.
 type ClaimParams struct {
-	Kind    post.MailingKind
-	Account int64 // the sender account; 0 with rehearsals, which go to the trap
+	Kind post.MailingKind
+	// Account is the sender account. With a rehearsal it is the one in whose place
+	// the trap takes messages at real speed; 0: those that go as fast as they can.
+	Account int64
 	Claim   int64 // the claimer's mark, unique in the process; not 0
 	N       int
 	After   int64 // the mailing that was served last: the next ones come first
@@ -101,15 +103,20 @@ type claimable struct {
 	release int64 // how many may be tried for the first time; -1: all
 }
 
+// sentBy says of a mailing m whether the account ?2 sends it; 0 takes the
+// rehearsals that go as fast as they can.
+const sentBy = `CASE ?2 WHEN 0 THEN m.real_speed = 0 ELSE m.real_speed = (m.kind <> 'live')
+	AND EXISTS (SELECT 1 FROM mailing_senders s WHERE s.mailing_id = m.id AND s.account_id = ?2) END`
+
 // claimable lists the mailings that this account may send from now, in turn; and
 // those of which nothing was tried and that are too late to begin.
 func (t *Tx) claimable(p ClaimParams) (all []claimable, late []post.Mailing, err error) {
 	rows, err := t.query(`SELECT m.id, m.hours, m.release_left, m.not_before, m.late_after,
 			CASE WHEN m.late_then = '' OR EXISTS (SELECT 1 FROM mailing_counts c WHERE c.mailing_id = m.id AND c.state <> 'queued' AND c.n > 0)
 				THEN '' ELSE m.late_then END FROM mailings m
-		WHERE m.ready = 1 AND m.finished_at = 0 AND m.hold = '' AND m.kind = ?1 AND m.not_before <= ?2
-		AND (?3 = 0 OR EXISTS (SELECT 1 FROM mailing_senders s WHERE s.mailing_id = m.id AND s.account_id = ?3))
-		ORDER BY m.id <= ?4, m.id`, string(p.Kind), post.Millis(t.now), p.Account, p.After)
+		WHERE m.ready = 1 AND m.finished_at = 0 AND m.hold = '' AND m.kind = ?1 AND m.not_before <= ?3
+		AND `+sentBy+`
+		ORDER BY m.id <= ?4, m.id`, string(p.Kind), p.Account, post.Millis(t.now), p.After)
 	if err != nil {
 		return nil, nil, err
 	}

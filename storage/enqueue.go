@@ -87,8 +87,8 @@ func (l *Ledger) createMailing(ctx context.Context, m post.Mailing) (post.Mailin
 		return m, classify(op, err)
 	}
 	err = l.write(ctx, op, func(t *Tx) error {
-		res, err := t.exec(`INSERT INTO mailings (kind, name, content, token, hold, not_before, hours, release_left, uncertain, late_after, late_then, created_at)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`, string(m.Kind), m.Name, string(content), m.Token, string(m.Hold), post.Millis(m.NotBefore),
+		res, err := t.exec(`INSERT INTO mailings (kind, real_speed, name, content, token, hold, not_before, hours, release_left, uncertain, late_after, late_then, created_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`, string(m.Kind), m.RealSpeed, m.Name, string(content), m.Token, string(m.Hold), post.Millis(m.NotBefore),
 			m.Hours.Encode(), releaseLeft(&m), string(cmp.Or(m.Uncertain, post.UncertainAsk)),
 			m.Late.After.Milliseconds(), string(m.Late.Then), post.Millis(t.now))
 		if err != nil {

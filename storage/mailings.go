@@ -11,7 +11,7 @@ import (
 	"postroom/post"
 )
 
-const mailingColumns = `m.id, m.kind, m.name, m.content, m.token, m.hold, m.reason, m.not_before, m.hours, m.release_left, m.uncertain, m.late_after, m.late_then, m.created_at, m.finished_at,
+const mailingColumns = `m.id, m.kind, m.real_speed, m.name, m.content, m.token, m.hold, m.reason, m.not_before, m.hours, m.release_left, m.uncertain, m.late_after, m.late_then, m.created_at, m.finished_at,
 	coalesce((SELECT json_group_object(state, n) FROM mailing_counts c WHERE c.mailing_id = m.id), '{}'),
 	coalesce((SELECT json_group_array(json_array(s.account_id, s.email, s.from_name, s.weight) ORDER BY s.position)
 		FROM mailing_senders s WHERE s.mailing_id = m.id), '[]')`
@@ -19,7 +19,7 @@ const mailingColumns = `m.id, m.kind, m.name, m.content, m.token, m.hold, m.reas
 func scanMailing(row interface{ Scan(...any) error }) (m post.Mailing, err error) {
 	var content, reason, hours, counts, senders string
 	var notBefore, late, created, finished int64
-	if err := row.Scan(&m.ID, &m.Kind, &m.Name, &content, &m.Token, &m.Hold, &reason, &notBefore, &hours, &m.ReleaseLeft, &m.Uncertain, &late, &m.Late.Then, &created,
+	if err := row.Scan(&m.ID, &m.Kind, &m.RealSpeed, &m.Name, &content, &m.Token, &m.Hold, &reason, &notBefore, &hours, &m.ReleaseLeft, &m.Uncertain, &late, &m.Late.Then, &created,
 		&finished, &counts, &senders); err != nil {
 		return m, err
 	}
@@ -95,12 +95,12 @@ func (l *Ledger) Mailings(ctx context.Context, open bool, p Page) ([]post.Mailin
 	return all, pages, classify(op, rows.Err())
 }
 
-// OpenSenders returns the accounts of every live mailing that may be sent from
-// now or later, by mailing.
-func (l *Ledger) OpenSenders(ctx context.Context) (map[int64][]post.Sender, error) {
+// OpenSenders returns the accounts of every live mailing, or of every rehearsal
+// at real speed, that may be sent from now or later, by mailing.
+func (l *Ledger) OpenSenders(ctx context.Context, kind post.MailingKind) (map[int64][]post.Sender, error) {
 	const op = "look who sends"
 	rows, err := l.r.QueryContext(ctx, `SELECT s.mailing_id, s.account_id, s.weight FROM mailings m JOIN mailing_senders s ON s.mailing_id = m.id
-		WHERE m.ready = 1 AND m.finished_at = 0 AND m.hold = '' AND m.kind = 'live' ORDER BY s.mailing_id, s.position`)
+		WHERE m.ready = 1 AND m.finished_at = 0 AND m.hold = '' AND m.kind = ? AND (m.kind = 'live' OR m.real_speed = 1) ORDER BY s.mailing_id, s.position`, string(kind))
 	if err != nil {
 		return nil, classify(op, err)
 	}

@@ -291,8 +291,8 @@ type Due struct {
 	Now bool
 }
 
-// NextDue returns when something can be claimed for an account (0 and
-// Rehearsal: by the trap), as seen from now: not before the mailing's time, in
+// NextDue returns when something can be claimed for an account (see
+// ClaimParams.Account), as seen from now: not before the mailing's time, in
 // its sending hours, and of one that waits for the user's word only what was
 // tried before.
 func (l *Ledger) NextDue(ctx context.Context, kind post.MailingKind, account int64) (Due, error) {
@@ -303,8 +303,7 @@ func (l *Ledger) NextDue(ctx context.Context, kind post.MailingKind, account int
 				WHERE d.mailing_id = m.id AND d.state = 'queued' AND d.held = 0 AND d.next_at > 0 ORDER BY d.next_at, d.id LIMIT 1)
 			ELSE (SELECT d.next_at FROM deliveries d INDEXED BY deliveries_due
 				WHERE d.mailing_id = m.id AND d.state = 'queued' AND d.held = 0 ORDER BY d.next_at, d.id LIMIT 1) END AS next
-		FROM mailings m WHERE m.ready = 1 AND m.finished_at = 0 AND m.hold = '' AND m.kind = ?1
-			AND (?2 = 0 OR EXISTS (SELECT 1 FROM mailing_senders s WHERE s.mailing_id = m.id AND s.account_id = ?2))`, string(kind), account)
+		FROM mailings m WHERE m.ready = 1 AND m.finished_at = 0 AND m.hold = '' AND m.kind = ?1 AND `+sentBy, string(kind), account)
 	if err != nil {
 		return Due{}, classify(op, err)
 	}

@@ -110,6 +110,9 @@ func TestComposer(t *testing.T) {
 	s.settle()
 	test.Tap(named[*widgets.Button](s, "compose.rehearse"))
 	s.settle()
+	s.shoot("rehearse")
+	s.press("Full speed")
+	s.settle()
 	last := func() post.Mailing {
 		t.Helper()
 		m, _, err := l.Mailings(ctx, false, storage.Page{Limit: 1})
@@ -120,6 +123,35 @@ func TestComposer(t *testing.T) {
 	}
 	if m := last(); m.Kind != post.Rehearsal || m.Counts[post.StateQueued] != 40 || len(m.Content.Attachments) != 1 || m.Content.Attachments[0].SHA256 == "" {
 		t.Fatalf("%+v", m)
+	}
+	// At real speed, as its account's limits want it; without limits nothing is asked.
+	again := func() post.Mailing {
+		t.Helper()
+		s.show(v, screens.Route{Draft: drafts[0].ID})
+		s.settle()
+		test.Tap(named[*widgets.Button](s, "compose.rehearse"))
+		s.settle()
+		return last()
+	}
+	first := last()
+	if m := again(); m.ID != first.ID {
+		t.Fatal("it was not asked how fast")
+	}
+	s.press("Real speed")
+	s.settle()
+	if m := last(); m.ID == first.ID || m.Kind != post.Rehearsal || !m.RealSpeed {
+		t.Fatalf("%+v, want one at real speed", m)
+	}
+	a, err := l.Account(ctx, first.Senders[0].Account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Limits = post.Limits{}
+	if err := l.UpdateAccount(ctx, a); err != nil {
+		t.Fatal(err)
+	}
+	if m := again(); m.Kind != post.Rehearsal || m.RealSpeed {
+		t.Fatalf("%+v, want one at full speed", m)
 	}
 	// The draft is still there; now for real.
 	s.show(v, screens.Route{Draft: drafts[0].ID})

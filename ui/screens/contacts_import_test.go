@@ -23,7 +23,6 @@ import (
 // what was not taken can be saved, mended and imported again.
 func TestContactsImport(t *testing.T) {
 	s := newStage(t, words.English, theme.Light)
-	s.quick = true
 	v := contacts.New(s.env)
 	s.show(v, screens.Route{})
 	s.settle()
@@ -136,7 +135,6 @@ func (s *stage) save(path string) {
 // asks which one it is.
 func TestContactsPaste(t *testing.T) {
 	s := newStage(t, words.English, theme.Light)
-	s.quick = true
 	v := contacts.New(s.env)
 	s.show(v, screens.Route{})
 	s.settle()
@@ -173,7 +171,6 @@ func TestContactsPaste(t *testing.T) {
 // there keeps the user where they are.
 func TestContactsImportStopped(t *testing.T) {
 	s := newStage(t, words.English, theme.Light)
-	s.quick = true
 	var b strings.Builder
 	count := 60_000
 	if testing.Short() { // the race detector is slow

@@ -147,7 +147,6 @@ func (s *stage) write(name, text string) string {
 // Everything is reached by Tab, from the search to the table and round again.
 func TestContactsFocusOrder(t *testing.T) {
 	s := newStage(t, words.English, theme.Light)
-	s.quick = true
 	s.populate()
 	v := contacts.New(s.env)
 	s.show(v, screens.Route{})
@@ -184,7 +183,6 @@ func TestContactsFocusOrder(t *testing.T) {
 // rule, and removed; their people stay.
 func TestContactsLists(t *testing.T) {
 	s := newStage(t, words.English, theme.Light)
-	s.quick = true
 	s.populate()
 	v := contacts.New(s.env)
 	s.show(v, screens.Route{})
@@ -282,7 +280,6 @@ func TestContactsLists(t *testing.T) {
 // The whole of a list is selected, beyond the page, and acted on but for one.
 func TestContactsEverything(t *testing.T) {
 	s := newStage(t, words.English, theme.Light)
-	s.quick = true
 	var b strings.Builder
 	for i := range 250 {
 		b.WriteString(strings.Replace("pN@example.net\n", "N", string(rune('a'+i/26))+string(rune('a'+i%26)), 1))
@@ -337,7 +334,6 @@ func TestContactsEverything(t *testing.T) {
 // and is let in again.
 func TestContactsStoppedForAList(t *testing.T) {
 	s := newStage(t, words.English, theme.Light)
-	s.quick = true
 	s.populate()
 	v := contacts.New(s.env)
 	s.show(v, screens.Route{})
@@ -394,7 +390,6 @@ func TestContactsStoppedForAList(t *testing.T) {
 // with an account of what went.
 func TestContactsPerson(t *testing.T) {
 	s := newStage(t, words.English, theme.Light)
-	s.quick = true
 	s.populate()
 	v := contacts.New(s.env)
 	s.show(v, screens.Route{})
@@ -463,7 +458,6 @@ func TestContactsPerson(t *testing.T) {
 // A mailing is begun to a selection, and what is selected is copied and exported.
 func TestContactsUsed(t *testing.T) {
 	s := newStage(t, words.English, theme.Light)
-	s.quick = true
 	s.populate()
 	v := contacts.New(s.env)
 	s.show(v, screens.Route{})
@@ -511,7 +505,6 @@ func TestContactsInWords(t *testing.T) {
 				t.Skip("the race detector sees the same in one language")
 			}
 			s := newStage(t, style.lang, style.mode)
-			s.quick = true
 			look := func(name string) {
 				t.Helper()
 				s.settle()

@@ -33,15 +33,20 @@ import (
 
 // stage is a window of the test driver with a real ledger behind it.
 type stage struct {
-	t     *testing.T
-	env   *screens.Env
-	queue chan func()
-	win   fyne.Window
-	route screens.Route
-	// quick is for screens whose timers are short: nothing is waited for once no
-	// goroutine is left that could bring something.
-	quick bool
-	calm  int // goroutines when nothing was under way
+	t      *testing.T
+	env    *screens.Env
+	queue  chan func()
+	win    fyne.Window
+	route  screens.Route
+	stacks []byte // see under
+}
+
+// hasty is a clock on which waits pass a thousand times as fast.
+type hasty struct{ post.SystemClock }
+
+func (hasty) Elapsed() time.Duration { return 1000 * post.SystemClock{}.Elapsed() }
+func (hasty) NewTimer(d time.Duration) post.Timer {
+	return post.SystemClock{}.NewTimer(d / 1000)
 }
 
 type noMail struct{}
@@ -63,7 +68,7 @@ func newStage(t *testing.T, lang words.Lang, mode theme.Mode) *stage {
 	s.win.SetPadded(false)
 	s.win.Resize(fyne.NewSize(1280, 800))
 	s.env = &screens.Env{
-		Ledger: l, Words: words.For(lang), Window: s.win, Mail: noMail{}, Clock: post.SystemClock{}, Zone: time.UTC,
+		Ledger: l, Words: words.For(lang), Window: s.win, Mail: noMail{}, Clock: hasty{}, Zone: time.UTC,
 		Log: slog.New(slog.DiscardHandler), Post: func(f func()) { s.queue <- f }, IDs: &screens.IDs{},
 		Go: func(r screens.Route) { s.route = r }, Restyle: func() {}, OpenURL: func(string) error { return nil }, Practice: t.TempDir(),
 	}
@@ -72,22 +77,49 @@ func newStage(t *testing.T, lang words.Lang, mode theme.Mode) *stage {
 			t.Error(err)
 		}
 	})
-	if _, err := l.Lists(t.Context()); err != nil { // the reader's goroutine counts among the calm
-		t.Fatal(err)
-	}
-	s.calm = runtime.NumGoroutine()
 	return s
 }
 
-// settle runs what comes back from other goroutines until nothing more does.
+// settle runs what comes back from other goroutines until none is left that
+// could bring more.
 func (s *stage) settle() {
 	s.t.Helper()
-	end := time.Now().Add(20 * time.Second)
-	for !s.idle() {
+	for end := time.Now().Add(time.Minute); ; {
+		under := s.under() // before the queue is looked at: who is gone by now has brought what it had
+		select {
+		case f := <-s.queue:
+			f()
+			continue
+		default:
+		}
+		if under == "" {
+			return
+		}
 		if time.Now().After(end) {
-			s.t.Fatal("the screen did not come to rest")
+			s.t.Fatalf("the screen did not come to rest:\n%s", under)
+		}
+		select {
+		case f := <-s.queue:
+			f()
+		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// under returns the stack of a goroutine that the window started and that has
+// not ended; empty: there is none. Who watches a file that is edited outside
+// goes on for as long as the composer is open, and is none.
+func (s *stage) under() string {
+	n := runtime.Stack(s.stacks, true)
+	for ; n == len(s.stacks); n = runtime.Stack(s.stacks, true) {
+		s.stacks = make([]byte, 2*n+64<<10)
+	}
+	for stack := range strings.SplitSeq(string(s.stacks[:n]), "\n\n") {
+		if strings.Contains(stack, "\ncreated by postroom/ui/") && !strings.Contains(stack, "mailings.watchFile(") && !strings.Contains(stack, "\ncreated by postroom/ui/screens_test.") {
+			return stack
+		}
+	}
+	return ""
 }
 
 func (s *stage) drain() {
@@ -276,26 +308,4 @@ func TestScreens(t *testing.T) {
 			}
 		})
 	}
-}
-
-// idle waits a moment for more to come back; it is true when nothing has.
-func (s *stage) idle() bool {
-	waits := []time.Duration{1200 * time.Millisecond}
-	if s.quick {
-		waits = []time.Duration{300 * time.Millisecond, 900 * time.Millisecond}
-	}
-	for _, wait := range waits {
-		t := time.NewTimer(wait)
-		select {
-		case f := <-s.queue:
-			t.Stop()
-			f()
-			return false
-		case <-t.C:
-		}
-		if s.quick && runtime.NumGoroutine() <= s.calm {
-			break
-		}
-	}
-	return true
 }

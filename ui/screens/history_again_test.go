@@ -26,7 +26,6 @@ func TestWriteAgain(t *testing.T) {
 				t.Skip("the race detector sees the same in one language")
 			}
 			s := newStage(t, style.lang, style.mode)
-			s.quick = true
 			s.populate()
 			ctx, l := t.Context(), s.env.Ledger
 			// One of the three who failed is no more in the book.
@@ -94,7 +93,6 @@ func TestWriteAgain(t *testing.T) {
 // TestWriteAgainRefuses: nobody of a kind, a name that is taken, a rehearsal.
 func TestWriteAgainRefuses(t *testing.T) {
 	s := newStage(t, words.English, theme.Light)
-	s.quick = true
 	s.populate()
 	ctx, l := t.Context(), s.env.Ledger
 	r, _, err := l.Enqueue(ctx, post.Mailing{

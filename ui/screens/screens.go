@@ -112,6 +112,28 @@ func (e *Env) T(key string, args ...any) string { return e.Words.T(key, args...)
 // Now returns the time in the user's zone.
 func (e *Env) Now() time.Time { return e.Clock.Now().In(e.Zone) }
 
+// After runs f on the user interface's goroutine when d has gone by, unless stop
+// was called before. It is used on that goroutine, as stop is.
+func (e *Env) After(d time.Duration, f func()) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	timer := e.Clock.NewTimer(d)
+	go func() {
+		defer timer.Stop()
+		select {
+		case <-timer.C():
+		case <-ctx.Done():
+			return
+		}
+		e.Post(func() {
+			if ctx.Err() == nil {
+				cancel()
+				f()
+			}
+		})
+	}()
+	return cancel
+}
+
 // Short cuts a name to so many characters, for places that cannot grow.
 func Short(s string, n int) string {
 	r := []rune(s)

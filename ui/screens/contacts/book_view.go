@@ -36,9 +36,9 @@ type bookPage struct {
 	pager   *screens.Pager
 	filter  storage.ContactFilter
 	lists   *Lists
-	counted time.Time
-	later   *time.Timer
-	typing  *time.Timer
+	recount time.Duration // when the lists are counted next, by Clock.Elapsed
+	later   func()
+	typing  func() // stops the wait for the end of typing; nil: none
 	rows    []Row
 	total   int64 // of what is shown; negative: not known yet
 
@@ -191,7 +191,7 @@ func (p *bookPage) show() {
 		l.Start()
 	}
 	p.stopped.loader.Start()
-	p.counted = time.Time{}
+	p.recount = 0
 	p.changed()
 }
 
@@ -200,14 +200,14 @@ func (p *bookPage) hide() {
 		l.Stop()
 	}
 	if p.later != nil {
-		p.later.Stop()
+		p.later()
 		p.later = nil
 	}
 }
 
 // again counts the lists again without waiting, and lets go of the selection.
 func (p *bookPage) again() {
-	p.counted = time.Time{}
+	p.recount = 0
 	p.grid.SetSelected()
 	p.stopped.grid.SetSelected()
 	p.enable()
@@ -228,18 +228,17 @@ func (p *bookPage) list() int64 { return max(everybody, p.filter.List) }
 
 func (p *bookPage) loadLists() {
 	env := p.v.env
-	if wait := countPause - time.Since(p.counted); wait > 0 {
+	elapsed := env.Clock.Elapsed()
+	if wait := p.recount - elapsed; wait > 0 {
 		if p.later == nil {
-			p.later = time.AfterFunc(wait, func() {
-				env.Post(func() {
-					p.later = nil
-					p.loadLists()
-				})
+			p.later = env.After(wait, func() {
+				p.later = nil
+				p.loadLists()
 			})
 		}
 		return
 	}
-	p.counted = time.Now()
+	p.recount = elapsed + countPause
 	if p.filter.Search != "" && p.filter.List != notMailed {
 		p.loadPage()
 	}
@@ -423,15 +422,13 @@ func (p *bookPage) onList(id int64) {
 
 func (p *bookPage) onSearch(s string) {
 	if p.typing != nil {
-		p.typing.Stop()
+		p.typing()
 	}
-	p.typing = time.AfterFunc(typingPause, func() {
-		p.v.env.Post(func() {
-			if s = strings.TrimSpace(s); s != p.filter.Search {
-				p.filter.Search = s
-				p.refilter()
-			}
-		})
+	p.typing = p.v.env.After(typingPause, func() {
+		if s = strings.TrimSpace(s); s != p.filter.Search {
+			p.filter.Search = s
+			p.refilter()
+		}
 	})
 }
 

@@ -39,7 +39,7 @@ type View struct {
 	receipt  *widgets.Select
 	current  int64
 	quiet    bool
-	typing   *time.Timer
+	typing   func() // stops the wait for the end of typing; nil: none
 }
 
 var _ screens.Screen = (*View)(nil)
@@ -237,13 +237,11 @@ func (v *View) onReceipt() {
 
 func (v *View) onSearch(s string) {
 	if v.typing != nil {
-		v.typing.Stop()
+		v.typing()
 	}
-	v.typing = time.AfterFunc(250*time.Millisecond, func() {
-		v.env.Post(func() {
-			v.filter.Search = s
-			v.refilter()
-		})
+	v.typing = v.env.After(250*time.Millisecond, func() {
+		v.filter.Search = s
+		v.refilter()
 	})
 }
 

@@ -123,11 +123,7 @@ func (p *detailPage) head(d *Detail) fyne.CanvasObject {
 		}))
 	}
 	h := widgets.NewHeader(screens.Short(d.Name, titleRunes), nil, buttons...)
-	state, tone := d.State, widgets.MailingTone(d.MailingState)
-	if d.Kind == post.Rehearsal {
-		state = env.T("mailing.kind.rehearsal") + " · " + state
-	}
-	h.SetPill(state, tone)
+	h.SetPill(d.State, widgets.MailingTone(d.MailingState))
 	return h
 }
 

@@ -64,14 +64,14 @@ type editor struct {
 	findings []group
 	gaps     Gaps
 
-	saveTimer, checkTimer *time.Timer
-	checking, counting    context.CancelFunc
-	recount               bool      // others are typed: who lacks which field is not known
-	unsaved               time.Time // since when; zero: nothing is
-	saving, dirty         bool
-	after                 []func() // when all is saved
-	quiet                 bool     // controls are being filled, not typed in
-	keys                  func(*fyne.KeyEvent)
+	waits              []func() // stop what saves and checks in a moment
+	checking, counting context.CancelFunc
+	recount            bool          // others are typed: who lacks which field is not known
+	unsaved            time.Duration // since when, by Clock.Elapsed; 0: nothing is
+	saving, dirty      bool
+	after              []func() // when all is saved
+	quiet              bool     // controls are being filled, not typed in
+	keys               func(*fyne.KeyEvent)
 }
 
 var formats = []post.BodyFormat{post.FormatMarkdown, post.FormatHTML, post.FormatText}
@@ -192,11 +192,7 @@ func (e *editor) hide() {
 		c.SetOnTypedKey(e.keys)
 		c.RemoveShortcut(findKey)
 	}
-	for _, t := range []*time.Timer{e.saveTimer, e.checkTimer} {
-		if t != nil {
-			t.Stop()
-		}
-	}
+	e.stopWaits()
 	go e.proof.close() // a step may be under way
 	e.save(func() {})
 }
@@ -223,34 +219,34 @@ func (e *editor) edit(change func()) {
 		return
 	}
 	change()
-	if now := time.Now(); e.unsaved.IsZero() {
+	env := e.v.env
+	now := env.Clock.Elapsed()
+	if e.unsaved == 0 {
 		e.unsaved = now
 	}
 	e.dirty = true
 	e.showState()
-	post := e.v.env.Post
-	if e.saveTimer != nil {
-		e.saveTimer.Stop()
+	e.stopWaits()
+	e.waits = append(e.waits, env.After(max(0, min(settle, saveEvery-(now-e.unsaved))), func() {
+		e.save(func() {})
+		e.preview()
+	}), env.After(checkAfter, e.rested))
+}
+
+// rested looks at what was written, once nothing more came for a while.
+func (e *editor) rested() {
+	if e.recount {
+		e.recount = false
+		e.countGaps()
 	}
-	wait := max(0, min(settle, saveEvery-time.Since(e.unsaved)))
-	e.saveTimer = time.AfterFunc(wait, func() {
-		post(func() {
-			e.save(func() {})
-			e.preview()
-		})
-	})
-	if e.checkTimer != nil {
-		e.checkTimer.Stop()
+	e.check()
+}
+
+func (e *editor) stopWaits() {
+	for _, stop := range e.waits {
+		stop()
 	}
-	e.checkTimer = time.AfterFunc(checkAfter, func() {
-		post(func() {
-			if e.recount {
-				e.recount = false
-				e.countGaps()
-			}
-			e.check()
-		})
-	})
+	e.waits = nil
 }
 
 // save makes what is written durable and then calls done. One save runs at a
@@ -268,7 +264,7 @@ func (e *editor) save(done func()) {
 		}
 		return
 	}
-	e.dirty, e.saving, e.unsaved = false, true, time.Time{}
+	e.dirty, e.saving, e.unsaved = false, true, 0
 	d := e.written()
 	env := e.v.env
 	// Saved even when the screen is left: nothing typed is lost.

@@ -148,13 +148,22 @@ func draftName(w *words.Catalogue, d post.Draft) string {
 func itemOf(w *words.Catalogue, m *post.Mailing, now time.Time) Item {
 	state := m.State(now)
 	it := Item{
-		Mailing: m.ID, Name: m.Name, State: w.MailingState(state), MailingState: state, Rehearsal: m.Kind == post.Rehearsal,
+		Mailing: m.ID, Name: m.Name, State: stateWords(w, m, state), MailingState: state, Rehearsal: m.Kind == post.Rehearsal,
 		People: w.Number(m.Total()), When: w.When(m.CreatedAt.In(now.Location()), now), Progress: progressOf(w, m),
 	}
-	if it.Rehearsal {
-		it.State = w.T("mailing.kind.rehearsal") + " · " + it.State
-	}
 	return it
+}
+
+// stateWords say what a mailing does, and that it is a rehearsal where it is one.
+func stateWords(w *words.Catalogue, m *post.Mailing, state post.MailingState) string {
+	switch s := w.MailingState(state); {
+	case m.RealSpeed:
+		return w.T("mailing.kind.rehearsal_real") + " · " + s
+	case m.Kind == post.Rehearsal:
+		return w.T("mailing.kind.rehearsal") + " · " + s
+	default:
+		return s
+	}
 }
 
 func progressOf(w *words.Catalogue, m *post.Mailing) string {
@@ -202,7 +211,7 @@ func LoadDetail(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now 
 	}
 	state := m.State(now)
 	d := &Detail{
-		ID: id, Kind: m.Kind, Name: m.Name, State: w.MailingState(state), MailingState: state,
+		ID: id, Kind: m.Kind, Name: m.Name, State: stateWords(w, &m, state), MailingState: state,
 		Sent: m.Counts[post.StateSent], Failed: m.Counts[post.StateFailed] + m.Counts[post.StateExpired],
 		Uncertain: m.Counts[post.StateUncertain], Waiting: m.Pending(), Total: m.Total(),
 		Left:     m.Counts[post.StateCancelled] + m.Counts[post.StateSuppressed],

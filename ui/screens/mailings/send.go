@@ -5,6 +5,7 @@ import (
 	"html"
 	"iter"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func (e *editor) finish(kind post.MailingKind) {
 				e.showChecks()
 				dialogs.List(env.Words, env.Window, env.T("composer.not_yet"), env.Words.N("composer.not_yet.why", found.Errors), findingLines(env, &found))
 			case kind == post.Rehearsal:
-				e.queue(kind, nil)
+				e.askSpeed()
 			default:
 				e.ask(&found)
 			}
@@ -61,6 +62,29 @@ func (e *editor) ask(f *compose.Findings) {
 		sentence += "\n\n" + screens.Short(findingsText(env.Words, groupsOf(f)), 600)
 	}
 	askPacing(env, sentence, func(how *pacing) { e.queue(post.Live, how.apply) })
+}
+
+// askSpeed rehearses as fast as it goes, or asks whether to where the senders'
+// limits make a difference.
+func (e *editor) askSpeed() {
+	env := e.v.env
+	rehearse := func(real bool) {
+		e.queue(post.Rehearsal, func(j *compose.Job) error {
+			j.RealSpeed = real
+			return nil
+		})
+	}
+	limited := slices.ContainsFunc(e.choices.Accounts, func(a post.Account) bool {
+		return slices.Contains(e.draft.Accounts, a.ID) && (a.Limits != post.Limits{} || a.Learned.Rate > 0)
+	})
+	if !limited {
+		rehearse(false)
+		return
+	}
+	dialogs.Choose(env.Words, env.Window, env.T("action.rehearse"), env.T("composer.rehearse.speed"),
+		dialogs.Choice{Label: env.T("action.cancel")},
+		dialogs.Choice{Label: env.T("composer.rehearse.real"), Do: func() { rehearse(true) }},
+		dialogs.Choice{Label: env.T("composer.rehearse.full"), Default: true, Do: func() { rehearse(false) }})
 }
 
 // queue freezes the draft into a mailing and shows it. how, where set, says how
