@@ -283,6 +283,7 @@ type (
 		RatePerMinute int     `json:"rate_per_minute"`
 		EndsAt        *string `json:"ends_at"`
 		Funnel        map[string]int
+		Content       string // of show only
 		Changed       int // of retry, settle and cancel
 	}
 	delivery struct {
