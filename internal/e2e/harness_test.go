@@ -284,7 +284,7 @@ type (
 		EndsAt        *string `json:"ends_at"`
 		Funnel        map[string]int
 		Content       string // of show only
-		Changed       int // of retry, settle and cancel
+		Changed       int    // of retry, settle and cancel
 	}
 	delivery struct {
 		Mailing   int64
