@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postroom/compose"
 	"postroom/mailer"
 	"postroom/post"
 	"postroom/storage"
@@ -65,7 +66,7 @@ without N all that are left.`,
 			Args:    cobra.RangeArgs(1, 2),
 			RunE:    a.mailingRelease,
 		},
-		a.mailingRetry(), a.mailingSettle(), a.mailingExport(),
+		a.mailingSend(), a.mailingRetry(), a.mailingSettle(), a.mailingExport(),
 	)
 }
 
@@ -161,6 +162,8 @@ type mailingJSON struct {
 	Rate    int64                `json:"rate_per_minute"`
 	EndsAt  stamp                `json:"ends_at"`
 	Funnel  post.Funnel          `json:"funnel,omitempty"` // where one mailing is shown
+	// Content is the fingerprint of what everybody gets, where one mailing is shown.
+	Content string `json:"content,omitempty"`
 
 	tomorrow int64 // how many will go tomorrow
 }
@@ -268,9 +271,11 @@ func (a *app) showMailingWhole(ctx context.Context, l *storage.Ledger, id int64)
 	if d.Funnel, err = l.Funnel(ctx, m); err != nil {
 		return err
 	}
+	d.Content = compose.Fingerprint(m)
 	if err := a.tellMailing(d, m); err != nil || a.json {
 		return err
 	}
+	a.say("content: %s", d.Content)
 	a.tellFunnel(d.Funnel)
 	return nil
 }

@@ -85,13 +85,7 @@ be contacts.`,
 	s.BoolVar(&f.readReceipt, "read-receipt", false, "ask to be told when a message was opened; most programs ask their user first, or never tell")
 	s.StringVar(&f.priority, "priority", "normal", "tell readers that it is of high or low `priority`, which many show as a mark")
 	s.IntVar(&f.pictureWidth, "picture-width", 0, "make pictures in the message at most this many `pixels` wide")
-	s.StringVar(&f.at, "at", "", "not before this `time`: 2026-12-01T09:00:00+01:00, or '2026-12-01 09:00'")
-	s.StringVar(&f.zone, "zone", "", "the time zone of --at and --hours, such as Europe/Berlin (default: this computer's)")
-	s.StringVar(&f.hours, "hours", "", "send only in these `hours`, such as 'mon-fri 09:00-17:00'")
-	s.StringVar(&f.late, "late", "", "what to do when it could not begin at its time, because the computer slept: ask, or skip it (default: send it however late)")
-	s.DurationVar(&f.lateAfter, "late-after", time.Hour, "with --late: it still goes by itself until so long after its time, such as 2h")
-	s.Int64Var(&f.release, "release", 0, "let this `number` go first, then wait for: postroom mailing release")
-	s.StringVar(&f.uncertain, "uncertain", "", "what to do about a message that may or may not have arrived: ask, resend (once) or sent (default: the setting)")
+	a.pacingFlags(c, &f)
 	s.BoolVar(&f.rehearse, "rehearse", false, "send it to the practice trap: nothing leaves this computer")
 	s.BoolVar(&f.realSpeed, "real-speed", false, "with --rehearse: keep to the accounts' limits and connections, as the mailing itself would")
 	s.StringVar(&f.design, "design", "", "the `look` of a Markdown body: letter, newsletter, announcement, invoice or invitation")
@@ -106,6 +100,18 @@ be contacts.`,
 	return c
 }
 
+// pacingFlags are those of when a mailing goes out, and how.
+func (a *app) pacingFlags(c *cobra.Command, f *sendFlags) {
+	s := c.Flags()
+	s.StringVar(&f.at, "at", "", "not before this `time`: 2026-12-01T09:00:00+01:00, or '2026-12-01 09:00'")
+	s.StringVar(&f.zone, "zone", "", "the time zone of --at and --hours, such as Europe/Berlin (default: this computer's)")
+	s.StringVar(&f.hours, "hours", "", "send only in these `hours`, such as 'mon-fri 09:00-17:00'")
+	s.StringVar(&f.late, "late", "", "what to do when it could not begin at its time, because the computer slept: ask, or skip it (default: send it however late)")
+	s.DurationVar(&f.lateAfter, "late-after", time.Hour, "with --late: it still goes by itself until so long after its time, such as 2h")
+	s.Int64Var(&f.release, "release", 0, "let this `number` go first, then wait for: postroom mailing release")
+	s.StringVar(&f.uncertain, "uncertain", "", "what to do about a message that may or may not have arrived: ask, resend (once) or sent (default: the setting)")
+}
+
 func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	job := &compose.Job{Name: strings.TrimSpace(f.name), Kind: post.Live}
 	if f.rehearse {
@@ -114,15 +120,28 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if f.realSpeed && !f.rehearse {
 		return usage("--real-speed goes with --rehearse; without it a mailing keeps to its limits anyway")
 	}
-	if f.zone != "" && f.at == "" && f.hours == "" {
-		return usage("--zone goes with --at or --hours")
-	}
 	var err error
 	if job.Senders, err = a.senders(ctx, l, f); err != nil {
 		return err
 	}
 	if err := a.message(ctx, l, f, job); err != nil {
 		return err
+	}
+	if err := a.when(ctx, l, f, job); err != nil {
+		return err
+	}
+	skipped, err := a.recipients(ctx, l, f, job)
+	if err != nil {
+		return err
+	}
+	a.facts(l, f, job)
+	return a.queue(ctx, l, f, job, skipped)
+}
+
+// when reads when a mailing goes out, and how.
+func (a *app) when(ctx context.Context, l *storage.Ledger, f *sendFlags, job *compose.Job) (err error) {
+	if f.zone != "" && f.at == "" && f.hours == "" {
+		return usage("--zone goes with --at or --hours")
 	}
 	if job.NotBefore, err = notBefore(f.at, f.zone); err != nil {
 		return err
@@ -133,11 +152,12 @@ func (a *app) send(ctx context.Context, l *storage.Ledger, f *sendFlags) error {
 	if !job.NotBefore.IsZero() && job.NotBefore.Before(a.Clock.Now()) {
 		a.note("%s is over already, so it goes out at once.", f.at)
 	}
-	skipped, err := a.recipients(ctx, l, f, job)
-	if err != nil {
-		return err
-	}
-	a.facts(l, f, job)
+	return nil
+}
+
+// queue checks a mailing, queues it and tells what came of it. skipped are those
+// who were left out already.
+func (a *app) queue(ctx context.Context, l *storage.Ledger, f *sendFlags, job *compose.Job, skipped *[]skippedJSON) error {
 	q, err := compose.Queue(ctx, l, l, job, func(done, _ int64) { a.status("%s looked at", plural(done, "recipient", "recipients")) })
 	a.clearStatus()
 	out := queued{Skipped: *skipped}

@@ -72,6 +72,7 @@ func TestPreflight(t *testing.T) {
 		want   string // empty: nothing is found
 	}{
 		{"sound", func(*Job, *knowing) {}, ""},
+		{"cleaned", func(j *Job, _ *knowing) { j.Removed = []string{"script"} }, "warning compose.removed 0"},
 		{"own subdomain of a provider", func(j *Job, k *knowing) {
 			j.Senders[0].Email, k.account.Email, k.account.Host = "x@gmail.com", "x@gmail.com", "smtp.gmail.com"
 		}, ""},

@@ -44,7 +44,8 @@ func TakePicture(ctx context.Context, path string, width int, blobs Pictures) (p
 	}
 	hash := sha256.Sum256(data)
 	a := post.Attachment{Name: name, CID: hex.EncodeToString(hash[:10]) + "@postroom"}
-	return a, keepPicture(ctx, &a, data, blobs)
+	err = keepPicture(ctx, &a, data, blobs)
+	return a, err
 }
 
 // ShrinkPictures makes the pictures that the body shows at most width pixels

@@ -87,8 +87,8 @@ func TestShrinkTurns(t *testing.T) {
 		5: {red, blue, green, white}, 6: {blue, red, white, green}, 7: {white, green, blue, red}, 8: {green, white, red, blue},
 	} {
 		for _, order := range []noteOrder{binary.BigEndian, binary.LittleEndian} {
-			data := photo(t, 900, 600, turned, order)
-			out, err := shrink(data, "a.jpg", 300)
+			data := photo(t, 180, 120, turned, order)
+			out, err := shrink(data, "a.jpg", 60)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,14 +96,14 @@ func TestShrinkTurns(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			size := image.Pt(300, 200)
+			size := image.Pt(60, 40)
 			if turned > 4 {
-				size = image.Pt(300, 450)
+				size = image.Pt(60, 90)
 			}
 			if img.Bounds().Size() != size {
 				t.Errorf("turned %d: it is %v, not %v", turned, img.Bounds().Size(), size)
 			}
-			for i, p := range []image.Point{{20, 20}, {size.X - 20, 20}, {20, size.Y - 20}, {size.X - 20, size.Y - 20}} {
+			for i, p := range []image.Point{{8, 8}, {size.X - 8, 8}, {8, size.Y - 8}, {size.X - 8, size.Y - 8}} {
 				if got := called(img.At(p.X, p.Y)); got != want[i] {
 					t.Errorf("turned %d: corner %d is %s, not %s", turned, i, got, want[i])
 				}
@@ -138,16 +138,16 @@ func TestShrinkLeaves(t *testing.T) {
 			t.Errorf("%s: %d bytes of %d, %v", name, len(out), len(data), err)
 		}
 	}
-	if out, err := shrink(photo(t, 900, 600, 1, binary.BigEndian), "a.jpg", 0); err != nil || len(out) < 5000 {
+	if out, err := shrink(photo(t, 400, 200, 1, binary.BigEndian), "a.jpg", 0); err != nil || len(out) < 2000 {
 		t.Errorf("nothing was asked for: %d bytes, %v", len(out), err)
 	}
 	var b bytes.Buffer
-	clear := quarters(900, 600)
+	clear := quarters(400, 300)
 	for i := 3; i < len(clear.Pix); i += 8 {
 		clear.Pix[i] = 0
 	}
-	for y := range 300 {
-		for x := range 450 {
+	for y := range 150 {
+		for x := range 200 {
 			clear.SetNRGBA(x, y, color.NRGBA{})
 		}
 	}
@@ -199,7 +199,7 @@ func TestShrinkDamagedNotes(t *testing.T) {
 // the body goes on showing them.
 func TestShrinkPictures(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shop.jpg")
-	if err := os.WriteFile(path, photo(t, 900, 600, 6, binary.BigEndian), 0o600); err != nil {
+	if err := os.WriteFile(path, photo(t, 400, 300, 6, binary.BigEndian), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	blobs := shelf{testBlobs}
@@ -207,20 +207,20 @@ func TestShrinkPictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken, err := TakePicture(t.Context(), path, 300, blobs)
+	taken, err := TakePicture(t.Context(), path, 150, blobs)
 	if err != nil || taken.Size >= wide.Size || taken.CID == wide.CID || taken.Path != "" || taken.Type != "image/jpeg" {
 		t.Fatalf("%+v %v", taken, err)
 	}
-	file := testBlobs.add("photo.jpg", photo(t, 900, 600, 1, binary.BigEndian))
+	file := testBlobs.add("photo.jpg", photo(t, 400, 300, 1, binary.BigEndian))
 	c := post.Content{Subject: "x", Body: "![shop](cid:" + wide.CID + ")", Attachments: []post.Attachment{wide, file}}
 	before := c.Attachments
-	if n, err := ShrinkPictures(t.Context(), &c, 300, blobs); err != nil || n != 1 {
+	if n, err := ShrinkPictures(t.Context(), &c, 150, blobs); err != nil || n != 1 {
 		t.Fatalf("%d changed, %v", n, err)
 	}
 	if c.Attachments[0].CID != wide.CID || c.Attachments[0].Size >= wide.Size || c.Attachments[1] != file || before[0] != wide {
 		t.Errorf("%+v", c.Attachments)
 	}
-	if n, err := ShrinkPictures(t.Context(), &c, 300, blobs); err != nil || n != 0 {
+	if n, err := ShrinkPictures(t.Context(), &c, 150, blobs); err != nil || n != 0 {
 		t.Errorf("a second time %d changed, %v", n, err)
 	}
 	m, err := Compile(t.Context(), c, blobs, Options{})

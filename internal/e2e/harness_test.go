@@ -283,7 +283,8 @@ type (
 		RatePerMinute int     `json:"rate_per_minute"`
 		EndsAt        *string `json:"ends_at"`
 		Funnel        map[string]int
-		Changed       int // of retry, settle and cancel
+		Content       string // of show only
+		Changed       int    // of retry, settle and cancel
 	}
 	delivery struct {
 		Mailing   int64

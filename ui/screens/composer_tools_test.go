@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -283,4 +284,45 @@ func TestComposerTemplateAndTest(t *testing.T) {
 	grid.OnOpen(grid.Rows()[6].ID)
 	area := named[*widgets.TextArea](s, "compose.body")
 	s.until("the template's words", func() bool { return area.Text() == "Dear {{first_name}}, soup. And cake." })
+}
+
+// ahead is a clock that can be put forward.
+type ahead struct {
+	post.Clock
+	by time.Duration
+}
+
+func (a *ahead) Elapsed() time.Duration { return a.Clock.Elapsed() + a.by }
+
+// Whoever types without a pause, faster than a busy window works, is saved every
+// second all the same: each key comes here before what waits for a pause had its
+// turn, and puts that off.
+func TestComposerSavesWhileTyping(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	clock := &ahead{Clock: s.env.Clock}
+	s.env.Clock = clock
+	s.populate()
+	_, body := s.compose("Hours", "Dear guest,")
+	s.settle()
+	body.Replace(len(body.Text()), len(body.Text()), " we")
+	for range 6 {
+		clock.by += 600 * time.Millisecond
+		for deadline := time.Now().Add(time.Minute); len(s.queue) == 0 && time.Now().Before(deadline); {
+			runtime.Gosched()
+		}
+		body.Replace(len(body.Text()), len(body.Text()), " are")
+		s.drain()
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; { // nothing that waits gets its turn meanwhile
+		drafts, err := s.env.Ledger.Drafts(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(drafts[0].Content.Body, "Dear guest, we are") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after six keys in 3.6 s %q is kept", drafts[0].Content.Body)
+		}
+	}
 }

@@ -186,9 +186,9 @@ func TestSendSame(t *testing.T) {
 	if err := os.WriteFile(file, []byte("another menu"), 0o600); err != nil { // what is frozen counts
 		t.Fatal(err)
 	}
-	live := queue(sameJob(t.Context(), l, rehearsed.ID, testNow))
-	if hashOf(&rehearsed) != hashOf(&live) || live.Kind != post.Live || live.Total() != 5 {
-		t.Errorf("%s and %s, %d rows", hashOf(&rehearsed), hashOf(&live), live.Total())
+	live := queue(compose.SameJob(t.Context(), l, rehearsed.ID, testNow))
+	if compose.Fingerprint(&rehearsed) != compose.Fingerprint(&live) || live.Kind != post.Live || live.Total() != 5 {
+		t.Errorf("%s and %s, %d rows", compose.Fingerprint(&rehearsed), compose.Fingerprint(&live), live.Total())
 	}
 	rows := func(id int64) (all []string) {
 		for h, err := range l.EachDelivery(t.Context(), storage.HistoryFilter{Mailing: id}) {
@@ -203,7 +203,7 @@ func TestSendSame(t *testing.T) {
 		t.Errorf("the rows differ:\n%v\n%v", x, y)
 	}
 	d.Content.Body += "!"
-	if other := queue(jobOf(t.Context(), l, d, post.Rehearsal, testNow)); hashOf(&other) == hashOf(&rehearsed) {
+	if other := queue(jobOf(t.Context(), l, d, post.Rehearsal, testNow)); compose.Fingerprint(&other) == compose.Fingerprint(&rehearsed) {
 		t.Error("other words have the same hash")
 	}
 }

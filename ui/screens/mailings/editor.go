@@ -227,16 +227,25 @@ func (e *editor) edit(change func()) {
 	e.dirty = true
 	e.showState()
 	e.stopWaits()
-	e.waits = append(e.waits, env.After(max(0, min(settle, saveEvery-(now-e.unsaved))), func() {
-		e.save(func() {})
-		e.preview()
-	}), env.After(checkAfter, func() {
-		if e.recount {
-			e.recount = false
-			e.countGaps()
-		}
-		e.check()
-	}))
+	if now-e.unsaved >= saveEvery && !e.saving { // keys that come faster than the window works would put it off for ever
+		e.keep()
+	}
+	e.waits = append(e.waits, env.After(max(0, min(settle, saveEvery-(now-e.unsaved))), e.keep), env.After(checkAfter, e.rested))
+}
+
+// keep saves what was written and shows what becomes of it.
+func (e *editor) keep() {
+	e.save(func() {})
+	e.preview()
+}
+
+// rested looks at what was written, once nothing more came for a while.
+func (e *editor) rested() {
+	if e.recount {
+		e.recount = false
+		e.countGaps()
+	}
+	e.check()
 }
 
 func (e *editor) stopWaits() {

@@ -9,6 +9,7 @@ import (
 
 	"postroom/assets/designs"
 	"postroom/assets/words"
+	"postroom/compose"
 	"postroom/mailer"
 	"postroom/post"
 	"postroom/storage"
@@ -218,7 +219,7 @@ func LoadDetail(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now 
 		CanPause: m.Hold == "" && m.Pending() > 0 && !m.WaitsForWord(), CanResume: state == post.MailingPaused,
 		CanCancel: m.Hold != post.MailingCancelled && m.Pending() > 0,
 	}
-	d.Hash = hashOf(&m)
+	d.Hash = compose.Fingerprint(&m)
 	d.CanCallBack = state == post.MailingScheduled && m.Kind == post.Live && now.Before(m.NotBefore)
 	d.CanSendSame = m.Kind == post.Rehearsal && m.Pending() == 0 && m.Hold == "" && m.Counts[post.StateSent] > 0
 	if !m.Hours.IsZero() {
