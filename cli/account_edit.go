@@ -21,8 +21,9 @@ import (
 
 // accountFlags are what account add and account set have in common.
 type accountFlags struct {
-	replyTokens, sentCopies                    string
+	replyTokens, sentCopies, signature         string
 	email, fromName, host, tls, ca, auth, user string
+	sign                                       *string // the signature that is to be kept; nil: as it is
 	port                                       int
 	passwordStdin, confirm                     bool
 	passwordCommand                            string
@@ -68,6 +69,7 @@ func (f *accountFlags) add(c *cobra.Command) {
 	s.StringVar(&f.imapTLS, "imap-tls", "", "tls, starttls, or none (none only to this computer itself)")
 	s.StringVar(&f.sentCopies, "sent-copies", "none", "each or one: file a copy of each message, or of one of each mailing, in the account's own folder for sent mail")
 	s.StringVar(&f.replyTokens, "reply-tokens", "none", "plus: ask for answers at name+token@domain, where the server takes that; so each is tied to its message")
+	s.StringVar(&f.signature, "signature", "", "what stands below its mail: a `text` with \\n between its lines, or the name of a file that holds it; '' for none")
 	f.changed = s.Changed
 }
 
@@ -140,7 +142,7 @@ func (a *app) storeNew(ctx context.Context, l *storage.Ledger, x post.Account, f
 		}
 		return err
 	}
-	if err := a.keepReplies(ctx, l, x, f); err != nil {
+	if err := a.keepHabits(ctx, l, x, f); err != nil {
 		return err
 	}
 	d, err := a.describe(ctx, l, x)
@@ -176,6 +178,9 @@ add; a password command is kept. Flags change what is different.`,
 		}
 		if f.changed("email") && !f.changed("user") {
 			x.User = "" // the other one's
+		}
+		if err := f.inheritSignature(ctx, l, old.ID); err != nil {
+			return err
 		}
 		if err := a.openSecrets(ctx, l, nil, a.vaultStdin); err != nil {
 			return err
@@ -253,7 +258,7 @@ func (a *app) setAccount(ctx context.Context, l *storage.Ledger, name string, f 
 			return err
 		}
 	}
-	if err := a.keepReplies(ctx, l, x, f); err != nil {
+	if err := a.keepHabits(ctx, l, x, f); err != nil {
 		return err
 	}
 	d, err := a.describe(ctx, l, x)
@@ -357,6 +362,9 @@ func (a *app) apply(x *post.Account, f *accountFlags) (secret string, err error)
 		return "", err
 	}
 	if err := f.checkReplies(x); err != nil {
+		return "", err
+	}
+	if err := f.readSignature(); err != nil {
 		return "", err
 	}
 	return a.chooseSecret(x, f)
