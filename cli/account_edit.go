@@ -271,29 +271,6 @@ func (a *app) setAccount(ctx context.Context, l *storage.Ledger, name string, f 
 	return a.answer(d, "changed %s", oneLine(x.Name))
 }
 
-// moveAsFlagged moves a password that is kept already, where a place was named
-// and no new password given.
-func (a *app) moveAsFlagged(ctx context.Context, l *storage.Ledger, x post.Account, f *accountFlags) (post.Account, error) {
-	to := x.Secret
-	switch {
-	case f.vault:
-		to = post.SecretVault
-	case f.keyring:
-		to = post.SecretKeyring
-	}
-	if to == x.Secret {
-		return x, nil
-	}
-	if err := a.openSecrets(ctx, l, []post.Account{x}, true); err != nil {
-		return x, err
-	}
-	s, err := a.store()
-	if err != nil {
-		return x, err
-	}
-	return s.Move(ctx, x, to, func(m post.Account) error { return l.UpdateAccount(ctx, m) })
-}
-
 // chooseToken sets the provider whose token the account signs in with. It is not
 // signed in by that: see account signin.
 func (f *accountFlags) chooseToken(x *post.Account) error {
