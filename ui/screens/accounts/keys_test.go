@@ -57,7 +57,9 @@ func TestKeysInALockedVault(t *testing.T) {
 			get[*widgets.Select](r, "accounts.form.place").SetSelectedIndex(0)
 			r.tap("accounts.form.save")
 			r.givePhrase()
-			r.until("it is moved", func() bool { return r.view.form == nil && r.accounts()[0].Secret == post.SecretKeyring && r.openDialog() })
+			r.until("it is moved", func() bool {
+				return r.view.form == nil && r.accounts()[0].Secret == post.SecretKeyring && r.openDialog()
+			})
 			if said := r.env.T("accounts.keys.moved.keyring", "DKIM, S/MIME"); !shows(r, said) {
 				t.Errorf("it is not said: %s", said)
 			}
