@@ -39,7 +39,7 @@ type Mailing struct {
 	// readReceipt asks for a notification to the address in From, which is the
 	// envelope's, too: another one would make programs distrust it (RFC 8098 2.1).
 	readReceipt bool
-	priority    string // header fields; empty: nothing is told
+	priority    string  // header fields; empty: nothing is told
 	plus        []int64 // accounts; see post.ReplyTokensPlus
 	promo       *post.Promotion
 	design      *post.Design
