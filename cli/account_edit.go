@@ -21,8 +21,9 @@ import (
 
 // accountFlags are what account add and account set have in common.
 type accountFlags struct {
-	replyTokens, sentCopies                    string
+	replyTokens, sentCopies, signature         string
 	email, fromName, host, tls, ca, auth, user string
+	sign                                       *string // the signature that is to be kept; nil: as it is
 	port                                       int
 	passwordStdin, confirm                     bool
 	passwordCommand                            string
@@ -68,6 +69,7 @@ func (f *accountFlags) add(c *cobra.Command) {
 	s.StringVar(&f.imapTLS, "imap-tls", "", "tls, starttls, or none (none only to this computer itself)")
 	s.StringVar(&f.sentCopies, "sent-copies", "none", "each or one: file a copy of each message, or of one of each mailing, in the account's own folder for sent mail")
 	s.StringVar(&f.replyTokens, "reply-tokens", "none", "plus: ask for answers at name+token@domain, where the server takes that; so each is tied to its message")
+	s.StringVar(&f.signature, "signature", "", "what stands below its mail: a `text` with \\n between its lines, or the name of a file that holds it; '' for none")
 	f.changed = s.Changed
 }
 
@@ -140,7 +142,7 @@ func (a *app) storeNew(ctx context.Context, l *storage.Ledger, x post.Account, f
 		}
 		return err
 	}
-	if err := a.keepReplies(ctx, l, x, f); err != nil {
+	if err := a.keepHabits(ctx, l, x, f); err != nil {
 		return err
 	}
 	d, err := a.describe(ctx, l, x)
@@ -176,6 +178,9 @@ add; a password command is kept. Flags change what is different.`,
 		}
 		if f.changed("email") && !f.changed("user") {
 			x.User = "" // the other one's
+		}
+		if err := f.inheritSignature(ctx, l, old.ID); err != nil {
+			return err
 		}
 		if err := a.openSecrets(ctx, l, nil, a.vaultStdin); err != nil {
 			return err
@@ -253,7 +258,7 @@ func (a *app) setAccount(ctx context.Context, l *storage.Ledger, name string, f 
 			return err
 		}
 	}
-	if err := a.keepReplies(ctx, l, x, f); err != nil {
+	if err := a.keepHabits(ctx, l, x, f); err != nil {
 		return err
 	}
 	d, err := a.describe(ctx, l, x)
@@ -264,29 +269,6 @@ func (a *app) setAccount(ctx context.Context, l *storage.Ledger, name string, f 
 		a.note("%s is still stopped; let it go on with: postroom account resume %s", oneLine(x.Name), oneLine(x.Name))
 	}
 	return a.answer(d, "changed %s", oneLine(x.Name))
-}
-
-// moveAsFlagged moves a password that is kept already, where a place was named
-// and no new password given.
-func (a *app) moveAsFlagged(ctx context.Context, l *storage.Ledger, x post.Account, f *accountFlags) (post.Account, error) {
-	to := x.Secret
-	switch {
-	case f.vault:
-		to = post.SecretVault
-	case f.keyring:
-		to = post.SecretKeyring
-	}
-	if to == x.Secret {
-		return x, nil
-	}
-	if err := a.openSecrets(ctx, l, []post.Account{x}, true); err != nil {
-		return x, err
-	}
-	s, err := a.store()
-	if err != nil {
-		return x, err
-	}
-	return s.Move(ctx, x, to, func(m post.Account) error { return l.UpdateAccount(ctx, m) })
 }
 
 // chooseToken sets the provider whose token the account signs in with. It is not
@@ -357,6 +339,9 @@ func (a *app) apply(x *post.Account, f *accountFlags) (secret string, err error)
 		return "", err
 	}
 	if err := f.checkReplies(x); err != nil {
+		return "", err
+	}
+	if err := f.readSignature(); err != nil {
 		return "", err
 	}
 	return a.chooseSecret(x, f)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"os"
 	"strings"
 
 	"postroom/assets/providers"
@@ -9,9 +10,14 @@ import (
 	"postroom/storage"
 )
 
-// keepReplies keeps how answers to the account's mail are told apart and of what
-// copies are filed, where that was asked for.
-func (a *app) keepReplies(ctx context.Context, l *storage.Ledger, x post.Account, f *accountFlags) error {
+// keepHabits keeps what stands below the account's mail, how answers to it are
+// told apart and of what copies are filed, where that was asked for.
+func (a *app) keepHabits(ctx context.Context, l *storage.Ledger, x post.Account, f *accountFlags) error {
+	if f.sign != nil {
+		if err := l.SetSignature(ctx, x.ID, *f.sign); err != nil {
+			return err
+		}
+	}
 	if f.changed("reply-tokens") {
 		if err := l.SetReplyTokens(ctx, x.ID, post.ReplyTokens(strings.ToLower(f.replyTokens))); err != nil {
 			return err
@@ -23,7 +29,37 @@ func (a *app) keepReplies(ctx context.Context, l *storage.Ledger, x post.Account
 	return l.SetSentCopies(ctx, x.ID, post.SentCopies(strings.ToLower(f.sentCopies)))
 }
 
-// checkReplies refuses what keepReplies could not keep for the account.
+// readSignature reads the signature from its flag or the file that it names, and
+// refuses one that cannot be kept.
+func (f *accountFlags) readSignature() error {
+	if !f.changed("signature") {
+		return nil
+	}
+	text := strings.ReplaceAll(f.signature, `\n`, "\n")
+	if info, err := os.Stat(f.signature); err == nil && info.Mode().IsRegular() {
+		b, err := readSmall(f.signature, maxSignatureFile)
+		if err != nil {
+			return err
+		}
+		text = strings.TrimPrefix(string(b), "\ufeff")
+	}
+	text, err := post.CleanSignature(text)
+	f.sign = &text
+	return err
+}
+
+// maxSignatureFile is more than any signature has, in bytes.
+const maxSignatureFile = 1 << 20
+
+// inheritSignature takes over the signature of another account; one that is given
+// goes before it.
+func (f *accountFlags) inheritSignature(ctx context.Context, l *storage.Ledger, account int64) error {
+	text, err := l.Signature(ctx, account)
+	f.sign = &text
+	return err
+}
+
+// checkReplies refuses what keepHabits could not keep for the account.
 func (f *accountFlags) checkReplies(x *post.Account) error {
 	tokens, copies := post.ReplyTokens(strings.ToLower(f.replyTokens)), post.SentCopies(strings.ToLower(f.sentCopies))
 	switch {
@@ -44,18 +80,23 @@ func (f *accountFlags) checkReplies(x *post.Account) error {
 type habits struct {
 	ReplyTokens post.ReplyTokens `json:"reply_tokens"`
 	SentCopies  post.SentCopies  `json:"sent_copies"`
+	Signature   string           `json:"signature"`
 }
 
 func habitsOf(ctx context.Context, l *storage.Ledger, account int64) (h habits, err error) {
 	if h.ReplyTokens, err = l.ReplyTokens(ctx, account); err != nil {
 		return h, err
 	}
-	h.SentCopies, err = l.SentCopies(ctx, account)
+	if h.SentCopies, err = l.SentCopies(ctx, account); err != nil {
+		return h, err
+	}
+	h.Signature, err = l.Signature(ctx, account)
 	return h, err
 }
 
 // tell says what is not as usual.
 func (h habits) tell(line func(what, value string)) {
+	line("Signature", strings.ReplaceAll(h.Signature, "\n", " / "))
 	if h.ReplyTokens == post.ReplyTokensPlus {
 		line("Answers", "asked for at name+token@domain")
 	}

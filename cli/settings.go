@@ -27,6 +27,7 @@ type setting struct {
 	key, about string
 	fallback   func() string
 	check      func(value string) error
+	quiet      bool // shown only to who asks for it by its key
 }
 
 // settings is the closed list.
@@ -76,7 +77,7 @@ func oauthSettings() []setting {
 			fallback: func() string { return s.ClientID }, check: oneWord(s.ClientIDSetting()),
 		}, setting{
 			key: s.ClientSecretSetting(), about: "what " + s.Name + " shows beside it, where it does; it is no password",
-			fallback: func() string { return "" }, check: oneWord(s.ClientSecretSetting()),
+			fallback: func() string { return "" }, check: oneWord(s.ClientSecretSetting()), quiet: true,
 		})
 	}
 	says := func(form string, ok func(string) bool) func(string) error {
@@ -139,7 +140,7 @@ func (a *app) settingsCommand() *cobra.Command {
 					if value, err := l.Setting(ctx, s.key, s.fallback()); err == nil && value == "" {
 						continue // there is nothing to say
 					}
-					if err := a.tellSetting(ctx, l, s, "%[1]s = %[2]s"); err != nil {
+					if err := a.tellSetting(ctx, l, s, "%[1]s = %[2]s", s.quiet); err != nil {
 						return err
 					}
 				}
@@ -153,7 +154,7 @@ func (a *app) settingsCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.tellSetting(ctx, l, s, "%[2]s")
+				return a.tellSetting(ctx, l, s, "%[2]s", false)
 			}),
 		},
 		&cobra.Command{
@@ -170,7 +171,7 @@ func (a *app) settingsCommand() *cobra.Command {
 				if err := l.SetSetting(ctx, s.key, args[1]); err != nil {
 					return err
 				}
-				return a.tellSetting(ctx, l, s, "%[1]s = %[2]s")
+				return a.tellSetting(ctx, l, s, "%[1]s = %[2]s", s.quiet)
 			}),
 		},
 	)
@@ -184,11 +185,15 @@ func settingOf(key string) (setting, error) {
 	return settings[i], nil
 }
 
-// tellSetting prints a setting; format gets its key and its value.
-func (a *app) tellSetting(ctx context.Context, l *storage.Ledger, s setting, format string) error {
+// tellSetting prints a setting; format gets its key and its value, or where it is
+// hidden stars.
+func (a *app) tellSetting(ctx context.Context, l *storage.Ledger, s setting, format string, hidden bool) error {
 	value, err := l.Setting(ctx, s.key, s.fallback())
 	if err != nil {
 		return err
+	}
+	if hidden && value != "" {
+		value = "********"
 	}
 	return a.answer(map[string]string{"key": s.key, "value": value}, format, s.key, oneLine(value))
 }

@@ -23,8 +23,9 @@ func (a *app) vaultCommand() *cobra.Command {
 	move := &cobra.Command{
 		Args: cobra.ArbitraryArgs,
 		Use:  "move NAME... [--to vault|keyring|ask]", Short: "Move accounts' passwords into the vault, or out of it",
-		Long: `Move takes passwords that Postroom keeps to another place. With --to ask a
-password is forgotten and asked for each time the program runs.`,
+		Long: `Move takes passwords that Postroom keeps to another place, and with them the keys
+that sign the accounts' mail (DKIM, S/MIME). With --to ask a password is forgotten
+and asked for each time the program runs; keys stay where they are.`,
 		Example: `  postroom vault move shop office
   postroom vault move --all --to keyring`,
 	}
@@ -145,11 +146,19 @@ func (a *app) vaultMove(ctx context.Context, l *storage.Ledger, names []string, 
 	if err != nil {
 		return err
 	}
-	if err := a.openSecrets(ctx, l, chosen, to == post.SecretVault); err != nil {
+	vault := to == post.SecretVault
+	for i := range chosen {
+		vault = vault || accounts.UsesVault(ctx, l, &chosen[i])
+	}
+	if err := a.openSecrets(ctx, l, chosen, vault); err != nil {
 		return err
 	}
 	for i := range chosen {
-		if _, err := a.move(ctx, l, chosen[i], to); err != nil {
+		_, out, err := a.move(ctx, l, chosen[i], to)
+		if err != nil {
+			return err
+		}
+		if err := a.tellMoved(out, to); err != nil {
 			return err
 		}
 	}
@@ -164,7 +173,11 @@ func (a *app) toMove(ctx context.Context, l *storage.Ledger, names []string, to 
 		if err != nil {
 			return nil, err
 		}
-		if !accounts.Movable(x.Secret) {
+		keys, err := accounts.KeysElsewhere(ctx, l, x.ID, to)
+		if err != nil {
+			return nil, err
+		}
+		if !accounts.Movable(x.Secret) && !keys {
 			return nil, usage("the password of %s is not kept by Postroom, so it cannot be moved", x.Name)
 		}
 		chosen = append(chosen, x)
@@ -177,29 +190,98 @@ func (a *app) toMove(ctx context.Context, l *storage.Ledger, names []string, to 
 		return nil, err
 	}
 	for i := range every {
-		if (every[i].Secret == post.SecretKeyring || every[i].Secret == post.SecretVault) && every[i].Secret != to {
+		keys, err := accounts.KeysElsewhere(ctx, l, every[i].ID, to)
+		if err != nil {
+			return nil, err
+		}
+		if keys || (every[i].Secret == post.SecretKeyring || every[i].Secret == post.SecretVault) && every[i].Secret != to {
 			chosen = append(chosen, every[i])
 		}
 	}
 	return chosen, nil
 }
 
-// move moves one account's password and says so.
-func (a *app) move(ctx context.Context, l *storage.Ledger, x post.Account, to post.SecretKind) (post.Account, error) {
+// movedJSON is what was moved of an account, as scripts see it.
+type movedJSON struct {
+	Account string          `json:"account"`
+	Secret  post.SecretKind `json:"secret"` // where the password is
+	Keys    []string        `json:"keys"`   // those that were moved
+}
+
+// move moves one account's password, and the keys that sign its mail.
+func (a *app) move(ctx context.Context, l *storage.Ledger, x post.Account, to post.SecretKind) (post.Account, movedJSON, error) {
+	out := movedJSON{Account: x.Name, Secret: x.Secret, Keys: []string{}}
 	s, err := a.store()
 	if err != nil {
+		return x, out, err
+	}
+	if accounts.Movable(x.Secret) {
+		moved, err := s.Move(ctx, x, to, func(m post.Account) error { return l.UpdateAccount(ctx, m) })
+		if err != nil && moved.Secret == to && x.Secret != to {
+			a.note("Its old entry could not be removed (%s).", oneLine(err.Error()))
+			err = nil
+		}
+		if err != nil {
+			return x, out, err
+		}
+		x, out.Secret = moved, moved.Secret
+	}
+	keys, err := s.MoveKeys(ctx, l, x.ID, to)
+	out.Keys = append(out.Keys, keys...)
+	if err == nil {
+		return x, out, nil
+	}
+	if left, lerr := accounts.KeysElsewhere(ctx, l, x.ID, to); lerr == nil && !left {
+		a.note("The old entry of a key could not be removed (%s).", oneLine(err.Error()))
+		return x, out, nil
+	}
+	return x, out, &post.Error{
+		Kind: post.KindOf(err), Err: err,
+		Message: "a key that signs the mail of " + x.Name + " is still in its old place; try again with: postroom vault move " + x.Name + " --to " + string(to),
+	}
+}
+
+// tellMoved says what was moved.
+func (a *app) tellMoved(m movedJSON, to post.SecretKind) error {
+	places := map[post.SecretKind]string{post.SecretKeyring: "in the keyring", post.SecretVault: "in the vault"}
+	keys := "the keys that sign its mail (" + strings.Join(m.Keys, ", ") + ")"
+	switch name := oneLine(m.Account); {
+	case m.Secret == post.SecretAsk:
+		return a.answer(m, "the password of %s will be asked for each time", name)
+	case m.Secret != to:
+		return a.answer(m, "%s: %s are %s", name, keys, places[to])
+	case len(m.Keys) > 0:
+		return a.answer(m, "the password of %s is %s, and so are %s", name, places[to], keys)
+	default:
+		return a.answer(m, "the password of %s is %s", name, places[to])
+	}
+}
+
+// moveAsFlagged moves the password and the keys that are kept already to the place
+// that was named.
+func (a *app) moveAsFlagged(ctx context.Context, l *storage.Ledger, x post.Account, f *accountFlags) (post.Account, error) {
+	to := post.SecretKeyring
+	switch {
+	case f.vault:
+		to = post.SecretVault
+	case !f.keyring:
+		return x, nil
+	}
+	keys, err := accounts.KeysElsewhere(ctx, l, x.ID, to)
+	if err != nil || x.Secret == to && !keys {
 		return x, err
 	}
-	moved, err := s.Move(ctx, x, to, func(m post.Account) error { return l.UpdateAccount(ctx, m) })
-	if err != nil && moved.Secret == to && x.Secret != to {
-		a.note("Its old entry could not be removed (%s).", oneLine(err.Error()))
-		err = nil
+	if !accounts.Movable(x.Secret) && !keys {
+		return x, usage("the password of %s is not kept by Postroom, so it cannot be moved", x.Name)
 	}
-	if err != nil {
+	if err := a.openSecrets(ctx, l, []post.Account{x}, true); err != nil {
 		return x, err
 	}
-	words := map[post.SecretKind]string{post.SecretKeyring: "is in the keyring", post.SecretVault: "is in the vault", post.SecretAsk: "will be asked for each time"}[to]
-	return moved, a.answer(map[string]string{"account": moved.Name, "secret": string(to)}, "the password of %s %s", oneLine(moved.Name), words)
+	x, out, err := a.move(ctx, l, x, to)
+	if err == nil && len(out.Keys) > 0 {
+		a.note("The keys that sign its mail (%s) were moved, too.", strings.Join(out.Keys, ", "))
+	}
+	return x, err
 }
 
 // openSecrets gets what the accounts' secrets need of the user, before work

@@ -29,8 +29,10 @@ type Mailing struct {
 	// them: they say which fields are needed.
 	sources [][]op
 	footer  footer
-	ownName *program // of the recipients' own files; nil: as they are called
-	ownText string   // the user's own text alternative, with its footer
+	signs   map[int64]signature // by account
+	sign    string              // the mark of the signature; empty: no sender has one
+	ownName *program            // of the recipients' own files; nil: as they are called
+	ownText string              // the user's own text alternative, with its footer
 	text    *part
 	html    *part // nil for a plain text mailing
 	replyTo []byte
@@ -75,6 +77,9 @@ func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Option
 	}
 	if m.promo != nil {
 		m.names.link = &expr{field: -1}
+	}
+	if m.signs = signaturesOf(content.Signatures); m.signs != nil {
+		m.sign, m.names.signed = signatureMark, &[2]*expr{{field: -1}, {field: -1}}
 	}
 	if err := m.words(content); err != nil {
 		return nil, err
@@ -144,17 +149,13 @@ func (m *Mailing) words(c post.Content) error {
 		if m.ownText, err = parsedText(own, m.names, m.keepSource); err != nil {
 			return err
 		}
-		m.ownText += footerOf(c.Promotion, own, placed).text
+		m.ownText = m.signedText(m.ownText) + footerOf(c.Promotion, own, placed).text
 	}
-	defer func() {
-		if m.names.link != nil { // all fields are known now
-			m.names.link.field = len(m.names.fields)
-		}
-	}()
+	defer m.names.settle() // all fields are known then
 	switch c.Format {
 	case post.FormatText:
 		m.looks.words = src
-		m.text, err = textPart("body", endLine(src)+m.footer.text, m.names)
+		m.text, err = textPart("body", m.signedText(endLine(src))+m.footer.text, m.names)
 		return err
 	case post.FormatHTML:
 		return m.compileHTML(src, previewLine(c.Preview))
@@ -225,7 +226,7 @@ func (m *Mailing) compileMarkdown(src, preview string) error {
 		return &post.Error{Kind: post.KindInternal, Op: "compile the body", Err: err}
 	}
 	m.looks = inspect(inner, s, src, m.names)
-	page, err := framed(m.design, s.restore(inner), preview, m.footer.html)
+	page, err := framed(m.design, s.restore(inner)+m.sign, preview, m.footer.html)
 	if err != nil {
 		return err
 	}
@@ -254,9 +255,10 @@ func framed(d *post.Design, inner, preview, footer string) (string, error) {
 }
 
 func (m *Mailing) compileHTML(src, preview string) error {
-	page := pageHead + preview + src + m.footer.html + pageFoot
+	end := m.sign + m.footer.html
+	page := pageHead + preview + src + end + pageFoot
 	if lower := strings.ToLower(src); strings.Contains(lower, "<html") || strings.Contains(lower, "<body") {
-		page = insertBeforeEnd(insertAfterBody(src, preview), m.footer.html)
+		page = insertBeforeEnd(insertAfterBody(src, preview), end)
 	}
 	var err error
 	if m.html, err = htmlPart("body", page, m.names, true); err != nil {
@@ -319,7 +321,7 @@ func (m *Mailing) alternative(protected string, s *shield) error {
 		m.text, err = textPart("text version", m.ownText, m.names)
 		return err
 	}
-	if m.text, err = textPart("body", s.restore(plainText(protected, s))+m.footer.text, m.names); err != nil {
+	if m.text, err = textPart("body", m.signedText(s.restore(plainText(protected, s)))+m.footer.text, m.names); err != nil {
 		return errLayout()
 	}
 	return nil

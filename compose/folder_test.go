@@ -34,7 +34,7 @@ func TestFolderRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Promotion = g.content.Promotion
+		c.Promotion, c.Signatures = g.content.Promotion, g.content.Signatures
 		render := func(c post.Content) []byte {
 			m, err := Compile(context.Background(), c, testBlobs, Options{})
 			if err != nil {

@@ -29,6 +29,8 @@ func goldens() []golden {
 	gif := []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;")
 	cid := func(a post.Attachment, id string) post.Attachment { a.CID = id; return a }
 	shop := post.Sender{Email: "shop@example.com", FromName: "Köhlers Blumen"}
+	signer := post.Sender{Account: 7, Email: "shop@example.com", FromName: "Köhlers Blumen"}
+	signatures := map[int64]string{6: "Nobody", 7: "Anna Köhler & <Team>\nTel. 0941 {{city}}\n\n.dot"}
 	anna := post.Recipient{Address: "anna@example.com", Name: "Anna Köhler", Fields: map[string]string{"first_name": "Anna", "city": "Köln", "link": "https://example.com/a?b=c&d=ü"}}
 	wang := post.Recipient{Address: "wang@例子.中国", Name: "王小明", Fields: map[string]string{"first_name": "小明", "city": "北京"}}
 	return []golden{
@@ -68,6 +70,9 @@ func goldens() []golden {
 		{"promotional-text", post.Content{Subject: "News", Format: post.FormatText, Body: "Tulips. Leave: {{unsubscribe_link}}\n", Promotion: &post.Promotion{List: "Guests"}}, anna, shop},
 		{"html-table", post.Content{Subject: "Table", Format: post.FormatHTML, Body: "<table>\n{{if city}}\n<tr><td>{{city}}</td></tr>\n{{else}}\n<tr><td>-</td></tr>\n{{end}}\n</table>\n"}, anna, shop},
 		{"link-values", post.Content{Subject: "Links", Body: "[a]({{link}}) [b](https://example.com/{{city}}?q={{link}})\n"}, anna, shop},
+		{"signed", post.Content{Subject: "Hello", Body: "# Hello {{first_name}}\n\nSee you.\n", Signatures: signatures}, anna, signer},
+		{"signed-text", post.Content{Subject: "Hello", Format: post.FormatText, Body: "Hello {{first_name}},\nsee you.", Signatures: signatures}, anna, signer},
+		{"signed-html", post.Content{Subject: "新闻", Format: post.FormatHTML, Body: "<html><body><p>郁金香 <a href=\"https://example.com/{{city}}\">x</a></p></body></html>\n", Signatures: signatures}, wang, signer},
 		{"rtl", post.Content{Subject: "مرحبا {{first_name}}", Body: "مرحبا {{first_name}}\n\nשלום\n"}, post.Recipient{Address: "a@example.com", Name: "\u202eأحمد", Fields: map[string]string{"first_name": "أحمد"}}, shop},
 	}
 }

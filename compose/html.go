@@ -18,6 +18,7 @@ type part struct {
 	// slow merges the part where prog cannot: a value stands in a URL, a
 	// style sheet or a script, whose escaping is html/template's affair.
 	slow   *template.Template
+	fills  []fill // of slow
 	base64 bool
 }
 
@@ -64,9 +65,7 @@ func textPart(name, src string, n *names) (*part, error) {
 	if !ok {
 		return nil, post.Errorf(post.KindInternal, "compile the "+name, "a tag was not understood")
 	}
-	if n.link != nil {
-		prog.ops = marked(prog.ops, n.link, false)
-	}
+	prog.ops = filled(prog.ops, n.fills(false))
 	return newPart("text/plain", prog, nil), nil
 }
 
@@ -93,13 +92,14 @@ func htmlPart(name, src string, n *names, lines bool) (*part, error) {
 		return nil, htmlError(name, err, lines)
 	}
 	prog, ok := build(t.Tree, n.index)
-	if n.link != nil {
-		prog.ops = marked(prog.ops, n.link, true)
-	}
+	fills := n.fills(true)
+	prog.ops = filled(prog.ops, fills)
 	if ok {
 		return newPart("text/html", prog, nil), nil
 	}
-	return newPart("text/html", prog, t), nil
+	p := newPart("text/html", prog, t)
+	p.fills = fills
+	return p, nil
 }
 
 // escapeTree lets html/template escape a checked tree.
@@ -175,9 +175,13 @@ func (p *part) appendText(dst []byte, n []fieldRef, vals []string) ([]byte, erro
 		}
 		return dst, &post.Error{Kind: post.KindInternal, Op: "merge the message", Err: err}
 	}
-	if len(vals) > len(n) { // a promotion; see names.link
-		link := appendEscaped(nil, vals[len(n)])
-		return append(dst, bytes.ReplaceAll(w.buf, []byte(unsubscribeMark), link)...), nil
+	out := w.buf
+	for _, f := range p.fills {
+		value := []byte(f.value.eval(vals).s)
+		if f.escape {
+			value = appendEscaped(nil, string(value))
+		}
+		out = bytes.ReplaceAll(out, []byte(f.mark), value)
 	}
-	return append(dst, w.buf...), nil
+	return append(dst, out...), nil
 }

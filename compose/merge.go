@@ -67,6 +67,37 @@ type names struct {
 	// link is each recipient's own way to unsubscribe: the value behind those of
 	// the fields. nil without a promotion.
 	link *expr
+	// signed are the sender's signature as text and as HTML: the last two values.
+	// nil where no sender has one.
+	signed *[2]*expr
+}
+
+// fills are what is put into the compiled texts besides the fields.
+func (n *names) fills(html bool) []fill {
+	var all []fill
+	if n.link != nil {
+		all = append(all, fill{unsubscribeMark, n.link, html})
+	}
+	switch { // last, so that nothing is looked for in it
+	case n.signed == nil:
+	case html:
+		all = append(all, fill{signatureMark, n.signed[1], false})
+	default:
+		all = append(all, fill{signatureMark, n.signed[0], false})
+	}
+	return all
+}
+
+// settle numbers the values behind those of the fields, once all fields are known.
+func (n *names) settle() {
+	next := len(n.fields)
+	if n.link != nil {
+		n.link.field = next
+		next++
+	}
+	if n.signed != nil {
+		n.signed[0].field, n.signed[1].field = next, next+1
+	}
 }
 
 // fieldRef is one field that is used.

@@ -30,18 +30,32 @@ func placeLink(src string, p *post.Promotion) (out string, placed bool) {
 	return out, out != src
 }
 
-// marked splits the literals of ops at the mark.
-func marked(ops []op, link *expr, escape bool) []op {
+// fill is a value of ours that takes the place of a mark in compiled texts.
+type fill struct {
+	mark   string
+	value  *expr
+	escape bool // as that of op
+}
+
+// filled splits the literals of ops at the marks.
+func filled(ops []op, fills []fill) []op {
+	for _, f := range fills {
+		ops = f.put(ops)
+	}
+	return ops
+}
+
+func (f *fill) put(ops []op) []op {
 	var out []op
 	for _, o := range ops {
-		o.yes, o.no = marked(o.yes, link, escape), marked(o.no, link, escape)
+		o.yes, o.no = f.put(o.yes), f.put(o.no)
 		if o.lit == nil {
 			out = append(out, o)
 			continue
 		}
-		for i, piece := range strings.Split(o.lit.text, unsubscribeMark) {
+		for i, piece := range strings.Split(o.lit.text, f.mark) {
 			if i > 0 {
-				out = append(out, op{print: link, escape: escape})
+				out = append(out, op{print: f.value, escape: f.escape})
 			}
 			if piece != "" {
 				out = append(out, literalOp(piece))

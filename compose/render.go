@@ -96,6 +96,10 @@ func (m *Mailing) Render(dst *Message, p *Params) error {
 		link = unsubscribeLink(m.promo, dst.from, token(p.MessageID))
 	}
 	dst.vals = m.values(dst.vals, &p.Recipient, link)
+	if m.signs != nil {
+		s := m.signs[p.From.Account]
+		dst.vals = append(dst.vals, s.text, s.html)
+	}
 	if m.work(dst.vals) > maxWork {
 		return tooLong(errTooLong)
 	}

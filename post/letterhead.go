@@ -3,8 +3,10 @@ package post
 import (
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Letterhead is how an account's mail looks and what its promotional mail says
@@ -50,6 +52,28 @@ func (h *Letterhead) Check() error {
 		return letterheadError("page", "the unsubscribe page must be an address that begins with https://")
 	}
 	return nil
+}
+
+// maxSignature is how long a signature may be, in bytes.
+const maxSignature = 2000
+
+// CleanSignature returns what stands below an account's mail as it is kept: in
+// lines, without spaces at their ends and without the line of two hyphens that
+// begins it, which is ours to write. What cannot be one is a KindInvalid error.
+func CleanSignature(s string) (string, error) {
+	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " \t")
+	}
+	s = strings.Trim(strings.Join(lines, "\n"), "\n")
+	s = strings.Trim(strings.TrimPrefix(s+"\n", "--\n"), "\n")
+	switch {
+	case !utf8.ValidString(s) || hasControl(strings.NewReplacer("\n", "", "\t", "").Replace(s)):
+		return "", letterheadError("signature.control", "the signature cannot hold control characters")
+	case len(s) > maxSignature:
+		return "", letterheadError("signature.long", "the signature is longer than 2,000 bytes", strconv.Itoa(maxSignature))
+	}
+	return s, nil
 }
 
 func letterheadError(key, message string, args ...string) error {

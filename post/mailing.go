@@ -54,6 +54,9 @@ type Content struct {
 	// PlusAccounts are the senders whose mail asks for answers at an address that
 	// names the delivery; see ReplyTokensPlus. Frozen when it is queued.
 	PlusAccounts []int64 `json:"plus_accounts,omitempty"`
+	// Signatures are what stands below the words of a message, by the account that
+	// sends it. They hold no tags. Frozen when it is queued.
+	Signatures map[int64]string `json:"signatures,omitempty"`
 	// Attachments go to everybody. In a draft only Path is set; in a mailing
 	// the content is frozen and Path is empty.
 	Attachments []Attachment `json:"attachments,omitempty"`

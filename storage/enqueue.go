@@ -45,6 +45,9 @@ func (l *Ledger) Enqueue(ctx context.Context, m post.Mailing, rows iter.Seq2[pos
 	if err := l.freezeReplyTokens(ctx, &m); err != nil {
 		return m, nil, err
 	}
+	if m.Content.Signatures, err = l.Signatures(ctx, m.Senders); err != nil {
+		return m, nil, err
+	}
 	m.Token = newToken()
 	if m, err = l.createMailing(ctx, m); err != nil {
 		return m, nil, err

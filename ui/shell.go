@@ -118,6 +118,7 @@ func (s *Shell) build(lang words.Lang) {
 			return s.d.App.OpenURL(u)
 		},
 	}
+	s.env.WithVault = func(then func()) { accountscreen.WithVault(s.env, then) }
 	s.views = map[string]screens.Screen{}
 	items := make([]widgets.NavItem, 0, len(places))
 	for _, p := range places {

@@ -311,6 +311,7 @@ type (
 		Limits, Used      map[string]int
 		ReplyTokens       string `json:"reply_tokens"`
 		SentCopies        string `json:"sent_copies"`
+		Signature         string `json:"signature"`
 	}
 	checked struct {
 		OK       bool

@@ -3,10 +3,12 @@
 package e2e
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,6 +26,29 @@ func forms(user, secret string) map[string]string {
 		"AUTH PLAIN":   strings.TrimRight(code([]byte("\x00"+user+"\x00"+secret)), "="),
 		"AUTH XOAUTH2": strings.TrimRight(code([]byte("user="+user+"\x01auth=Bearer "+secret+"\x01\x01")), "="),
 	}
+}
+
+// packedLeaks lists where in a zip file a text stands.
+func packedLeaks(t *testing.T, path string, b []byte, text string) (places []string) {
+	t.Helper()
+	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatalf("search %s: %v", path, err)
+	}
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatalf("search %s: %v", path, err)
+		}
+		inner, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatalf("search %s: %v", path, err)
+		}
+		if bytes.Contains(inner, []byte(text)) {
+			places = append(places, path+"!"+f.Name)
+		}
+	}
+	return places
 }
 
 // leaks lists where below a folder, and in all that was printed so far, a text
@@ -44,6 +69,9 @@ func (o *office) leaks(t *testing.T, text string) (places []string) {
 		}
 		if bytes.Contains(b, []byte(text)) {
 			places = append(places, path)
+		}
+		if bytes.HasPrefix(b, []byte("PK\x03\x04")) { // a backup, or evidence
+			places = append(places, packedLeaks(t, path, b, text)...)
 		}
 		files++
 		return err

@@ -100,6 +100,9 @@ type Env struct {
 	Go func(Route)
 	// OpenURL shows a page in the browser.
 	OpenURL func(string) error
+	// WithVault calls a function once the vault is unlocked: at once where it is, or
+	// after its passphrase was given. nil: nobody can be asked.
+	WithVault func(then func())
 	// Restyle applies the settings for language and theme.
 	Restyle func()
 	// IDs names widgets for tests that drive the real window.

@@ -22,6 +22,7 @@ type signing struct {
 	v        *View
 	account  post.Account
 	now      *post.Signing // nil: nothing is signed
+	vault    bool          // the account keeps in the vault what it keeps
 	selector *widgets.Entry
 	dialog   *dialogs.Dialog
 }
@@ -33,14 +34,27 @@ func (v *View) onDKIM() {
 		return
 	}
 	env := v.env
-	screens.Load(context.Background(), env, func(ctx context.Context) (*post.Signing, error) { return env.Ledger.Signing(ctx, a.ID) },
-		func(s *post.Signing, err error) {
-			if err != nil {
-				dialogs.Error(env.Words, env.Window, err)
-				return
-			}
-			(&signing{v: v, account: a, now: s}).show()
-		})
+	s := &signing{v: v, account: a}
+	screens.Load(context.Background(), env, func(ctx context.Context) (now *post.Signing, err error) {
+		s.vault = senders.UsesVault(ctx, env.Ledger, &a)
+		return env.Ledger.Signing(ctx, a.ID)
+	}, func(now *post.Signing, err error) {
+		if err != nil {
+			dialogs.Error(env.Words, env.Window, err)
+			return
+		}
+		s.now = now
+		s.show()
+	})
+}
+
+// opened calls then at once, or where the key lies in the vault once that is open.
+func (s *signing) opened(then func()) {
+	if s.vault {
+		s.v.withVault(then)
+		return
+	}
+	then()
 }
 
 func (s *signing) show() {
@@ -54,7 +68,7 @@ func (s *signing) show() {
 	buttons := []*widgets.Button{leave}
 	if s.now == nil {
 		body.Add(widgets.VStack(4, widgets.NewSmall(env.T("dkim.selector")), s.selector))
-		yes := widgets.NewButton(widgets.Primary, env.T("dkim.make"), s.make)
+		yes := widgets.NewButton(widgets.Primary, env.T("dkim.make"), s.onMake)
 		env.IDs.Set("dkim.make", yes)
 		buttons = append(buttons, yes)
 	} else {
@@ -84,12 +98,18 @@ func (s *signing) record(key, value string) fyne.CanvasObject {
 	return widgets.VStack(4, widgets.HStack(8, widgets.NewSmall(env.T(key)), widgets.Space(), copied), widgets.NewCode(value).Wrapping())
 }
 
-// make makes a key, keeps it and shows its record.
-func (s *signing) make() {
-	env, selector := s.v.env, strings.TrimSpace(s.selector.Text)
+// onMake closes the dialog and makes a key.
+func (s *signing) onMake() {
+	selector := strings.TrimSpace(s.selector.Text)
 	s.dialog.Close()
+	s.opened(func() { s.make(selector) })
+}
+
+// make makes a key, keeps it and shows its record.
+func (s *signing) make(selector string) {
+	env := s.v.env
 	screens.Load(context.Background(), env, func(ctx context.Context) (*post.Signing, error) {
-		made, err := senders.MakeSigningKey(ctx, env.Secrets, s.account, selector, false)
+		made, err := senders.MakeSigningKey(ctx, env.Secrets, s.account, selector, s.vault)
 		if err != nil {
 			return nil, err
 		}
@@ -112,12 +132,17 @@ func (s *signing) askOff() {
 	env := s.v.env
 	s.dialog.Close()
 	dialogs.ConfirmLoss(env.Words, env.Window, env.T("dkim.off.title"), env.T("dkim.off.sentence", s.now.Domain), env.T("dkim.off"), func() {
-		old := *s.now
-		s.v.change(func(ctx context.Context) error {
-			if err := env.Ledger.RemoveSigning(ctx, s.account.ID); err != nil {
-				return err
-			}
-			return senders.DeleteSigningKey(ctx, env.Secrets, old)
-		})
+		s.opened(s.off)
+	})
+}
+
+// off ends the signing and forgets the key.
+func (s *signing) off() {
+	env, old := s.v.env, *s.now
+	s.v.change(func(ctx context.Context) error {
+		if err := env.Ledger.RemoveSigning(ctx, s.account.ID); err != nil {
+			return err
+		}
+		return senders.DeleteSigningKey(ctx, env.Secrets, old)
 	})
 }

@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -321,7 +322,9 @@ func (f *formView) onSave() {
 	if f.mark(problems); len(problems) > 0 {
 		return
 	}
-	if form.Place == post.SecretVault && !form.UseCommand && (form.Password != "" || f.old.Secret != post.SecretVault) {
+	in := form.Place == post.SecretVault && (form.Password != "" || f.old.Secret != post.SecretVault)
+	out := form.Place == post.SecretKeyring && f.old.Secret == post.SecretVault && form.Password == ""
+	if (in || out) && !form.UseCommand {
 		f.view.withVault(func() { f.store(form, id, ref, saver) })
 		return
 	}
@@ -336,14 +339,34 @@ func (f *formView) store(form Form, id int64, ref string, saver Saver) {
 	env := f.view.env
 	f.enable(false)
 	var stored post.Account
+	var keys []string
+	var keysErr error
+	before := f.old.Secret
 	f.stop = task.Run(context.Background(), env.Post, saving{f}, func(ctx context.Context, _ task.Report) (err error) {
-		stored, err = saver.Save(ctx, id, form, ref)
+		if stored, err = saver.Save(ctx, id, form, ref); err == nil && id != 0 && stored.Secret != before {
+			keys, keysErr = saver.MoveKeys(ctx, stored)
+		}
 		return err
 	}, func(err error) {
 		f.stop = nil
 		f.enable(true)
 		f.finished(stored, err)
+		if err == nil {
+			f.tellKeys(stored, keys, keysErr)
+		}
 	})
+}
+
+// tellKeys says which keys followed the password, or why they could not.
+func (f *formView) tellKeys(a post.Account, keys []string, err error) {
+	env := f.view.env
+	switch {
+	case err != nil:
+		what, advice := env.Words.Error(err)
+		dialogs.Tell(env.Words, env.Window, dialogs.Trouble{Title: env.T("accounts.keys.left"), What: what, Advice: advice}, nil)
+	case len(keys) > 0:
+		dialogs.Info(env.Words, env.Window, env.T("accounts.keys.moved"), env.T("accounts.keys.moved."+string(a.Secret), strings.Join(keys, ", ")))
+	}
 }
 
 // finished is called when the account is stored, or is not.

@@ -52,9 +52,10 @@ func ReadLogo(path string) ([]byte, error) {
 type letterhead struct {
 	v                   *View
 	old                 post.Letterhead
+	signed              string // the signature as it was
 	logo                []byte
 	colour, page, words *widgets.Entry
-	address             *widgets.TextArea
+	address, signature  *widgets.Entry
 	picture             *fyne.Container
 }
 
@@ -65,21 +66,30 @@ func (v *View) onLetterhead() {
 		return
 	}
 	env := v.env
-	screens.Load(context.Background(), env, func(ctx context.Context) (post.Letterhead, error) { return env.Ledger.Letterhead(ctx, a.ID) },
-		func(h post.Letterhead, err error) {
-			if err != nil {
-				dialogs.Error(env.Words, env.Window, err)
-				return
-			}
-			v.askLetterhead(a, h)
-		})
+	type kept struct {
+		look   post.Letterhead
+		signed string
+	}
+	screens.Load(context.Background(), env, func(ctx context.Context) (k kept, err error) {
+		if k.look, err = env.Ledger.Letterhead(ctx, a.ID); err != nil {
+			return k, err
+		}
+		k.signed, err = env.Ledger.Signature(ctx, a.ID)
+		return k, err
+	}, func(k kept, err error) {
+		if err != nil {
+			dialogs.Error(env.Words, env.Window, err)
+			return
+		}
+		v.askLetterhead(a, k.look, k.signed)
+	})
 }
 
-func (v *View) askLetterhead(a post.Account, h post.Letterhead) {
+func (v *View) askLetterhead(a post.Account, h post.Letterhead, signed string) {
 	env := v.env
 	l := &letterhead{
-		v: v, old: h, logo: h.Logo, colour: widgets.NewEntry(), page: widgets.NewEntry(), words: widgets.NewEntry(),
-		address: widgets.NewTextArea(env.Words), picture: widgets.HStack(10),
+		v: v, old: h, signed: signed, logo: h.Logo, colour: widgets.NewEntry(), page: widgets.NewEntry(), words: widgets.NewEntry(),
+		address: widgets.NewMultiLineEntry(), signature: widgets.NewMultiLineEntry(), picture: widgets.HStack(10),
 	}
 	l.colour.SetText(h.Colour)
 	l.colour.SetPlaceHolder("#1a7f37")
@@ -88,9 +98,13 @@ func (v *View) askLetterhead(a post.Account, h post.Letterhead) {
 	l.words.SetText(h.UnsubscribeWords)
 	l.words.SetPlaceHolder(env.T("letterhead.words.hint"))
 	l.address.SetText(h.PostalAddress)
+	l.address.SetMinRowsVisible(3)
+	l.signature.SetText(signed)
+	l.signature.SetMinRowsVisible(4)
 	l.showLogo()
 	for id, o := range map[string]fyne.CanvasObject{
 		"letterhead.colour": l.colour, "letterhead.page": l.page, "letterhead.words": l.words, "letterhead.address": l.address,
+		"letterhead.signature": l.signature,
 	} {
 		env.IDs.Set(id, o)
 	}
@@ -99,7 +113,8 @@ func (v *View) askLetterhead(a post.Account, h post.Letterhead) {
 	}
 	body := widgets.VStack(12, widgets.NewQuiet(env.T("letterhead.why")).Wrapping(),
 		widgets.Columns(14, []float32{1, 2}, field("letterhead.colour", l.colour), field("letterhead.logo", l.picture)),
-		field("letterhead.address", widgets.FixedHeight(84, l.address)),
+		field("letterhead.signature", l.signature),
+		field("letterhead.address", l.address),
 		widgets.Columns(14, []float32{2, 1}, field("letterhead.page", l.page), field("letterhead.words", l.words)),
 		widgets.NewSmall(env.T("letterhead.page.why")).Wrapping())
 	dialogs.Form(env.Words, env.Window, env.T("letterhead.title", a.Name), env.T("action.save"), body, l.colour, l.save)
@@ -148,12 +163,22 @@ func (l *letterhead) take(path string) {
 // save stores the letterhead, or returns what is wrong with it.
 func (l *letterhead) save() string {
 	h := l.old
-	h.Colour, h.Logo, h.PostalAddress = strings.TrimSpace(l.colour.Text), l.logo, strings.TrimSpace(l.address.Text())
+	h.Colour, h.Logo, h.PostalAddress = strings.TrimSpace(l.colour.Text), l.logo, strings.TrimSpace(l.address.Text)
 	h.UnsubscribeURL, h.UnsubscribeWords = strings.TrimSpace(l.page.Text), strings.TrimSpace(l.words.Text)
 	if err := h.Check(); err != nil {
 		what, _ := l.v.env.Words.Error(err)
 		return what
 	}
-	l.v.change(func(ctx context.Context) error { return l.v.env.Ledger.SetLetterhead(ctx, h) })
+	signed, err := post.CleanSignature(l.signature.Text)
+	if err != nil {
+		what, _ := l.v.env.Words.Error(err)
+		return what
+	}
+	l.v.change(func(ctx context.Context) error {
+		if err := l.v.env.Ledger.SetLetterhead(ctx, h); err != nil || signed == l.signed {
+			return err
+		}
+		return l.v.env.Ledger.SetSignature(ctx, h.Account, signed)
+	})
 	return ""
 }

@@ -139,7 +139,12 @@ func TestLetterheadInTheWindow(t *testing.T) {
 				t.Fatal("a wrong colour is not told")
 			}
 			get[*widgets.Entry](r, "letterhead.colour").SetText("#1a7f37")
-			get[*widgets.TextArea](r, "letterhead.address").SetText("Brauhaus\nHauptstr. 1")
+			get[*widgets.Entry](r, "letterhead.address").SetText("Brauhaus\nHauptstr. 1")
+			signed := get[*widgets.Entry](r, "letterhead.signature")
+			signed.SetText("Anna <Koch>\nBrauhaus\nHauptstr. 1\nTel. 0941 {{x}}")
+			if line := fyne.MeasureText("x", theme.TextSize, fyne.TextStyle{}).Height; signed.Size().Height < 4*line {
+				t.Errorf("the signature has %v of height, and a line %v", signed.Size().Height, line)
+			}
 			get[*widgets.Entry](r, "letterhead.page").SetText("https://brauhaus.example/out")
 			r.keepPicture("letterhead-" + string(lang))
 			r.press(r.env.T("action.save"))
@@ -154,6 +159,10 @@ func TestLetterheadInTheWindow(t *testing.T) {
 			if h.Colour != "#1a7f37" || h.PostalAddress != "Brauhaus\nHauptstr. 1" || h.UnsubscribeURL != "https://brauhaus.example/out" {
 				t.Errorf("%+v", h)
 			}
+			r.until("the signature kept", func() bool {
+				s, err := r.env.Ledger.Signature(t.Context(), a.ID)
+				return err == nil && s == "Anna <Koch>\nBrauhaus\nHauptstr. 1\nTel. 0941 {{x}}"
+			})
 			l := &letterhead{v: r.view, picture: widgets.HStack(0)}
 			l.take(logo)
 			r.until("the logo", func() bool { return len(l.logo) > 0 })

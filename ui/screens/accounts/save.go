@@ -109,6 +109,24 @@ func (s Saver) move(ctx context.Context, a post.Account, to post.SecretKind) (po
 	return moved, err
 }
 
+// MoveKeys lets the keys that sign an account's mail follow its password to keyring
+// or vault, and says which did.
+func (s Saver) MoveKeys(ctx context.Context, a post.Account) ([]string, error) {
+	store, ok := s.Secrets.(senders.Store)
+	if !ok {
+		return nil, nil
+	}
+	moved, err := store.MoveKeys(ctx, s.Ledger, a.ID, a.Secret)
+	if err == nil {
+		return moved, nil
+	}
+	if left, lerr := senders.KeysElsewhere(ctx, s.Ledger, a.ID, a.Secret); lerr != nil || left {
+		return moved, err
+	}
+	s.Log.Warn("take a key out of its old place", "err", err)
+	return moved, nil
+}
+
 // SignIn lets the user sign in at the account's provider, and then makes that
 // the account's way to sign in. A password that it had is forgotten.
 func (s Saver) SignIn(ctx context.Context, tokens *senders.Tokens, id int64, p senders.SignInParams) error {

@@ -37,13 +37,16 @@ func release(ctx context.Context, env *screens.Env, s senders.Store) error {
 
 // withVault calls then once the vault is unlocked: at once where it is, after
 // its passphrase was given, or after a new one was made.
-func (v *View) withVault(then func()) {
-	s, ok := storeOf(v.env)
+func (v *View) withVault(then func()) { WithVault(v.env, then) }
+
+// WithVault is what env.WithVault does, for all screens.
+func WithVault(env *screens.Env, then func()) {
+	s, ok := storeOf(env)
 	if !ok || s.Vault.Unlocked() {
 		then()
 		return
 	}
-	askVault(v.env, s, "accounts.vault.unlock.sentence", v.env.T("action.cancel"), then)
+	askVault(env, s, "accounts.vault.unlock.sentence", env.T("action.cancel"), then)
 }
 
 // OpenVault asks for the vault's passphrase when the window opens and an account

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"postroom/accounts"
@@ -51,19 +52,26 @@ func scopeOf(ctx context.Context, l *storage.Ledger, mailing, delivery int64) (s
 func (v *View) saveEvidence(c receipts.Choice, anonymous bool) {
 	env := v.env
 	c.Anonymous = anonymous
-	dialogs.SaveFile(env.Words, env.Window, env.T("history.evidence"), "evidence.zip", func(path string) {
-		var p receipts.Pack
-		dialogs.Work(env.Words, env.Window, env.Post, env.T("history.exporting"), func(ctx context.Context, report func(done, total int64)) (err error) {
-			p, err = writeEvidence(ctx, env, path, c, report)
-			return err
-		}, func(err error) {
-			switch {
-			case err == nil:
-				dialogs.Info(env.Words, env.Window, env.T("history.evidence.done"), env.T("history.evidence.hash", p.Hash))
-			case post.KindOf(err) != post.KindCancelled:
-				dialogs.Error(env.Words, env.Window, err)
-			}
-		})
+	dialogs.SaveFile(env.Words, env.Window, env.T("history.evidence"), "evidence.zip", func(path string) { v.evidenceTo(path, c) })
+}
+
+// evidenceTo writes a pack. A key that it needs of a locked vault is asked for.
+func (v *View) evidenceTo(path string, c receipts.Choice) {
+	env := v.env
+	var p receipts.Pack
+	dialogs.Work(env.Words, env.Window, env.Post, env.T("history.exporting"), func(ctx context.Context, report func(done, total int64)) (err error) {
+		p, err = writeEvidence(ctx, env, path, c, report)
+		return err
+	}, func(err error) {
+		var e *post.Error
+		switch {
+		case err == nil:
+			dialogs.Info(env.Words, env.Window, env.T("history.evidence.done"), env.T("history.evidence.hash", p.Hash))
+		case errors.As(err, &e) && e.Reason.Key == "vault.locked" && env.WithVault != nil:
+			env.WithVault(func() { v.evidenceTo(path, c) })
+		case post.KindOf(err) != post.KindCancelled:
+			dialogs.Error(env.Words, env.Window, err)
+		}
 	})
 }
 

@@ -483,3 +483,31 @@ func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
 func testEnv(l *storage.Ledger) *screens.Env {
 	return &screens.Env{Ledger: l, Words: words.For(words.English)}
 }
+
+// What is shown is what goes out: the preview ends in the signature of the account
+// that is first, and of a draft that is made of a mailing in that of now.
+func TestSignatureIsShown(t *testing.T) {
+	l, a := newBook(t, map[string]int{"Guests": 1})
+	if err := l.SetSignature(t.Context(), a.ID, "Anna <Shop>\nTel. 1"); err != nil {
+		t.Fatal(err)
+	}
+	d := post.Draft{Accounts: []int64{a.ID}, Lists: []int64{listID(t, l, "Guests")}, Content: markdown("Hello", "Dear {{name | default \"you\"}}")}
+	p := &proof{ledger: l}
+	defer p.close()
+	for _, want := range []string{"Anna <Shop>\nTel. 1", "Bert"} {
+		if err := l.SetSignature(t.Context(), a.ID, want); err != nil {
+			t.Fatal(err)
+		}
+		s, err := p.sample(t.Context(), d, 1)
+		if err != nil || s.Problem != nil {
+			t.Fatal(err, s.Problem)
+		}
+		if last := told(s.Parts[len(s.Parts)-1:]); !strings.HasSuffix(s.Text, "\n\n-- \n"+want+"\n") || last != "text ["+want+"]\n" {
+			t.Errorf("%q is shown as %q and %q", want, s.Text, last)
+		}
+	}
+	again := draftOf(post.Content{Signatures: map[int64]string{a.ID: "old"}})
+	if again.Content.Signatures != nil {
+		t.Errorf("a new draft has %v", again.Content.Signatures)
+	}
+}

@@ -28,6 +28,9 @@ func lookOf(ctx context.Context, l *storage.Ledger, d post.Draft, from post.Send
 			return out, err
 		}
 	}
+	if out.content.Signatures, err = l.Signatures(ctx, []post.Sender{from}); err != nil {
+		return out, err
+	}
 	styled := d.Look != "" && d.Content.Format == post.FormatMarkdown
 	if !styled && !d.Promotional {
 		return out, nil

@@ -126,7 +126,7 @@ func copyOf(m *post.Mailing) post.Draft {
 // named again, so that they are made of what the account is like now.
 func draftOf(c post.Content) post.Draft {
 	d := post.Draft{Content: c, Promotional: c.Promotion != nil}
-	d.Content.Promotion = nil
+	d.Content.Promotion, d.Content.Signatures = nil, nil
 	if x := c.Design; x != nil && slices.Contains(designs.Names(), x.Name) {
 		d.Look, d.Content.Design = x.Name, nil
 		d.Content.Attachments = slices.DeleteFunc(slices.Clone(c.Attachments), func(a post.Attachment) bool { return a.CID == designs.LogoCID })

@@ -1,0 +1,124 @@
+package accounts
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"postroom/assets/theme"
+	"postroom/assets/words"
+	"postroom/post"
+	"postroom/ui/screens"
+	"postroom/ui/widgets"
+)
+
+const testPhrase = "correct horse battery"
+
+// givePhrase answers the question for the vault's passphrase.
+func (r *rig) givePhrase() {
+	r.Helper()
+	if !r.openDialog() || !shows(r, r.env.T("accounts.vault.unlock.sentence")) {
+		r.Fatal("the passphrase is not asked for")
+	}
+	get[*widgets.Entry](r, "accounts.vault.passphrase").SetText(testPhrase)
+	r.press(r.env.T("accounts.vault.unlock.yes"))
+}
+
+// TestKeysInALockedVault: the dialogs ask for the passphrase where a key that signs
+// mail lies in the vault, and the keys follow the password out of it.
+func TestKeysInALockedVault(t *testing.T) {
+	for lang, mode := range map[words.Lang]theme.Mode{words.English: theme.Light, words.Chinese: theme.Dark} {
+		t.Run(string(lang), func(t *testing.T) {
+			if testing.Short() && lang == words.English {
+				t.Skip("the passphrase's cost is the same in both languages")
+			}
+			r := newRig(t, lang, mode)
+			s := r.withStore()
+			a, err := r.env.Ledger.CreateAccount(t.Context(), post.Account{
+				Name: "own", Email: "hello@brauhaus.example", Host: "smtp.brauhaus.example", Port: 465, TLS: post.TLSImplicit, Auth: post.AuthAuto,
+				Secret: post.SecretVault, SecretRef: "account-1",
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sign := post.Signing{Account: a.ID, Domain: "brauhaus.example", Selector: "s1", SecretRef: "vault-signing-1", PublicKey: []byte{1}}
+			cert := post.Certificate{Account: a.ID, Chain: []byte{2}, SecretRef: "vault-certificate-1"}
+			entry := func(ref string) post.Account { return post.Account{ID: a.ID, Secret: post.SecretVault, SecretRef: ref} }
+			if err := errors.Join(s.Vault.Create(t.Context(), testPhrase), s.Set(t.Context(), a, "geheim"), s.Set(t.Context(), entry(sign.SecretRef), "first key"),
+				s.Set(t.Context(), entry(cert.SecretRef), "second key"), r.env.Ledger.SetSigning(t.Context(), sign), r.env.Ledger.SetCertificate(t.Context(), cert)); err != nil {
+				t.Fatal(err)
+			}
+			r.view.Show(screens.Route{})
+			r.until("the account", func() bool { return r.view.panel.shown != nil })
+
+			// Password and keys go to the keyring.
+			s.Vault.Lock()
+			r.view.onEdit()
+			get[*widgets.Select](r, "accounts.form.place").SetSelectedIndex(0)
+			r.tap("accounts.form.save")
+			r.givePhrase()
+			r.until("it is moved", func() bool {
+				return r.view.form == nil && r.accounts()[0].Secret == post.SecretKeyring && r.openDialog()
+			})
+			if said := r.env.T("accounts.keys.moved.keyring", "DKIM, S/MIME"); !shows(r, said) {
+				t.Errorf("it is not said: %s", said)
+			}
+			r.keepPicture("keys-moved-" + string(lang))
+			r.press(r.env.T("action.ok"))
+			if n := len(r.ring.all()); n != 3 {
+				t.Errorf("%d entries in the keyring", n)
+			}
+			for _, ref := range []string{a.SecretRef, sign.SecretRef, cert.SecretRef} {
+				if _, err := s.Vault.Get(t.Context(), entry(ref)); err == nil {
+					t.Errorf("%s is still in the vault", ref)
+				}
+			}
+
+			// A key that lies in the vault is thrown away.
+			if err := errors.Join(s.Set(t.Context(), entry(sign.SecretRef), "third key"), r.env.Ledger.SetSigning(t.Context(), sign)); err != nil {
+				t.Fatal(err)
+			}
+			s.Vault.Lock()
+			r.until("the panel at rest", func() bool { return !get[*widgets.Button](r, "accounts.dkim").Disabled() })
+			r.tap("accounts.dkim")
+			r.until("the dialog", r.openDialog)
+			r.tap("dkim.off")
+			r.press(r.env.T("dkim.off"))
+			r.givePhrase()
+			r.until("no key", func() bool {
+				now, err := r.env.Ledger.Signing(t.Context(), a.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = s.Vault.Get(t.Context(), entry(sign.SecretRef))
+				return now == nil && s.Vault.Unlocked() && err != nil
+			})
+			r.until("the panel at rest", func() bool { return !get[*widgets.Button](r, "accounts.dkim").Disabled() })
+			if testing.Short() || lang != words.English {
+				return // computing a key takes minutes under the race detector
+			}
+
+			// One that is made goes where the password is.
+			x := r.accounts()[0]
+			x.Secret, x.SecretRef = post.SecretVault, "account-2"
+			if err := errors.Join(s.Set(t.Context(), x, "geheim"), r.env.Ledger.UpdateAccount(t.Context(), x)); err != nil {
+				t.Fatal(err)
+			}
+			s.Vault.Lock()
+			r.view.Changed()
+			r.until("the panel", func() bool { return r.view.panel.shown.Account.Secret == post.SecretVault })
+			r.tap("accounts.dkim")
+			r.until("the dialog", r.openDialog)
+			r.tap("dkim.make")
+			r.givePhrase()
+			r.until("the key", func() bool {
+				now, err := r.env.Ledger.Signing(t.Context(), a.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return now != nil && strings.HasPrefix(now.SecretRef, "vault-") && r.openDialog()
+			})
+			r.tap("dkim.close")
+		})
+	}
+}
