@@ -186,8 +186,8 @@ func TestSentCopiesByTwo(t *testing.T) {
 	defer other.Close()
 	h := holdsOn{reached: make(chan struct{}), release: make(chan struct{})}
 	type visited struct {
-		SentResult
-		error
+		r   SentResult
+		err error
 	}
 	first := make(chan visited, 1)
 	go func() {
@@ -204,7 +204,7 @@ func TestSentCopiesByTwo(t *testing.T) {
 		}
 	}()
 	close(h.release)
-	if got := <-first; got.error != nil || got.Filed != 3 {
+	if got := <-first; got.err != nil || got.r.Filed != 3 {
 		t.Errorf("the first: %+v", got)
 	}
 	close(h.reached)
