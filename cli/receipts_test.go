@@ -243,6 +243,7 @@ func TestReceiptsFromPostfix(t *testing.T) {
 		post.OutcomeAccepted: 300, post.OutcomeNoNews: 1, post.OutcomeDelivered: 203, post.OutcomeBounced: 93, post.OutcomeReplied: 1, post.OutcomeUnsubscribed: 2,
 	})
 	d.filesCopies(server)
+	d.leavesByToken(server)
 	d.readsBesideSending(server, ids)
 	if out := d.run(exitDone, "check", "--json"); !strings.Contains(out, `"ok":true`) {
 		t.Error(out)

@@ -2,6 +2,7 @@ package receipts
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"strings"
@@ -16,7 +17,7 @@ import (
 
 const (
 	maxUncertain = 200 // looked up in one visit, the newest first
-	copiesAtOnce = 50  // asked of the ledger at a time
+	copiesInHold = 5   // filed before another visit may have its turn
 )
 
 // SentLedger is what a SentFolder needs of the ledger.
@@ -26,6 +27,8 @@ type SentLedger interface {
 	CopiesDue(ctx context.Context, account int64, n int) ([]storage.HistoryRow, error)
 	NoteCopy(ctx context.Context, account int64, d *post.Delivery) error
 	CopiesDone(ctx context.Context, account int64, at time.Time) error
+	HoldCopies(ctx context.Context, account int64, holder string, long time.Duration) (bool, error)
+	LetCopiesGo(ctx context.Context, account int64, holder string) error
 }
 
 var _ SentLedger = (*storage.Ledger)(nil)
@@ -56,7 +59,8 @@ type SentResult struct {
 // Visit settles the account's uncertain deliveries that are found, where search
 // is true, and files the copies that are due. Without either it connects
 // nowhere. A copy is looked for before it is filed: the provider may have done
-// it, or a visit that ended before it could be noted.
+// it, or a visit that ended before it could be noted. While another visit files
+// copies, also of another process, this one leaves them to it.
 func (s *SentFolder) Visit(ctx context.Context, a post.Account, search bool) (r SentResult, err error) {
 	var unsure []storage.HistoryRow
 	if search {
@@ -65,7 +69,7 @@ func (s *SentFolder) Visit(ctx context.Context, a post.Account, search bool) (r 
 		}
 	}
 	began := s.Clock.Now()
-	due, err := s.Ledger.CopiesDue(ctx, a.ID, copiesAtOnce)
+	due, err := s.Ledger.CopiesDue(ctx, a.ID, 1)
 	if err != nil {
 		return r, err
 	}
@@ -99,7 +103,9 @@ func (s *SentFolder) Visit(ctx context.Context, a post.Account, search bool) (r 
 		}
 		r.Settled++
 	}
-	err = v.fileAll(ctx, due, &r)
+	if len(due) > 0 {
+		err = v.fileAll(ctx, &r)
+	}
 	if r.Settled > 0 || r.Filed > 0 {
 		s.Log.Info("the folder for sent mail", slog.Int64("account", a.ID), slog.Int("settled", r.Settled), slog.Int("filed", r.Filed))
 	}
@@ -114,13 +120,16 @@ type visit struct {
 	folder  string
 }
 
-func (v *visit) limit() *time.Timer {
-	p := v.Patience
-	if p <= 0 {
-		p = time.Minute
+func (v *visit) patience() time.Duration {
+	if v.Patience > 0 {
+		return v.Patience
 	}
+	return time.Minute
+}
+
+func (v *visit) limit() *time.Timer {
 	v.box.Allow(maxAnswer)
-	return time.AfterFunc(p, v.box.Abort)
+	return time.AfterFunc(v.patience(), v.box.Abort)
 }
 
 func (v *visit) broken(ctx context.Context, err error) error {
@@ -218,12 +227,22 @@ func someUIDs(set imap.UIDSet, n int) (uids []imap.UID) {
 }
 
 // fileAll files the copies that are due, and those that become due meanwhile.
-func (v *visit) fileAll(ctx context.Context, due []storage.HistoryRow, r *SentResult) error {
-	if len(due) == 0 {
-		return nil
-	}
+// What is due is asked once they are held: another may just have filed some.
+func (v *visit) fileAll(ctx context.Context, r *SentResult) (err error) {
+	holder := rand.Text()
+	defer func() {
+		err = errors.Join(err, v.Ledger.LetCopiesGo(context.WithoutCancel(ctx), v.account.ID, holder))
+	}()
 	messages := v.Messages()
-	for len(due) > 0 {
+	for {
+		held, err := v.Ledger.HoldCopies(ctx, v.account.ID, holder, v.holding())
+		if err != nil || !held {
+			return err
+		}
+		due, err := v.Ledger.CopiesDue(ctx, v.account.ID, copiesInHold)
+		if err != nil || len(due) == 0 {
+			return err
+		}
 		for i := range due {
 			if ctx.Err() != nil {
 				return v.broken(ctx, ctx.Err())
@@ -236,13 +255,12 @@ func (v *visit) fileAll(ctx context.Context, due []storage.HistoryRow, r *SentRe
 				return err
 			}
 		}
-		var err error
-		if due, err = v.Ledger.CopiesDue(ctx, v.account.ID, copiesAtOnce); err != nil {
-			return err
-		}
 	}
-	return nil
 }
+
+// holding is longer than a server may take for the copies of one hold: a search,
+// a look and the filing of each. One that is killed keeps others out no longer.
+func (v *visit) holding() time.Duration { return (2*copiesInHold + 1) * v.patience() }
 
 // file puts a copy into the folder unless it is there. A message that cannot be
 // made again, because something of it was erased, is passed over for good.

@@ -155,6 +155,96 @@ func TestSentCopies(t *testing.T) {
 	}
 }
 
+// holdsOn stops where a message is made again, so that another visit comes
+// between: after it was looked for, and before it is filed.
+type holdsOn struct {
+	letters
+	reached chan struct{}
+	release chan struct{}
+}
+
+func (h holdsOn) Message(ctx context.Context, d *post.Delivery) ([]byte, bool, error) {
+	h.reached <- struct{}{}
+	<-h.release
+	return h.letters.Message(ctx, d)
+}
+
+// TestSentCopiesByTwo: the window and the command line look at the same time, in
+// ledgers of their own, and each copy is filed once.
+func TestSentCopiesByTwo(t *testing.T) {
+	box := newPostbox(t)
+	box.makeFolder("Sent")
+	dir := t.TempDir()
+	l := openLedger(t, dir)
+	defer l.Close()
+	a, _ := office(t, l, box.addr, 3)
+	if err := l.SetSentCopies(t.Context(), a.ID, post.SentCopiesEach); err != nil {
+		t.Fatal(err)
+	}
+	sent(t, l, a, post.StateSent, post.StateSent, post.StateSent)
+	other := openLedger(t, dir)
+	defer other.Close()
+	h := holdsOn{reached: make(chan struct{}), release: make(chan struct{})}
+	type visited struct {
+		r   SentResult
+		err error
+	}
+	first := make(chan visited, 1)
+	go func() {
+		r, err := sentFolderOf(l, h).Visit(t.Context(), a, false)
+		first <- visited{r, err}
+	}()
+	<-h.reached
+	second, err := sentFolderOf(other, letters{}).Visit(t.Context(), a, false)
+	if err != nil || second.Filed != 0 {
+		t.Errorf("the second: %+v %v", second, err)
+	}
+	go func() {
+		for range h.reached {
+		}
+	}()
+	close(h.release)
+	if got := <-first; got.err != nil || got.r.Filed != 3 {
+		t.Errorf("the first: %+v", got)
+	}
+	close(h.reached)
+	if n := box.count("Sent"); n != 3 {
+		t.Errorf("%d messages in the folder", n)
+	}
+	if held, err := other.HoldCopies(t.Context(), a.ID, "next", time.Minute); err != nil || !held {
+		t.Errorf("it is held after the visit: %v %v", held, err)
+	}
+}
+
+// TestSentCopyOfSettled: one that was uncertain gets its copy once it is known
+// to have been sent, also when that is known only days later.
+func TestSentCopyOfSettled(t *testing.T) {
+	box := newPostbox(t)
+	box.makeFolder("Sent")
+	l := openLedger(t, t.TempDir())
+	defer l.Close()
+	a, ids := office(t, l, box.addr, 2)
+	if err := l.SetSentCopies(t.Context(), a.ID, post.SentCopiesEach); err != nil {
+		t.Fatal(err)
+	}
+	sent(t, l, a, post.StateUncertain, post.StateUncertain)
+	if r, err := sentFolderOf(l, letters{}).Visit(t.Context(), a, false); err != nil || r != (SentResult{}) {
+		t.Errorf("%+v %v", r, err)
+	}
+	if err := l.CopiesDone(t.Context(), a.ID, time.Now().Add(72*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	box.put(answerTo(ids[0], "Yes."))
+	if _, err := fetcher(l).Fetch(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	for try, want := range []int{1, 0} {
+		if r, err := sentFolderOf(l, letters{}).Visit(t.Context(), a, false); err != nil || r.Filed != want {
+			t.Errorf("visit %d: %+v %v", try, r, err)
+		}
+	}
+}
+
 // TestSentCopyOfOne: one message of each mailing is enough.
 func TestSentCopyOfOne(t *testing.T) {
 	box := newPostbox(t)

@@ -2,7 +2,10 @@ package storage
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"postroom/post"
@@ -12,6 +15,10 @@ import (
 // longer than a message is on its way, as they are noted when they were taken,
 // not in the order in which they began.
 const copiesAgain = time.Hour
+
+// settledYet is how long a delivery that is uncertain keeps the place from which
+// is looked: reports come within days, or never.
+const settledYet = 7 * 24 * time.Hour
 
 func sentCopiesKey(account int64) string {
 	return "account.sent_copies." + strconv.FormatInt(account, 10)
@@ -61,14 +68,71 @@ func (l *Ledger) CopiesDue(ctx context.Context, account int64, n int) ([]History
 	if err != nil {
 		return nil, err
 	}
+	if how == post.SentCopiesOne {
+		n = 1
+	}
+	return l.historyRows(ctx, "WHERE d.id IN ("+copiesDue(how)+") ORDER BY d.id", []any{account, since, n})
+}
+
+// copiesDue selects the deliveries of an account, since a moment, whose copy is
+// not filed, up to a number. An attempt that nobody knew the end of counts once
+// its delivery was settled.
+func copiesDue(how post.SentCopies) string {
 	filed := "c.delivery_id = s.delivery_id"
 	if how == post.SentCopiesOne {
-		filed, n = "c.mailing_id = e.mailing_id AND c.account_id = s.account_id", 1
+		filed = "c.mailing_id = e.mailing_id AND c.account_id = s.account_id"
 	}
-	return l.historyRows(ctx, `WHERE d.id IN (SELECT s.delivery_id FROM attempts s
+	return `SELECT s.delivery_id FROM attempts s
 			JOIN deliveries e ON e.id = s.delivery_id AND e.state = 'sent' JOIN mailings m2 ON m2.id = e.mailing_id AND m2.kind = 'live'
-		WHERE s.account_id = ? AND s.account_id <> 0 AND s.charged = 1 AND s.started_at >= ? AND s.state = 'sent'
-			AND NOT EXISTS (SELECT 1 FROM sent_copies c WHERE `+filed+`) ORDER BY s.started_at LIMIT ?) ORDER BY d.id`, []any{account, since, n})
+		WHERE s.account_id = ? AND s.account_id <> 0 AND s.charged = 1 AND s.started_at >= ?
+			AND (s.state = 'sent' OR s.state = 'uncertain' AND e.account_id = s.account_id)
+			AND NOT EXISTS (SELECT 1 FROM sent_copies c WHERE ` + filed + ") ORDER BY s.started_at LIMIT ?"
+}
+
+// HoldCopies lets one holder at a time file an account's copies, for so long;
+// it may ask again to go on. It reports false while another does so: two that
+// look at the same time would both find no copy, and file two.
+func (l *Ledger) HoldCopies(ctx context.Context, account int64, holder string, long time.Duration) (held bool, err error) {
+	err = l.write(ctx, "hold the copies", func(t *Tx) error {
+		held = false
+		by, until, err := t.copiesHeld(account)
+		if err != nil || by != holder && t.now.Before(until) && until.Sub(t.now) <= long { // one beyond that is of a clock that ran ahead
+			return err
+		}
+		held = true
+		return t.setSetting(copiesHeldKey(account), holder+" "+strconv.FormatInt(post.Millis(t.now.Add(long)), 10))
+	})
+	return held, err
+}
+
+// LetCopiesGo ends a holder's time.
+func (l *Ledger) LetCopiesGo(ctx context.Context, account int64, holder string) error {
+	return l.write(ctx, "let the copies go", func(t *Tx) error {
+		by, _, err := t.copiesHeld(account)
+		if err != nil || by != holder {
+			return err
+		}
+		_, err = t.exec("DELETE FROM settings WHERE key = ?", copiesHeldKey(account))
+		return err
+	})
+}
+
+func copiesHeldKey(account int64) string {
+	return "account.sent_copies_held." + strconv.FormatInt(account, 10)
+}
+
+func (t *Tx) copiesHeld(account int64) (by string, until time.Time, err error) {
+	var v string
+	err = t.scan("SELECT value FROM settings WHERE key = ?", []any{copiesHeldKey(account)}, &v)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", time.Time{}, nil
+	}
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	by, at, _ := strings.Cut(v, " ")
+	n, err := strconv.ParseInt(at, 10, 64)
+	return by, post.FromMillis(n), err
 }
 
 // NoteCopy keeps that a copy of a delivery is filed, or never can be.
@@ -80,7 +144,8 @@ func (l *Ledger) NoteCopy(ctx context.Context, account int64, d *post.Delivery) 
 }
 
 // CopiesDone keeps that nothing was due at a moment, so that the next look need
-// not go through all that was sent before.
+// not go through all that was sent before. It does not pass what is uncertain
+// and may be settled yet, nor what became due since.
 func (l *Ledger) CopiesDone(ctx context.Context, account int64, at time.Time) error {
 	since, err := l.sentSince(ctx, account)
 	if err != nil {
@@ -90,7 +155,25 @@ func (l *Ledger) CopiesDone(ctx context.Context, account int64, at time.Time) er
 	if next < since+copiesAgain.Milliseconds() { // not a commit for every look
 		return nil
 	}
-	return l.SetSetting(ctx, sentSinceKey(account), strconv.FormatInt(next, 10))
+	how, err := l.SentCopies(ctx, account)
+	if err != nil {
+		return err
+	}
+	return l.write(ctx, "keep a setting", func(t *Tx) error {
+		var due int64
+		err := t.scan(copiesDue(how), []any{account, since, 1}, &due)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		var unsure int64
+		err = t.scan(`SELECT coalesce(min(s.started_at), ?1) FROM deliveries d JOIN attempts s ON s.delivery_id = d.id AND s.state = 'uncertain'
+			WHERE d.state NOT IN ('queued', 'sent') AND d.state = 'uncertain' AND d.account_id = ?2 AND s.account_id = ?2 AND s.started_at >= ?3`,
+			[]any{next, account, max(since, post.Millis(at.Add(-settledYet)))}, &unsure)
+		if err != nil {
+			return err
+		}
+		return t.setSetting(sentSinceKey(account), strconv.FormatInt(min(next, unsure), 10))
+	})
 }
 
 // UncertainOf returns up to n live deliveries of an account that may or may not
