@@ -308,10 +308,10 @@ func (a *app) receiptsMailboxes(ctx context.Context, l *storage.Ledger, _ []stri
 		if !s.ReadAt.IsZero() {
 			read = "read " + moment(s.ReadAt)
 		}
-		if s.Trouble != "" {
-			trouble = "; since then: " + oneLine(s.Trouble)
+		if s.Trouble.Raw != "" {
+			trouble = "; since then: " + oneLine(s.Trouble.Raw)
 		}
-		if err := a.answer(mailboxJSON{x.Name, s.Server, stamp(s.ReadAt), stamp(s.TriedAt), s.Trouble}, "%s: %s%s", oneLine(x.Name), read, trouble); err != nil {
+		if err := a.answer(mailboxJSON{x.Name, s.Server, stamp(s.ReadAt), stamp(s.TriedAt), s.Trouble.Raw}, "%s: %s%s", oneLine(x.Name), read, trouble); err != nil {
 			return err
 		}
 	}
