@@ -35,7 +35,7 @@ func (v *View) showReport(r *post.Receipt, title string) {
 	raw := widgets.NewTextArea(env.Words) // which draws what is in sight only: it may be long
 	raw.ReadOnly = true
 	raw.SetText(text)
-	body := []fyne.CanvasObject{widgets.Grow(widgets.Inset(1, 1, 1, 1, raw))}
+	body := []fyne.CanvasObject{widgets.Grow(raw)}
 	if note := cutNote(env.Words, r); note != "" {
 		body = append([]fyne.CanvasObject{widgets.NewSmall(note).Wrapping()}, body...)
 	}
