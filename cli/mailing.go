@@ -242,32 +242,33 @@ func (a *app) mailingList(ctx context.Context, l *storage.Ledger, _ []string) er
 
 // showMailing shows a mailing that was changed.
 func (a *app) showMailing(ctx context.Context, l *storage.Ledger, id int64) error {
+	m, d, err := a.readMailing(ctx, l, id)
+	if err != nil {
+		return err
+	}
+	return a.tellMailing(d, m)
+}
+
+// readMailing reads a mailing and how it is going.
+func (a *app) readMailing(ctx context.Context, l *storage.Ledger, id int64) (*post.Mailing, mailingJSON, error) {
 	m, err := l.Mailing(ctx, id)
 	if err != nil {
-		return err
+		return nil, mailingJSON{}, err
 	}
 	forecasts, err := a.foresee(ctx, l)
-	if err != nil {
-		return err
-	}
-	return a.tellMailing(a.describeMailing(&m, forecasts[id]), &m)
+	return &m, a.describeMailing(&m, forecasts[id]), err
 }
 
 // showMailingWhole shows a mailing and how far its messages came.
 func (a *app) showMailingWhole(ctx context.Context, l *storage.Ledger, id int64) error {
-	m, err := l.Mailing(ctx, id)
+	m, d, err := a.readMailing(ctx, l, id)
 	if err != nil {
 		return err
 	}
-	forecasts, err := a.foresee(ctx, l)
-	if err != nil {
+	if d.Funnel, err = l.Funnel(ctx, m); err != nil {
 		return err
 	}
-	d := a.describeMailing(&m, forecasts[id])
-	if d.Funnel, err = l.Funnel(ctx, &m); err != nil {
-		return err
-	}
-	if err := a.tellMailing(d, &m); err != nil || a.json {
+	if err := a.tellMailing(d, m); err != nil || a.json {
 		return err
 	}
 	a.tellFunnel(d.Funnel)
@@ -280,15 +281,10 @@ func (a *app) foresee(ctx context.Context, l *storage.Ledger) (map[int64]mailer.
 
 // showChanged shows a mailing after n of its rows were changed.
 func (a *app) showChanged(ctx context.Context, l *storage.Ledger, id, n int64, what string) error {
-	m, err := l.Mailing(ctx, id)
+	m, d, err := a.readMailing(ctx, l, id)
 	if err != nil {
 		return err
 	}
-	forecasts, err := a.foresee(ctx, l)
-	if err != nil {
-		return err
-	}
-	d := a.describeMailing(&m, forecasts[id])
 	if a.json {
 		return a.object(struct {
 			mailingJSON
@@ -296,5 +292,5 @@ func (a *app) showChanged(ctx context.Context, l *storage.Ledger, id, n int64, w
 		}{d, n})
 	}
 	a.say("%s %s", plural(n, "message", "messages"), what)
-	return a.tellMailing(d, &m)
+	return a.tellMailing(d, m)
 }

@@ -32,6 +32,8 @@ type sendFlags struct {
 	checkLinks, promotional                  bool
 	changed                                  func(name string) bool
 	readReceipt                              bool
+	priority                                 string
+	pictureWidth                             int
 }
 
 func (a *app) sendCommand() *cobra.Command {
@@ -81,6 +83,8 @@ be contacts.`,
 	s.StringVar(&f.replyTo, "reply-to", "", "where answers go, when not to the sender")
 	s.StringVar(&f.dsn, "dsn", string(post.DSNFailure), "delivery reports to ask for: none, failure or all")
 	s.BoolVar(&f.readReceipt, "read-receipt", false, "ask to be told when a message was opened; most programs ask their user first, or never tell")
+	s.StringVar(&f.priority, "priority", "normal", "tell readers that it is of high or low `priority`, which many show as a mark")
+	s.IntVar(&f.pictureWidth, "picture-width", 0, "make pictures in the message at most this many `pixels` wide")
 	s.StringVar(&f.at, "at", "", "not before this `time`: 2026-12-01T09:00:00+01:00, or '2026-12-01 09:00'")
 	s.StringVar(&f.zone, "zone", "", "the time zone of --at and --hours, such as Europe/Berlin (default: this computer's)")
 	s.StringVar(&f.hours, "hours", "", "send only in these `hours`, such as 'mon-fri 09:00-17:00'")

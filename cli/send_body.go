@@ -35,6 +35,14 @@ func (a *app) message(ctx context.Context, l *storage.Ledger, f *sendFlags, job 
 	if err := f.override(&job.Content); err != nil {
 		return err
 	}
+	if f.pictureWidth < 0 {
+		return usage("--picture-width is how many pixels wide pictures may be: 1 or more")
+	}
+	if f.pictureWidth > 0 {
+		if _, err := compose.ShrinkPictures(ctx, &job.Content, f.pictureWidth, l); err != nil {
+			return err
+		}
+	}
 	if f.text != "" {
 		if job.Content.Text, err = readText(f.text, job.Content.Format); err != nil {
 			return err
@@ -122,6 +130,15 @@ func (f *sendFlags) override(c *post.Content) (err error) {
 	}
 	if f.changed("read-receipt") {
 		c.ReadReceipt = f.readReceipt
+	}
+	switch p := post.Priority(strings.ToLower(f.priority)); {
+	case !f.changed("priority"):
+	case p == post.PriorityHigh || p == post.PriorityLow:
+		c.Priority = p
+	case p == "normal":
+		c.Priority = ""
+	default:
+		return usage("--priority is high, normal or low, not %q", f.priority)
 	}
 	if f.changed("dsn") || c.DSN == "" {
 		c.DSN = post.DSN(strings.ToLower(f.dsn))

@@ -37,6 +37,7 @@ type Mailing struct {
 	// readReceipt asks for a notification to the address in From, which is the
 	// envelope's, too: another one would make programs distrust it (RFC 8098 2.1).
 	readReceipt bool
+	priority    string // header fields; empty: nothing is told
 	plus        []int64 // accounts; see post.ReplyTokensPlus
 	promo       *post.Promotion
 	design      *post.Design
@@ -56,6 +57,13 @@ type Field struct {
 	Required bool
 }
 
+// priorities are the header fields of each: one of RFC 2156 5.3.4, and the one
+// that programs made before it.
+var priorities = map[post.Priority]string{
+	post.PriorityHigh: "Importance: high\r\nX-Priority: 1\r\n",
+	post.PriorityLow:  "Importance: low\r\nX-Priority: 5\r\n",
+}
+
 // Compile checks and encodes content. Attachments with a hash are read from
 // blobs, others from their path. Errors in the words are KindInvalid and name
 // the part, the line and what to write instead; a file that cannot be read is
@@ -63,7 +71,7 @@ type Field struct {
 func Compile(ctx context.Context, content post.Content, blobs Blobs, opts Options) (*Mailing, error) {
 	m := &Mailing{
 		names: newNames(opts.KnownFields), own: &ownFiles{blobs: blobs}, promo: content.Promotion, design: content.Design,
-		readReceipt: content.ReadReceipt, plus: content.PlusAccounts,
+		readReceipt: content.ReadReceipt, priority: priorities[content.Priority], plus: content.PlusAccounts,
 	}
 	if m.promo != nil {
 		m.names.link = &expr{field: -1}

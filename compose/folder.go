@@ -33,6 +33,8 @@ type folderContent struct {
 	Text         string         `json:"text,omitempty"` // that of the text alternative, where the user wrote it
 	ReplyTo      string         `json:"reply_to,omitempty"`
 	DSN          post.DSN       `json:"dsn,omitempty"`
+	ReadReceipt  bool           `json:"read_receipt,omitempty"`
+	Priority     post.Priority  `json:"priority,omitempty"`
 	Promotional  bool           `json:"promotional,omitempty"`
 	Design       *post.Design   `json:"design,omitempty"`
 	Fields       []string       `json:"fields,omitempty"` // that the words use, for those who read it
@@ -65,6 +67,7 @@ func ExportFolder(ctx context.Context, content post.Content, blobs Blobs, dir st
 	}()
 	out := folderContent{
 		Subject: content.Subject, Preview: content.Preview, Body: bodyFiles[content.Format], ReplyTo: content.ReplyTo, DSN: content.DSN,
+		ReadReceipt: content.ReadReceipt, Priority: content.Priority,
 		Promotional: content.Promotion != nil, Design: content.Design, AttachColumn: content.AttachColumn, AttachAs: content.AttachAs,
 	}
 	if content.Text != "" && content.Format != post.FormatText {
@@ -163,7 +166,7 @@ func ImportFolder(dir string) (Imported, error) {
 		return in, &post.Error{Kind: post.KindInvalid, Op: "use the folder", Message: folderFile + " cannot be read", Err: err}
 	}
 	c := post.Content{
-		Subject: f.Subject, Preview: f.Preview, ReplyTo: f.ReplyTo, DSN: f.DSN, Design: f.Design, AttachColumn: f.AttachColumn, AttachAs: f.AttachAs,
+		Subject: f.Subject, Preview: f.Preview, ReplyTo: f.ReplyTo, DSN: f.DSN, ReadReceipt: f.ReadReceipt, Priority: f.Priority, Design: f.Design, AttachColumn: f.AttachColumn, AttachAs: f.AttachAs,
 	}
 	for format, name := range bodyFiles {
 		if filepath.Ext(name) == strings.ToLower(filepath.Ext(f.Body)) && format != "" {

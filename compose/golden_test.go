@@ -60,6 +60,7 @@ func goldens() []golden {
 		{"merged-names", post.Content{Subject: "Rechnung", Body: "Anbei.\n", Attachments: []post.Attachment{testBlobs.add("Rechnung {{city}} – {{first_name | upper}}.pdf", pdf)}}, anna, shop},
 		{"own-files", post.Content{Subject: "Yours", Body: "Two of your own.\n"}, post.Recipient{Address: "anna@example.com", Name: "Anna", Attachments: []post.Attachment{testBlobs.add("发票.pdf", pdf), testBlobs.add("a;b\"c.txt", []byte("x"))}}, shop},
 		{"own-text", post.Content{Subject: "Hello", Body: "# Hello\n\n**{{first_name}}**\n", Text: "Hello {{first_name}},\n\nwithout any HTML: {{unsubscribe_link}}", Promotion: &post.Promotion{List: "Guests", PostalAddress: "Hauptstr. 1"}}, anna, shop},
+		{"important", post.Content{Subject: "Please answer today", Body: "Dear {{first_name}}.\n", Priority: post.PriorityHigh, ReadReceipt: true}, anna, shop},
 		{"preview-text", post.Content{Subject: "Hello", Preview: "For {{first_name}} & <all>", Body: "Hello.\n"}, anna, shop},
 		{"dates-numbers", post.Content{Subject: "Due {{due | date \"d MMM yyyy\"}}", Body: "{{amount | number \"1.234,56\"}} € by {{due | date \"long\" \"de\"}} ({{due | date \"yyyy年M月d日 EEEE\" \"zh\"}})\n"}, post.Recipient{Address: "a@example.com", Fields: map[string]string{"due": "2026-12-01", "amount": "1234.5"}}, shop},
 		{"promotional", post.Content{Subject: "News", Body: "What is new: tulips.\n", Promotion: &post.Promotion{List: "Guests", PostalAddress: "Köhlers Blumen\nHauptstr. 1"}}, anna, shop},

@@ -92,10 +92,7 @@ func picture(root *os.Root, path, full string) (post.Attachment, error) {
 	}
 	kind := MediaType(path, first[:n])
 	if !pictureTypes[kind] {
-		return post.Attachment{}, &post.Error{
-			Kind: post.KindInvalid, Op: "take the pictures in", Message: path + " is not a picture that mail readers show; use PNG, JPEG or GIF",
-			Reason: post.Reason{Key: "compose.not-a-picture", Args: []string{path}},
-		}
+		return post.Attachment{}, notAPicture(path)
 	}
 	return post.Attachment{
 		Name: filepath.Base(full), Path: full, Size: f.size, Type: kind,

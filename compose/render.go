@@ -166,6 +166,7 @@ func (m *Mailing) header(dst *Message, p *Params) error {
 	if m.readReceipt {
 		b = appendMailbox(b, "Disposition-Notification-To", "", dst.from)
 	}
+	b = append(b, m.priority...)
 	var err error
 	if dst.text, err = m.subject.appendText(dst.text[:0], dst.vals); err != nil {
 		return tooLong(err)

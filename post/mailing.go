@@ -49,6 +49,8 @@ type Content struct {
 	// ReadReceipt asks the recipient's program to tell the sender when the message
 	// was shown (RFC 8098 2.1). Most programs ask their user first, or never tell.
 	ReadReceipt bool `json:"read_receipt,omitempty"`
+	// Priority is what readers are told; empty: nothing.
+	Priority Priority `json:"priority,omitempty"`
 	// PlusAccounts are the senders whose mail asks for answers at an address that
 	// names the delivery; see ReplyTokensPlus. Frozen when it is queued.
 	PlusAccounts []int64 `json:"plus_accounts,omitempty"`
@@ -67,6 +69,15 @@ type Content struct {
 	// Promotion is there where the mailing is marked as promotional.
 	Promotion *Promotion `json:"promotion,omitempty"`
 }
+
+// Priority is how urgent a message says that it is.
+type Priority string
+
+// The priorities that a message can tell of.
+const (
+	PriorityHigh Priority = "high"
+	PriorityLow  Priority = "low"
+)
 
 // Design is a look for a mailing, frozen with it.
 type Design struct {

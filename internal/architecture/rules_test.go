@@ -72,7 +72,7 @@ var libraries = []library{
 	{"github.com/pressly/goose", []string{"storage"}, "storage is the only package that knows SQL"},
 	{"github.com/wneessen/go-mail", []string{"compose", "mailer", "accounts", "bench"}, "they write, send and sign in, or measure it"},
 	{"github.com/smallstep/pkcs7", []string{"compose"}, "compose signs messages"},
-	{"software.sslmate.com/src/go-pkcs12", []string{"accounts", "cli"}, "accounts takes certificates in; the command line's tests make them"},
+	{"software.sslmate.com/src/go-pkcs12", []string{"accounts", "cli", "ui"}, "accounts takes certificates in; tests of the command line and the window make them"},
 	{"github.com/emersion/go-msgauth", []string{"compose"}, "its tests verify signatures"},
 	{"github.com/microcosm-cc/bluemonday", []string{"compose"}, "compose cleans imported HTML"},
 	{"github.com/vanng822/go-premailer", []string{"compose"}, "compose puts style sheets into the elements"},

@@ -62,7 +62,7 @@ func run(m *testing.M) int {
 
 // desk is a display with a person at it.
 type desk struct {
-	t       *testing.T
+	t       testing.TB
 	display string
 	home    string // of everything that is started here
 	shots   string
@@ -72,7 +72,7 @@ type desk struct {
 
 // newDesk starts a display. With a window manager, windows have frames and can
 // be minimised.
-func newDesk(t *testing.T, width, height int, manager bool) *desk {
+func newDesk(t testing.TB, width, height int, manager bool) *desk {
 	t.Helper()
 	d := &desk{t: t, home: t.TempDir(), shots: os.Getenv("POSTROOM_SHOTS")}
 	if d.shots == "" {

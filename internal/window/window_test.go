@@ -404,6 +404,6 @@ func (d *desk) mailings(data string) []mailing {
 }
 
 // step says what is done, so that a failed test tells how far it came.
-func step(t *testing.T, what string) { t.Logf("%s  %s", time.Now().Format("05.0"), what) }
+func step(t testing.TB, what string) { t.Logf("%s  %s", time.Now().Format("05.0"), what) }
 
 func writeFile(path, content string) error { return os.WriteFile(path, []byte(content), 0o600) }

@@ -80,21 +80,24 @@ func (a *TextArea) drag(p fyne.Position) {
 
 // CreateRenderer is for the toolkit.
 func (a *TextArea) CreateRenderer() fyne.WidgetRenderer {
-	r := &areaRenderer{area: a, ground: canvas.NewRectangle(color.Transparent), caret: canvas.NewRectangle(color.Transparent), bar: canvas.NewRectangle(color.Transparent)}
+	r := &areaRenderer{area: a, edge: canvas.NewRectangle(color.Transparent), ground: canvas.NewRectangle(color.Transparent), caret: canvas.NewRectangle(color.Transparent), bar: canvas.NewRectangle(color.Transparent)}
 	r.hint = NewQuiet("").Wrapping()
 	r.Refresh()
 	return r
 }
 
-// areaRenderer draws the rows in sight, each as pieces of one colour.
+// areaRenderer draws the rows in sight, each as pieces of one colour. Its border
+// is a ground below the ground: the toolkit cuts what can be scrolled at its
+// bounds, and where it draws without a graphics card it then misplaces a line
+// around a rectangle.
 type areaRenderer struct {
-	area               *TextArea
-	ground, caret, bar *canvas.Rectangle
-	hint               *Text
-	marks              []*canvas.Rectangle // of the selection, one a row
-	pieces             []*canvas.Text
-	used               int // of the pieces
-	objects            []fyne.CanvasObject
+	area                     *TextArea
+	edge, ground, caret, bar *canvas.Rectangle
+	hint                     *Text
+	marks                    []*canvas.Rectangle // of the selection, one a row
+	pieces                   []*canvas.Text
+	used                     int // of the pieces
+	objects                  []fyne.CanvasObject
 }
 
 func (r *areaRenderer) MinSize() fyne.Size {
@@ -102,8 +105,15 @@ func (r *areaRenderer) MinSize() fyne.Size {
 }
 
 func (r *areaRenderer) Layout(size fyne.Size) {
-	r.ground.Resize(size)
 	a := r.area
+	border := theme.Hairline
+	if a.focused {
+		border = focusWidth
+	}
+	r.edge.Resize(size)
+	r.ground.Move(fyne.NewPos(border, border))
+	r.ground.Resize(size.SubtractWidthHeight(2*border, 2*border))
+	r.ground.CornerRadius = theme.SoftCorner - border
 	height := areaRowHeight()
 	a.page = max(1, int((size.Height-2*areaInset)/height))
 	row, _ := a.script.row(a.cursor)
@@ -119,7 +129,14 @@ func (r *areaRenderer) Layout(size fyne.Size) {
 }
 
 func (r *areaRenderer) Refresh() {
-	outline(r.ground, theme.Card, theme.Input, r.area.focused)
+	border := theme.Input
+	if r.area.focused {
+		border = theme.Accent
+	}
+	r.edge.FillColor, r.edge.CornerRadius = theme.Colour(border), theme.SoftCorner
+	r.ground.FillColor = theme.Colour(theme.Card)
+	r.edge.Refresh()
+	r.ground.Refresh()
 	r.Layout(r.area.Size())
 	canvas.Refresh(r.area)
 }
@@ -129,7 +146,7 @@ func (r *areaRenderer) draw(size fyne.Size) {
 	a, s := r.area, r.area.script
 	height := areaRowHeight()
 	a.top = min(max(a.top, 0), max(0, s.rows()-1))
-	r.objects = append(r.objects[:0], r.ground)
+	r.objects = append(r.objects[:0], r.edge, r.ground)
 	r.used = 0
 	from, to := a.Selection()
 	marks := 0

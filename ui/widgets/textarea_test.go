@@ -1,6 +1,8 @@
 package widgets
 
 import (
+	"image"
+	"image/color"
 	"slices"
 	"strings"
 	"testing"
@@ -164,5 +166,31 @@ func TestTextAreaIsQuick(t *testing.T) {
 	t.Logf("a key takes %s in %d bytes and %s in %d", key[0], len(areas[0].Text()), key[1], len(areas[1].Text()))
 	if key[1] > 5*key[0] {
 		t.Error("it costs more in a longer text")
+	}
+}
+
+// The border is whole on all four sides, with and without the focus.
+func TestTextAreaBorder(t *testing.T) {
+	for _, mode := range []theme.Mode{theme.Light, theme.Dark} {
+		test.NewTempApp(t).Settings().SetTheme(theme.New(mode))
+		a := NewTextArea(words.For(words.English))
+		a.SetText("Dear all")
+		w := test.NewTempWindow(t, NewGround(theme.Ground, Inset(20, 20, 20, 20, a)))
+		w.SetPadded(false)
+		w.Resize(fyne.NewSize(300, 200))
+		for _, focused := range []bool{false, true} {
+			want := theme.Input
+			if focused {
+				want = theme.Accent
+				w.Canvas().Focus(a)
+			}
+			img := w.Canvas().Capture()
+			for side, p := range map[string]image.Point{"left": {20, 100}, "right": {279, 100}, "top": {150, 20}, "bottom": {150, 179}} {
+				got, _ := color.NRGBAModel.Convert(img.At(p.X, p.Y)).(color.NRGBA)
+				if c, _ := color.NRGBAModel.Convert(theme.Colour(want)).(color.NRGBA); got != c {
+					t.Errorf("%s with focus %t: the border at the %s is %v, not %v", mode, focused, side, got, c)
+				}
+			}
+		}
 	}
 }

@@ -67,6 +67,8 @@ func newPanel(v *View) *panel {
 	sign := widgets.NewButton(widgets.Normal, env.T("dkim.button"), v.onDKIM)
 	env.IDs.Set("accounts.letterhead", head)
 	env.IDs.Set("accounts.dkim", sign)
+	smime := widgets.NewButton(widgets.Normal, env.T("smime.button"), v.onSMIME)
+	env.IDs.Set("accounts.smime", smime)
 	up := widgets.NewButton(widgets.Link, env.T("accounts.move.up"), func() { v.onMove(-1) })
 	down := widgets.NewButton(widgets.Link, env.T("accounts.move.down"), func() { v.onMove(1) })
 	env.IDs.Set("accounts.move.up", up)
@@ -80,7 +82,7 @@ func newPanel(v *View) *panel {
 	p.send = widgets.NewButton(widgets.Normal, env.T("accounts.test_send"), v.onTestSend)
 	env.IDs.Set("accounts.test.send", p.send)
 	p.hold = widgets.NewButton(widgets.Normal, env.T("action.pause"), v.onHold)
-	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again, head, sign, p.send, up, down}
+	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again, head, sign, smime, p.send, up, down}
 	env.IDs.Set("accounts.mailbox.trouble", p.trouble)
 	env.IDs.Set("accounts.test", p.test)
 	env.IDs.Set("accounts.edit", edit)
@@ -94,7 +96,7 @@ func newPanel(v *View) *panel {
 		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, again, edit), p.email),
 		widgets.VStack(4, p.why, p.raw, p.means), p.held,
 		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, p.send, health), widgets.HStack(10, head, sign),
-		widgets.HStack(10, widgets.Space(), up, down), p.wayRow, p.result, p.steps, p.pin,
+		widgets.HStack(10, smime, widgets.Space(), up, down), p.wayRow, p.result, p.steps, p.pin,
 		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts, p.trouble)
 	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps, p.way, p.pin, p.trouble} {
 		o.Hide()

@@ -10,6 +10,7 @@ import (
 	"postroom/assets/words"
 	"postroom/post"
 	"postroom/storage"
+	"postroom/ui/screens"
 )
 
 // Person is one contact as their page shows them.
@@ -79,24 +80,13 @@ func LoadMessages(ctx context.Context, l *storage.Ledger, w *words.Catalogue, no
 	m := &MessagePage{Pages: pages}
 	for i := range rows {
 		h := &rows[i]
-		x := Message{ID: h.ID, Mailing: h.MailingName, Outcome: outcome(w, h), When: w.Moment(h.ChangeAt.In(now.Location()), now), State: h.State, Receipt: h.Receipt}
+		x := Message{ID: h.ID, Mailing: h.MailingName, Outcome: screens.Outcome(w, h), When: w.Moment(h.ChangeAt.In(now.Location()), now), State: h.State, Receipt: h.Receipt}
 		if h.Receipt != post.ReceiptNone {
 			x.Back = w.Receipt(h.Receipt)
 		}
 		m.Rows = append(m.Rows, x)
 	}
 	return m, nil
-}
-
-// outcome is a delivery's state as one word; a rehearsal reached nobody.
-func outcome(w *words.Catalogue, h *storage.HistoryRow) string {
-	switch {
-	case h.State == post.StateSent && h.Kind == post.Rehearsal:
-		return w.T("state.caught")
-	case h.Held:
-		return w.T("state.paused")
-	}
-	return w.State(h.State)
 }
 
 // Form is what a person's page holds.

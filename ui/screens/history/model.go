@@ -14,6 +14,7 @@ import (
 	"postroom/assets/words"
 	"postroom/post"
 	"postroom/storage"
+	"postroom/ui/screens"
 )
 
 // Row is one delivery in the table.
@@ -50,7 +51,7 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 	for i := range rows {
 		h := &rows[i]
 		r := Row{
-			ID: h.ID, Recipient: name(h), Mailing: h.MailingName, Outcome: Outcome(w, h), Through: h.AccountName,
+			ID: h.ID, Recipient: name(h), Mailing: h.MailingName, Outcome: screens.Outcome(w, h), Through: h.AccountName,
 			State: h.State, Receipt: h.Receipt, Rehearsal: h.Kind == post.Rehearsal, When: w.Moment(h.ChangeAt.In(now.Location()), now),
 		}
 		if h.Receipt != post.ReceiptNone {
@@ -62,18 +63,6 @@ func Load(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now time.T
 		m.Rows = append(m.Rows, r)
 	}
 	return m, nil
-}
-
-// Outcome is what became of a delivery as far as its sending goes, as one word.
-// What came back stands beside it: the two are never mixed.
-func Outcome(w *words.Catalogue, h *storage.HistoryRow) string {
-	switch {
-	case h.State == post.StateSent && h.Kind == post.Rehearsal:
-		return w.T("state.caught")
-	case h.Held:
-		return w.T("state.paused")
-	}
-	return w.State(h.State)
 }
 
 func name(h *storage.HistoryRow) string {

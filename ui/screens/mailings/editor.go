@@ -66,6 +66,7 @@ type editor struct {
 
 	waits              []func() // stop what saves and checks in a moment
 	checking, counting context.CancelFunc
+	recount            bool          // others are typed: who lacks which field is not known
 	unsaved            time.Duration // since when, by Clock.Elapsed; 0: nothing is
 	saving, dirty      bool
 	after              []func() // when all is saved
@@ -123,6 +124,7 @@ func (e *editor) buttons() []*widgets.Button {
 func (e *editor) listen() {
 	e.typed.OnChanged = func(s string) {
 		e.edit(func() { e.draft.To = parseTo(s) })
+		e.recount = !e.quiet
 	}
 	e.subject.OnChanged = func(s string) {
 		e.edit(func() { e.draft.Content.Subject = s })
@@ -228,7 +230,13 @@ func (e *editor) edit(change func()) {
 	e.waits = append(e.waits, env.After(max(0, min(settle, saveEvery-(now-e.unsaved))), func() {
 		e.save(func() {})
 		e.preview()
-	}), env.After(checkAfter, e.check))
+	}), env.After(checkAfter, func() {
+		if e.recount {
+			e.recount = false
+			e.countGaps()
+		}
+		e.check()
+	}))
 }
 
 func (e *editor) stopWaits() {

@@ -62,6 +62,10 @@ func (e *editor) use(t tool) {
 	if e.draft.Content.Format == post.FormatText {
 		return
 	}
+	if t == toolImage {
+		e.askPicture()
+		return
+	}
 	env := e.v.env
 	from, to := e.body.Selection()
 	r := t.work(e.draft.Content.Format, []rune(e.body.Text()), from, to,

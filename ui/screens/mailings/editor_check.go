@@ -3,6 +3,7 @@ package mailings
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -229,6 +230,9 @@ var places = []struct{ key, place string }{
 func (e *editor) placeOf(g *group) func() {
 	c := e.v.env.Window.Canvas()
 	x := g.first
+	if slices.Contains([]string{"compose.no-postal-address", "compose.domain"}, x.Reason.Key) {
+		return nil // it is mended elsewhere
+	}
 	place := "body"
 	for _, p := range places {
 		if strings.HasPrefix(x.Reason.Key, p.key) {
@@ -248,6 +252,9 @@ func (e *editor) placeOf(g *group) func() {
 		return func() { c.Focus(objects[place]) }
 	}
 	from, to, ok := spotOf(e.body.Text(), &x)
+	if _, _, there := spotOf(e.subject.Text, &x); there && !ok {
+		return func() { c.Focus(e.subject) }
+	}
 	if x.Row > 0 && !ok {
 		return func() { e.goToRow(x.Row) }
 	}
@@ -296,6 +303,15 @@ func (e *editor) mendOf(x *compose.Finding) (key string, mend func()) {
 		return "composer.mend.attach", func() { dialogs.PickFiles(env.Words, env.Window, env.T("action.attach"), e.attach) }
 	case "compose.promotional":
 		return "composer.mend.promotional", func() { e.promo.SetChecked(true) }
+	case "compose.large", "compose.too-large", "compose.too-large-account":
+		if e.hasPictures() {
+			return "composer.mend.pictures", e.shrinkPictures
+		}
+	case "compose.no-postal-address", "compose.domain":
+		if len(e.draft.Accounts) > 0 {
+			id := e.draft.Accounts[0]
+			return "composer.mend.letterhead", func() { env.Go(screens.Route{Screen: screens.Accounts, ID: id}) }
+		}
 	case "compose.missing-value":
 		if tag := fieldTag(x.Field); strings.Contains(e.body.Text(), tag) {
 			return "composer.mend.default", func() { e.addDefault(tag) }

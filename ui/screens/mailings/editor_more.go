@@ -20,7 +20,7 @@ func (e *editor) moreMenu(at fyne.CanvasObject) {
 	env := e.v.env
 	item := func(key string, do func()) *fyne.MenuItem { return fyne.NewMenuItem(env.T(key), do) }
 	items := []*fyne.MenuItem{
-		item("composer.menu.test", e.askTest), item("composer.menu.checks", e.showChecks), item("composer.menu.links", e.tryLinks), e.receiptItem(), fyne.NewMenuItemSeparator(),
+		item("composer.menu.test", e.askTest), item("composer.menu.checks", e.showChecks), item("composer.menu.links", e.tryLinks), e.receiptItem(), e.priorityItem(), fyne.NewMenuItemSeparator(),
 		item("composer.menu.gallery", e.askGallery), item("composer.menu.template", e.askTemplate), fyne.NewMenuItemSeparator(),
 		item("composer.menu.import", e.askImport), item("composer.menu.export", e.askExport), item("composer.menu.outside", e.editOutside),
 	}

@@ -19,7 +19,7 @@ const (
 	toolList    tool = "list"
 	toolNumbers tool = "numbers"
 	toolLink    tool = "link"
-	toolImage   tool = "image"
+	toolImage   tool = "image" // asks, see askPicture
 	toolButton  tool = "button"
 	toolDivider tool = "divider"
 	toolTable   tool = "table"
@@ -58,8 +58,6 @@ func (t tool) work(format post.BodyFormat, body []rune, from, to int, w sampleWo
 		return list(body, from, to, t == toolNumbers)
 	case toolLink:
 		return link(body, from, to, pick(html, `<a href="`, ""), html, w.text)
-	case toolImage:
-		return image(body, from, to, html, w.text)
 	case toolButton:
 		return button(body, from, to, html, w.text)
 	case toolDivider:
@@ -250,20 +248,6 @@ func link(body []rune, from, to int, open string, html bool, sample string) rewr
 	}
 	at := from + runeLen("["+words+"](")
 	return rewrite{from, to, text, at, at + runeLen(address)}
-}
-
-// image puts a picture of the web in; the selected words describe it.
-func image(body []rune, from, to int, html bool, sample string) rewrite {
-	words := string(body[from:to])
-	if words == "" {
-		words = sample
-	}
-	before, after := "!["+words+"](", ")"
-	if html {
-		before, after = `<img alt="`+words+`" src="`, `">`
-	}
-	at := from + runeLen(before)
-	return rewrite{from, to, before + scheme + after, at, at + runeLen(scheme)}
 }
 
 // button puts a link that looks like a button in a paragraph of its own: in

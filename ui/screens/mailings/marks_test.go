@@ -50,7 +50,6 @@ func TestTools(t *testing.T) {
 		{toolNumbers, post.FormatMarkdown, "|1. one\n2. two|", "one\ntwo||"},
 		{toolLink, post.FormatMarkdown, "a |word| b", "a [word](|https://|) b"},
 		{toolLink, post.FormatMarkdown, "|https://x.example|", "[|text|](https://x.example)"},
-		{toolImage, post.FormatMarkdown, "|stove|", "![stove](|https://|)"},
 		{toolButton, post.FormatMarkdown, "words\nmore wo||rds\nend", "words\nmore words\n\n**[text](|https://|)**\n\nend"},
 		{toolButton, post.FormatMarkdown, "||", "**[text](|https://|)**\n"},
 		{toolDivider, post.FormatMarkdown, "one||\n\ntwo", "one\n\n---||\n\ntwo"},
@@ -61,7 +60,6 @@ func TestTools(t *testing.T) {
 		{toolHeading, post.FormatHTML, "|word|", "<h2>|word|</h2>"},
 		{toolList, post.FormatHTML, "|one\ntwo|", "<ul>\n  <li>one</li>\n  <li>two||</li>\n</ul>"},
 		{toolLink, post.FormatHTML, "|word|", `<a href="|https://|">word</a>`},
-		{toolImage, post.FormatHTML, "|stove|", `<img alt="stove" src="|https://|">`},
 		{toolDivider, post.FormatHTML, "one||", "one\n\n<hr>\n||"},
 	} {
 		body, from, to := unmarked(c.before)

@@ -295,15 +295,12 @@ func waitingNote(ctx context.Context, l *storage.Ledger, w *words.Catalogue, m *
 }
 
 func rowOf(w *words.Catalogue, h *storage.HistoryRow, now time.Time) Row {
-	r := Row{ID: h.ID, Recipient: recipientName(h), State: w.State(h.State), StateKey: h.State}
+	r := Row{ID: h.ID, Recipient: recipientName(h), State: screens.Outcome(w, h), StateKey: h.State}
 	switch {
 	case !h.Reason.IsZero():
 		r.Why = w.Reason(h.Reason)
 	case h.State == post.StateSent && !h.Last.IsZero():
 		r.Why = h.Last.String()
-	}
-	if h.State == post.StateSent && h.Kind == post.Rehearsal {
-		r.State = w.T("state.caught")
 	}
 	at := h.ChangeAt
 	if h.State == post.StateQueued && !h.NextAt.IsZero() && h.NextAt.After(now) {
