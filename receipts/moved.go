@@ -11,7 +11,8 @@ var movedWords = []string{
 	"address has changed", "address changed", "address is changing", "email has changed", "e-mail has changed", "change of address", "change of email", "change of e-mail",
 	"changed my email", "changed my e-mail", "changed my address", "new address", "new email", "new e-mail", "new mail address",
 	"neue adresse", "neuen adresse", "neue e-mail", "neuen e-mail", "neue email", "neuen email", "neue mailadresse", "neue mail-adresse", "adresse hat sich geändert", "adresse geändert",
-	"adressänderung", "新邮箱", "新的邮箱", "新邮件地址", "新的邮件地址", "新电子邮箱", "新的电子邮箱", "邮箱已更换", "邮箱已变更", "邮箱变更", "更换邮箱", "邮箱地址已", "郵箱已更換", "新郵箱", "新信箱",
+	"adressänderung", //nolint:misspell // German
+	"新邮箱", "新的邮箱", "新邮件地址", "新的邮件地址", "新电子邮箱", "新的电子邮箱", "邮箱已更换", "邮箱已变更", "邮箱变更", "更换邮箱", "邮箱地址已", "郵箱已更換", "新郵箱", "新信箱",
 }
 
 // What is looked at for a new address.

@@ -70,8 +70,12 @@ func TestKeptByOlderVersions(t *testing.T) {
 		kept string
 		cut  bool
 	}{
-		{"From: x@y.example\r\n\r\nHello\r\n", false}, {strings.Repeat("a", 16<<10), true}, {"", false},
-		{packedMark, false}, {packedMark + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", false}, {packedMark + "\x03no deflated bytes", false},
+		{"From: x@y.example\r\n\r\nHello\r\n", false},
+		{strings.Repeat("a", 16<<10), true},
+		{"", false},
+		{packedMark, false},
+		{packedMark + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", false},
+		{packedMark + "\x03no deflated bytes", false},
 	} {
 		err := l.write(t.Context(), "test", func(x *Tx) error {
 			_, err := x.exec(`INSERT INTO receipts (id, delivery_id, account_id, digest, part, uid, kind, at, excerpt) VALUES (?, 0, 1, ?, 0, 1, 'unknown', 0, ?)`,

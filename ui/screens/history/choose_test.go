@@ -34,11 +34,15 @@ func TestChosenElsewhere(t *testing.T) {
 		{screens.Route{Outcome: post.OutcomeBounced}, nil, post.OutcomeBounced, w.T("history.all_outcomes"), w.Outcome(post.OutcomeBounced)},
 		{screens.Route{Outcome: post.OutcomeAccepted}, []post.State{post.StateSent}, "", w.State(post.StateSent), w.T("history.all_receipts")},
 		{
-			screens.Route{Outcome: post.OutcomeLeftOut}, []post.State{post.StateCancelled, post.StateSuppressed}, "",
+			screens.Route{Outcome: post.OutcomeLeftOut},
+			[]post.State{post.StateCancelled, post.StateSuppressed},
+			"",
 			w.State(post.StateCancelled) + ", " + w.State(post.StateSuppressed), w.T("history.all_receipts"),
 		},
 		{
-			screens.Route{States: []post.State{post.StateSent, post.StateFailed}, Outcome: post.OutcomeNoNews}, []post.State{post.StateSent, post.StateFailed}, post.OutcomeNoNews,
+			screens.Route{States: []post.State{post.StateSent, post.StateFailed}, Outcome: post.OutcomeNoNews},
+			[]post.State{post.StateSent, post.StateFailed},
+			post.OutcomeNoNews,
 			w.State(post.StateSent) + ", " + w.State(post.StateFailed), w.Outcome(post.OutcomeNoNews),
 		},
 		{screens.Route{}, []post.State{post.StateSent, post.StateFailed}, post.OutcomeNoNews, w.State(post.StateSent) + ", " + w.State(post.StateFailed), w.Outcome(post.OutcomeNoNews)},

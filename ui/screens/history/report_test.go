@@ -17,7 +17,9 @@ func TestCutNote(t *testing.T) {
 		size int64
 		want string
 	}{
-		{100, 100, ""}, {100, 0, ""}, {post.MaxExcerpt, post.MaxExcerpt, ""},
+		{100, 100, ""},
+		{100, 0, ""},
+		{post.MaxExcerpt, post.MaxExcerpt, ""},
 		{post.MaxExcerpt, post.MaxExcerpt + 1, "The first 256 KB of 257 KB were kept."},
 		{16 << 10, 0, "Only its beginning was kept."},
 	} {
