@@ -48,8 +48,8 @@ in a way that cannot be forged. It changed nothing.`,
 			Args: takes(0, "nothing"), RunE: a.onLedger(a.receiptsMailboxes),
 		},
 		&cobra.Command{
-			Use: "show ID", Short: "Print the beginning of a message that came back, as it came",
-			Long: `Show is the evidence behind a suppression whose source is "receipt ID"; contacts
+			Use: "show ID", Short: "Print a message that came back, as it came",
+			Long: `Show prints it up to its first 256 KB; the rest is not kept. It is the evidence behind a suppression whose source is "receipt ID"; contacts
 unsuppress undoes one.`,
 			Args: takes(1, "the number of the receipt"), RunE: a.onLedger(a.receiptsShow),
 		},
@@ -212,10 +212,11 @@ type receiptJSON struct {
 	Enhanced string           `json:"enhanced"`
 	Text     string           `json:"text"`
 	Message  string           `json:"message,omitempty"`
+	Size     int64            `json:"size,omitempty"` // of the whole message, in bytes; what is beyond 256 KB is not kept
 }
 
 func describeReceipt(r *post.Receipt) receiptJSON {
-	return receiptJSON{r.ID, r.Kind, stamp(r.At), r.Source, r.Address, r.Reply.Code, r.Reply.Enhanced, r.Reply.Text, string(r.Excerpt)}
+	return receiptJSON{r.ID, r.Kind, stamp(r.At), r.Source, r.Address, r.Reply.Code, r.Reply.Enhanced, r.Reply.Text, string(r.Excerpt), r.Size}
 }
 
 func (a *app) receiptsList(ctx context.Context, l *storage.Ledger, _ []string) error {
@@ -249,6 +250,12 @@ func (a *app) receiptsShow(ctx context.Context, l *storage.Ledger, args []string
 	}
 	for line := range strings.Lines(string(r.Excerpt)) {
 		a.say("%s", oneLine(strings.TrimRight(line, "\r\n")))
+	}
+	switch {
+	case r.Cut() && r.Size > 0:
+		a.note("Only its first %d bytes were kept, of %d", len(r.Excerpt), r.Size)
+	case r.Cut():
+		a.note("Only its first %d bytes were kept", len(r.Excerpt))
 	}
 	return nil
 }
@@ -301,10 +308,10 @@ func (a *app) receiptsMailboxes(ctx context.Context, l *storage.Ledger, _ []stri
 		if !s.ReadAt.IsZero() {
 			read = "read " + moment(s.ReadAt)
 		}
-		if s.Trouble != "" {
-			trouble = "; since then: " + oneLine(s.Trouble)
+		if s.Trouble.Raw != "" {
+			trouble = "; since then: " + oneLine(s.Trouble.Raw)
 		}
-		if err := a.answer(mailboxJSON{x.Name, s.Server, stamp(s.ReadAt), stamp(s.TriedAt), s.Trouble}, "%s: %s%s", oneLine(x.Name), read, trouble); err != nil {
+		if err := a.answer(mailboxJSON{x.Name, s.Server, stamp(s.ReadAt), stamp(s.TriedAt), s.Trouble.Raw}, "%s: %s%s", oneLine(x.Name), read, trouble); err != nil {
 			return err
 		}
 	}

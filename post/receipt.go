@@ -56,8 +56,19 @@ type Receipt struct {
 	Source   string    // who says so, as the message names itself; untrusted, cleaned
 	Address  string    // the recipient that it speaks of; untrusted, cleaned, may be empty
 	Reply    Reply     // what the refusing or accepting server said
-	Excerpt  []byte    // the message's beginning as it came, at most MaxExcerpt bytes
+	Excerpt  []byte    // the message as it came, up to MaxExcerpt bytes
+	Size     int64     // bytes of the whole message, as its server said; 0: not known
 }
 
 // MaxExcerpt is how much of a message that came back is kept, in bytes.
-const MaxExcerpt = 16 << 10
+const MaxExcerpt = 256 << 10
+
+// oldExcerpt is how much was kept by the first versions, which did not note the
+// size of the whole.
+const oldExcerpt = 16 << 10
+
+// Cut reports that only the message's beginning was kept.
+func (r *Receipt) Cut() bool {
+	n := len(r.Excerpt)
+	return r.Size > int64(n) || r.Size == 0 && (n == oldExcerpt || n >= MaxExcerpt)
+}

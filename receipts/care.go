@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -71,7 +72,10 @@ func (f *Fetcher) passOver(ctx context.Context, box *accounts.Mailbox, a post.Ac
 		return err
 	}
 	if !gave {
-		return &post.Error{Kind: post.KindNetwork, Op: "read the mailbox", Message: fmt.Sprintf("the mailbox server cannot give message %d, and no other one either", uids[i])}
+		return &post.Error{
+			Kind: post.KindNetwork, Op: "read the mailbox", Message: fmt.Sprintf("the mailbox server cannot give message %d, and no other one either", uids[i]),
+			Reason: post.Reason{Key: "mailbox.gives_none", Args: []string{strconv.FormatUint(uint64(uids[i]), 10)}},
+		}
 	}
 	f.Log.Warn("a message cannot be read and is passed over", slog.Int64("account", a.ID), slog.Int64("uid", int64(uids[i])))
 	sum := sha256.Sum256(fmt.Appendf(nil, "unreadable %s %d %d", p.Server, p.Validity, uids[i]))

@@ -43,7 +43,7 @@ var _ Records = (*storage.Ledger)(nil)
 //     nothing can be changed, taken out or put in without changing the last
 //     hash, which Write returns and which is worth keeping elsewhere.
 //   - people/N/, what is personal in delivery N: the message as sent, the texts
-//     of the servers, and the beginning of each message that came back. The
+//     of the servers, and each message that came back, up to 256 KB. The
 //     chain holds of these only digests that are salted with people/N/salt.
 //   - index.html, the same for reading.
 //

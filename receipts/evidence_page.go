@@ -32,7 +32,10 @@ type pageRow struct {
 }
 
 // pageStep is one thing that happened.
-type pageStep struct{ When, What, Said, File string }
+type pageStep struct {
+	When, What, Said, File string
+	Cut                    bool // only the beginning of what is in File was kept
+}
 
 func clockTime(t time.Time) string {
 	if t.IsZero() {
@@ -91,7 +94,7 @@ func (g *page) delivery(p *pack, h *storage.HistoryRow, r *record, own *personal
 				s.Said = own.Came[i].Said
 			}
 			if own.Came[i].File != "" {
-				s.File = personal(h.ID, own.Came[i].File)
+				s.File, s.Cut = personal(h.ID, own.Came[i].File), own.Came[i].Cut
 			}
 		}
 		row.Steps = append(row.Steps, s)
@@ -136,7 +139,7 @@ code { font-size: 12px; overflow-wrap: anywhere } .quiet { color: #666 }
 <h2>{{call .T "evidence.what"}}</h2>
 <table>{{range .Rows}}<tr><td>{{.Number}}</td><td>{{.Who}}<br><b>{{.State}}</b>{{if .Receipt}}, <b>{{.Receipt}}</b>{{end}}
 {{if .Message}}<br><a href="{{.Message}}">{{call $.T "evidence.message"}}</a>{{end}}</td><td>
-{{range .Steps}}<div><span class="quiet">{{.When}}</span> {{.What}}{{if .Said}} <code>{{.Said}}</code>{{end}}{{if .File}} <a href="{{.File}}">{{call $.T "evidence.raw"}}</a>{{end}}</div>
+{{range .Steps}}<div><span class="quiet">{{.When}}</span> {{.What}}{{if .Said}} <code>{{.Said}}</code>{{end}}{{if .File}} <a href="{{.File}}">{{call $.T "evidence.raw"}}</a>{{if .Cut}} ({{call $.T "history.raw.cut"}}){{end}}{{end}}</div>
 {{end}}</td></tr>{{end}}</table>
 {{if .Left}}<p>{{call .T "evidence.more" .Left}}</p>{{end}}
 <h2>{{call .T "evidence.chain"}}</h2>

@@ -153,6 +153,8 @@ type cameTexts struct {
 	About   string `json:"about"`
 	Said    string `json:"said"`
 	File    string `json:"file,omitempty"`
+	Cut     bool   `json:"cut,omitempty"`  // only the message's beginning was kept
+	Size    int64  `json:"size,omitempty"` // of the whole message, where it is known
 }
 
 func (p *pack) delivery(ctx context.Context, h *storage.HistoryRow) error {
@@ -232,6 +234,7 @@ func (p *pack) cameBack(ctx context.Context, f *folder, h *storage.HistoryRow, r
 		r.Came = append(r.Came, cameRecord{x.ID, x.Kind, when(x.At), x.Reply.Code, x.Reply.Enhanced})
 		texts := cameTexts{Receipt: x.ID, From: x.Source, About: x.Address, Said: x.Reply.String()}
 		if len(full.Excerpt) > 0 {
+			texts.Cut, texts.Size = full.Cut(), full.Size
 			texts.File = "came-back-" + strconv.FormatInt(x.ID, 10) + ".eml"
 			if err := f.add(texts.File, full.Excerpt); err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -14,7 +15,8 @@ import (
 )
 
 const (
-	stepSize = 200       // messages per transaction
+	stepSize = 200       // messages per step
+	readSize = 50        // of them that are read whole per transaction
 	maxUIDs  = 2_000_000 // in one fetch; the rest is for the next
 	inbox    = "INBOX"
 
@@ -203,15 +205,15 @@ func newUIDs(box *accounts.Mailbox, last, next uint32) ([]imap.UID, error) {
 }
 
 // step looks at some messages: the headers of all, and as much as counts of
-// those that may be about us. It keeps what it found and the position together.
+// those that may be about us. It keeps what it found and the position together,
+// and never has more than readSize messages in memory.
 func (f *Fetcher) step(ctx context.Context, box *accounts.Mailbox, a post.Account, uids []imap.UID, p *storage.Position, r *Result) error {
 	limit := time.AfterFunc(f.patience()+time.Duration(len(uids))*f.patience()/50, box.Abort)
 	defer limit.Stop()
 	box.Allow(f.maxAnswer())
-	var wanted []imap.UID
-	read := 0
+	var seen, wanted []imap.UID
 	err := eachMessage(box, uids, headerSection(), maxHeader, func(m raw) {
-		read++
+		seen = append(seen, m.uid)
 		if Concerns(m.bytes) {
 			wanted = append(wanted, m.uid)
 		}
@@ -219,19 +221,44 @@ func (f *Fetcher) step(ctx context.Context, box *accounts.Mailbox, a post.Accoun
 	if err != nil {
 		return err
 	}
-	var found []storage.Incoming
-	if len(wanted) > 0 {
-		err = eachMessage(box, wanted, &imap.FetchItemBodySection{Peek: true, Partial: &imap.SectionPartial{Size: maxMessage}}, maxMessage, func(m raw) {
-			if in, ok := incoming(a, m); ok {
-				found = append(found, in)
-			}
-		})
+	slices.Sort(seen)
+	slices.Sort(wanted) // by the position, which is behind all that a transaction keeps
+	for {
+		some := wanted[:min(len(wanted), readSize)]
+		wanted = wanted[len(some):]
+		upTo := uids[len(uids)-1]
+		if len(wanted) > 0 {
+			upTo = some[len(some)-1]
+		}
+		found, err := readWhole(box, a, some)
 		if err != nil {
 			return err
 		}
+		if err := f.keep(ctx, found, upTo, p, r); err != nil {
+			return err
+		}
+		for len(seen) > 0 && seen[0] <= upTo {
+			seen = seen[1:]
+			r.Read++
+		}
+		if len(wanted) == 0 {
+			return nil
+		}
 	}
-	r.Read += read
-	return f.keep(ctx, found, uids[len(uids)-1], p, r)
+}
+
+// readWhole reads messages as far as they are looked at.
+func readWhole(box *accounts.Mailbox, a post.Account, uids []imap.UID) (found []storage.Incoming, err error) {
+	if len(uids) == 0 {
+		return nil, nil
+	}
+	section := &imap.FetchItemBodySection{Peek: true, Partial: &imap.SectionPartial{Size: maxMessage}}
+	err = eachMessage(box, uids, section, maxMessage, func(m raw) {
+		if in, ok := incoming(a, m); ok {
+			found = append(found, in)
+		}
+	})
+	return found, err
 }
 
 // keep notes what was found in the messages up to one, and the position.

@@ -9,13 +9,15 @@ import (
 
 	"github.com/emersion/go-message"
 	_ "github.com/emersion/go-message/charset" // so that text in any charset can be read
+
+	"postroom/post"
 )
 
 // What is looked at of one message. Beyond that it is as if it ended there.
 const (
-	maxMessage = 256 << 10
-	maxHeader  = 64 << 10 // of the message or of one part
-	maxPart    = 64 << 10 // decoded
+	maxMessage = post.MaxExcerpt // all that is looked at is kept, too
+	maxHeader  = 64 << 10        // of the message or of one part
+	maxPart    = 64 << 10        // decoded
 	maxParts   = 60
 	maxNesting = 5
 	maxFields  = 500 // of one block of fields

@@ -34,7 +34,7 @@ func Parse(raw []byte) Reading {
 	r := Reading{Source: post.CleanReply(l.source())}
 	for _, read := range []func(*letter, *Reading) bool{
 		(*letter).deliveryReport, (*letter).readReceipt, (*letter).feedback, (*letter).proseReport,
-		(*letter).unsubscribe, (*letter).autoReply, (*letter).reply,
+		(*letter).unsubscribe, (*letter).moved, (*letter).autoReply, (*letter).reply,
 	} {
 		if read(&l, &r) {
 			break
@@ -48,7 +48,7 @@ func Parse(raw []byte) Reading {
 
 // Concerns reports, from the header alone, whether a message is worth to be read
 // whole: it calls itself a report, comes from a server, answers one of ours, or
-// asks in its subject to be left out.
+// asks in its subject to be left out or speaks of a new address.
 func Concerns(header []byte) bool {
 	l := letter{top: readFields(header)}
 	kind, _, _ := strings.Cut(strings.ToLower(l.top.get("content-type")), ";")
@@ -56,7 +56,7 @@ func Concerns(header []byte) bool {
 	case "multipart/report", "message/delivery-status", "message/disposition-notification", "message/feedback-report":
 		return true
 	}
-	return l.fromMachine() || l.isDaemon() || len(l.conversation()) > 0 || l.wantsOut(false)
+	return l.fromMachine() || l.isDaemon() || len(l.conversation()) > 0 || l.wantsOut(false) || l.speaksOfMove()
 }
 
 // source is the sender's address.
@@ -159,7 +159,7 @@ func (l *letter) autoReply(r *Reading) bool {
 	}
 	if len(refs) > 0 { // all other machines' mail is ordinary
 		r.Refs = refs
-		r.Says = []Saying{{Kind: post.ReceiptAutoReply, Address: r.Source, Reply: post.Reply{Text: post.CleanReply(l.top.decoded("subject"))}}}
+		r.Says = []Saying{{Kind: post.ReceiptAutoReply, Address: r.Source, Reply: post.Reply{Text: l.gist()}}}
 	}
 	return true
 }
@@ -187,7 +187,7 @@ func (l *letter) reply(r *Reading) bool {
 		return false
 	}
 	r.Refs = refs
-	r.Says = []Saying{{Kind: post.ReceiptReplied, Address: r.Source, Reply: post.Reply{Text: post.CleanReply(l.top.decoded("subject"))}}}
+	r.Says = []Saying{{Kind: post.ReceiptReplied, Address: r.Source, Reply: post.Reply{Text: l.gist()}}}
 	return true
 }
 

@@ -87,3 +87,25 @@ func TestParse(t *testing.T) {
 		})
 	}
 }
+
+// TestMoved: the new address is told in words, for the user; a colleague to turn
+// to meanwhile, a quoted line and the sender's own address are none.
+func TestMoved(t *testing.T) {
+	for _, s := range samples(t) {
+		if !strings.HasPrefix(s.name, "moved-") || s.want == "nothing" {
+			continue
+		}
+		if r := Parse(s.raw); !strings.Contains(r.Says[0].Reply.Text, "ann.new@other.example") {
+			t.Errorf("%s: %+v", s.name, r.Says)
+		}
+	}
+	for _, body := range []string{
+		"I am away. In urgent cases write to bob@other.example.", "> my new address is bob@other.example", "My new address is ann@example.net",
+		"Our new address is 5 Mill Lane.\n\nKind regards\nAnn\n\nbob@other.example",
+	} {
+		raw := "From: ann@example.net\nTo: shop@shop.example\nSubject: Re: Hello\nIn-Reply-To: <" + ourRef + "@shop.example>\n\n" + body + "\n"
+		if r := Parse([]byte(raw)); len(r.Says) != 1 || r.Says[0].Reply.Text != "Re: Hello" {
+			t.Errorf("%q: %+v", body, r.Says)
+		}
+	}
+}

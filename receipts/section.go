@@ -1,7 +1,6 @@
 package receipts
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -25,13 +24,14 @@ type raw struct {
 	uid   imap.UID
 	at    time.Time
 	bytes []byte
+	size  int64 // of the whole message, as the server says
 }
 
 // eachMessage fetches one section of some messages, one after the other, and no
 // more than limit bytes of each.
 func eachMessage(box *accounts.Mailbox, uids []imap.UID, section *imap.FetchItemBodySection, limit int64, visit func(raw)) error {
 	asked := imap.UIDSetNum(uids...)
-	cmd := box.Fetch(asked, &imap.FetchOptions{UID: true, InternalDate: true, BodySection: []*imap.FetchItemBodySection{section}})
+	cmd := box.Fetch(asked, &imap.FetchOptions{UID: true, InternalDate: true, RFC822Size: true, BodySection: []*imap.FetchItemBodySection{section}})
 	seen := map[imap.UID]bool{}
 	for m := cmd.Next(); m != nil; m = cmd.Next() {
 		var one raw
@@ -41,6 +41,8 @@ func eachMessage(box *accounts.Mailbox, uids []imap.UID, section *imap.FetchItem
 				one.uid = x.UID
 			case imapclient.FetchItemDataInternalDate:
 				one.at = x.Time
+			case imapclient.FetchItemDataRFC822Size:
+				one.size = x.Size
 			case imapclient.FetchItemDataBodySection:
 				if x.Literal == nil {
 					continue
@@ -75,7 +77,10 @@ func incoming(a post.Account, m raw) (storage.Incoming, bool) {
 	for i, s := range read.Says {
 		r := post.Receipt{Account: a.ID, UID: uint32(m.uid), Kind: s.Kind, At: m.at, Source: read.Source, Address: s.Address, Reply: s.Reply}
 		if i == 0 {
-			r.Excerpt = bytes.Clone(m.bytes[:min(len(m.bytes), post.MaxExcerpt)]) // not the whole, which many of a step would keep
+			r.Excerpt, r.Size = m.bytes, int64(len(m.bytes))
+			if r.Size >= maxMessage { // else all of it came, whatever the server says of its size: some are inexact
+				r.Size = max(r.Size, m.size)
+			}
 		}
 		said := storage.Said{Receipt: r}
 		if s.Kind == post.ReceiptBounced || s.Kind == post.ReceiptDelayed || s.Kind == post.ReceiptDelivered || s.Kind == post.ReceiptRelayed {

@@ -195,9 +195,40 @@ func StateOf(a post.Account, now time.Time, err error) storage.MailboxState {
 	if err == nil {
 		s.ReadAt = now
 	} else {
-		s.Trouble = post.CleanReply(err.Error())
+		s.Trouble = troubleOf(err)
 	}
 	return s
+}
+
+// troubleOf is the reason to tell the user: a key for their language, with the
+// server's own words in it where it said any, and all of it in English as raw.
+func troubleOf(err error) post.Reason {
+	r := post.Reason{Raw: post.CleanReply(err.Error())}
+	var fault *post.Fault
+	var known *post.Error
+	switch {
+	case errors.As(err, &fault):
+		switch {
+		case fault.Reason.Key != "":
+			r.Key, r.Args = fault.Reason.Key, fault.Reason.Args
+		case fault.Cause != post.CauseNone:
+			r.Key = "cause." + string(fault.Cause)
+		case fault.Reply.Code/100 == 4:
+			r.Key, r.Args = "mailbox.not_now", []string{post.CleanReply(fault.Reply.Text)}
+		case !fault.Reply.IsZero():
+			r.Key, r.Args = "mailbox.sign_in", []string{post.CleanReply(fault.Reply.Text)}
+		}
+	case errors.As(err, &known):
+		switch {
+		case known.Reason.Key != "":
+			r.Key, r.Args = known.Reason.Key, known.Reason.Args
+		case known.Kind == post.KindRejected:
+			r.Key, r.Args = "mailbox.refused", []string{known.Message}
+		case known.Kind == post.KindNetwork:
+			r.Key = "mailbox.broke"
+		}
+	}
+	return r
 }
 
 // sit stays connected to a server that tells when mail comes, and reads it then.

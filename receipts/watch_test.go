@@ -2,6 +2,7 @@ package receipts
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/emersion/go-imap/v2"
 
 	"postroom/accounts"
 	"postroom/post"
@@ -180,11 +183,14 @@ func TestWatchInTrouble(t *testing.T) {
 	watch(t, l, clock, "secret")
 	box.put(answerTo(ids[0], "Yes."))
 	eventually(t, "the answer", func() bool { return replied(t, l) == 1 })
-	eventually(t, "the trouble", func() bool { return stateOf(t, l, bad).Trouble != "" })
-	if s := stateOf(t, l, bad); !s.ReadAt.IsZero() || strings.Contains(s.Trouble, "secret") {
+	eventually(t, "the trouble", func() bool { return !stateOf(t, l, bad).Trouble.IsZero() })
+	if s := stateOf(t, l, bad); !s.ReadAt.IsZero() || strings.Contains(s.Trouble.Encode(), "secret") {
 		t.Errorf("%+v", s)
 	}
-	if s := stateOf(t, l, good); s.Trouble != "" {
+	if s := stateOf(t, l, bad); s.Trouble.Key != "mailbox.sign_in" || len(s.Trouble.Args) != 1 || !strings.HasPrefix(s.Trouble.Raw, "auth: 535 ") {
+		t.Errorf("%+v", s)
+	}
+	if s := stateOf(t, l, good); !s.Trouble.IsZero() {
 		t.Errorf("%+v", s)
 	}
 	eventually(t, "the long wait", func() bool { return clock.fire(signInAgain) == 1 })
@@ -228,7 +234,32 @@ func TestWatchPolls(t *testing.T) {
 	eventually(t, "a wait", func() bool { return clock.fire(pollEvery) == 1 })
 	eventually(t, "a wait after trouble", func() bool { return clock.fire(firstAgain) == 1 })
 	eventually(t, "a wait", func() bool { return clock.fire(pollEvery) == 1 })
-	if s := stateOf(t, l, a); s.Trouble != "" || s.ReadAt.IsZero() {
+	if s := stateOf(t, l, a); !s.Trouble.IsZero() || s.ReadAt.IsZero() {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestTroubleOf: whatever ends a reading is noted with a key that has words.
+func TestTroubleOf(t *testing.T) {
+	f := &Fetcher{Log: slog.New(slog.DiscardHandler)}
+	for _, c := range []struct {
+		err  error
+		want post.Reason
+	}{
+		{&post.Fault{Phase: post.PhaseConnect, Cause: post.CauseRefused}, post.Reason{Key: "cause.refused", Raw: "connect: refused"}},
+		{&post.Fault{Phase: post.PhaseAuth, Reply: post.NewReply(454, "UNAVAILABLE later")}, post.Reason{Key: "mailbox.not_now", Args: []string{"UNAVAILABLE later"}}},
+		{&post.Fault{Phase: post.PhaseAuth, Reply: post.NewReply(535, "no")}, post.Reason{Key: "mailbox.sign_in", Args: []string{"no"}}},
+		{&post.Fault{Phase: post.PhaseSecret, Cause: post.CauseSecret, Reason: post.Reason{Key: "account.password"}}, post.Reason{Key: "account.password"}},
+		{f.broken(t.Context(), &imap.Error{Type: imap.StatusResponseTypeNo, Text: "no such box"}), post.Reason{Key: "mailbox.refused", Args: []string{"no such box"}}},
+		{f.broken(t.Context(), io.ErrUnexpectedEOF), post.Reason{Key: "mailbox.broke"}},
+		{errDied, post.Reason{Raw: "died"}},
+	} {
+		got := troubleOf(c.err)
+		if got.Key != c.want.Key || !slices.Equal(got.Args, c.want.Args) || got.Raw == "" || c.want.Raw != "" && got.Raw != c.want.Raw {
+			t.Errorf("%v: %+v", c.err, got)
+		}
+		if decoded := post.DecodeReason(got.Encode()); decoded.Raw != got.Raw || decoded.Key != got.Key {
+			t.Errorf("%v: kept as %+v", c.err, decoded)
+		}
 	}
 }

@@ -13,7 +13,9 @@ type MailboxState struct {
 	Server  string
 	ReadAt  time.Time // when all of it had been read; zero: never
 	TriedAt time.Time // when that was last tried
-	Trouble string    // what kept it from being read the last time; empty: nothing
+	// Trouble is what kept it from being read the last time: in its raw text in
+	// English, and mostly with a key. Zero: nothing.
+	Trouble post.Reason
 }
 
 // NoteMailbox keeps when a mailbox was read, or with a trouble that it could
@@ -22,7 +24,7 @@ func (l *Ledger) NoteMailbox(ctx context.Context, s MailboxState) error {
 	return l.write(ctx, "note the reading", func(t *Tx) error {
 		_, err := t.exec(`INSERT INTO mailboxes (account_id, server, validity, uid, read_at, tried_at, trouble) VALUES (?1, ?2, 0, 0, ?3, ?4, ?5)
 			ON CONFLICT DO UPDATE SET read_at = CASE WHEN ?3 > 0 THEN ?3 ELSE read_at END, tried_at = ?4, trouble = ?5`,
-			s.Account, s.Server, post.Millis(s.ReadAt), post.Millis(s.TriedAt), s.Trouble)
+			s.Account, s.Server, post.Millis(s.ReadAt), post.Millis(s.TriedAt), s.Trouble.Encode())
 		return err
 	})
 }
@@ -40,9 +42,11 @@ func (l *Ledger) MailboxStates(ctx context.Context) ([]MailboxState, error) {
 	for rows.Next() {
 		var s MailboxState
 		var read, tried int64
-		if err := rows.Scan(&s.Account, &s.Server, &read, &tried, &s.Trouble); err != nil {
+		var trouble string
+		if err := rows.Scan(&s.Account, &s.Server, &read, &tried, &trouble); err != nil {
 			return nil, classify(op, err)
 		}
+		s.Trouble = post.DecodeReason(trouble) // older versions kept the text alone
 		s.ReadAt, s.TriedAt = post.FromMillis(read), post.FromMillis(tried)
 		all = append(all, s)
 	}

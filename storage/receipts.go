@@ -27,7 +27,7 @@ type Incoming struct {
 	// ledger knows, of a live mailing, ties it.
 	Refs   []string
 	Digest []byte // of its bytes
-	Says   []Said // one per recipient that it speaks of
+	Says   []Said // one per recipient that it speaks of; the first has the message
 }
 
 // Said is what a message tells about one recipient.
@@ -64,11 +64,17 @@ func (l *Ledger) Mailbox(ctx context.Context, account int64, server string) (Pos
 // follows from it, and moves the position, all in one transaction. A message
 // that is known by its digest is left out.
 func (l *Ledger) RecordReceipts(ctx context.Context, found []Incoming, p Position) (n Noted, err error) {
+	packed := make([][]byte, len(found)) // here, so that nobody else's commit waits for it
+	for i := range found {
+		if packed[i], err = packExcerpt(&found[i]); err != nil {
+			return n, classify("record receipts", err)
+		}
+	}
 	err = l.write(ctx, "record receipts", func(t *Tx) error {
 		n = Noted{By: map[post.ReceiptKind]int{}}
 		bounced := map[int64]bool{}
 		for i := range found {
-			if err := t.incoming(&found[i], &n, bounced); err != nil {
+			if err := t.incoming(&found[i], packed[i], &n, bounced); err != nil {
 				return err
 			}
 		}
@@ -97,8 +103,9 @@ type tied struct {
 }
 
 // incoming keeps one message and does what follows. It adds the mailing of one
-// that bounced to bounced.
-func (t *Tx) incoming(in *Incoming, n *Noted, bounced map[int64]bool) error {
+// that bounced to bounced. The message itself is kept once, with the first of the
+// receipts that come of it.
+func (t *Tx) incoming(in *Incoming, packed []byte, n *Noted, bounced map[int64]bool) error {
 	d, err := t.tie(in.Refs)
 	if err != nil {
 		return err
@@ -107,7 +114,10 @@ func (t *Tx) incoming(in *Incoming, n *Noted, bounced map[int64]bool) error {
 	for i, s := range relevant(in.Says, d) {
 		r := s.Receipt
 		r.Delivery = d.id
-		added, err := t.addReceipt(in.Digest, i, &r)
+		if i > 0 {
+			packed = nil
+		}
+		added, err := t.addReceipt(in.Digest, i, &r, packed)
 		if err != nil {
 			return err
 		}
@@ -188,11 +198,11 @@ func (s *Said) about(key string) bool {
 	return false
 }
 
-func (t *Tx) addReceipt(digest []byte, part int, r *post.Receipt) (bool, error) {
+func (t *Tx) addReceipt(digest []byte, part int, r *post.Receipt, packed []byte) (bool, error) {
 	res, err := t.exec(`INSERT INTO receipts (delivery_id, account_id, digest, part, uid, kind, at, source, address, code, enhanced, text, excerpt)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING`,
 		r.Delivery, r.Account, digest, part, int64(r.UID), string(r.Kind), post.Millis(r.At), r.Source, r.Address,
-		r.Reply.Code, r.Reply.Enhanced, r.Reply.Text, notNil(r.Excerpt[:min(len(r.Excerpt), post.MaxExcerpt)]))
+		r.Reply.Code, r.Reply.Enhanced, r.Reply.Text, notNil(packed))
 	if err != nil {
 		return false, err
 	}
@@ -333,11 +343,15 @@ func scanReceipt(row interface{ Scan(...any) error }, more ...any) (r post.Recei
 	return r, err
 }
 
-// Receipt returns one receipt with the beginning of its message.
+// Receipt returns one receipt with its message, as far as that is kept. One that
+// speaks of several recipients is kept with the first.
 func (l *Ledger) Receipt(ctx context.Context, id int64) (post.Receipt, error) {
-	var excerpt []byte
-	r, err := scanReceipt(l.r.QueryRowContext(ctx, "SELECT "+receiptColumns+", excerpt FROM receipts WHERE id = ?", id), &excerpt)
-	r.Excerpt = excerpt
+	var kept []byte
+	r, err := scanReceipt(l.r.QueryRowContext(ctx, "SELECT "+receiptColumns+`, CASE WHEN part = 0 THEN excerpt ELSE coalesce((SELECT w.excerpt
+		FROM receipts w WHERE w.account_id = receipts.account_id AND w.digest = receipts.digest AND w.part = 0), excerpt) END FROM receipts WHERE id = ?`, id), &kept)
+	if err == nil {
+		r.Excerpt, r.Size = unpackExcerpt(kept)
+	}
 	return r, classifyMissing("look up the receipt", "there is no receipt "+strconv.FormatInt(id, 10), err)
 }
 

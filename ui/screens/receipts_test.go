@@ -6,7 +6,6 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/test"
-	"fyne.io/fyne/v2/widget"
 
 	"postroom/assets/theme"
 	"postroom/assets/words"
@@ -56,7 +55,7 @@ func TestReceiptsAreShown(t *testing.T) {
 			test.Tap(s.buttonWith(s.env.T("history.raw.open")))
 			s.settle()
 			s.shoot("raw-report-" + string(style.lang))
-			if raw := named[*widget.Label](s, "history.raw").Text; !strings.Contains(raw, "Diagnostic-Code: smtp; 550 5.1.1 user unknown") || strings.ContainsAny(raw, "\r\x00\u202e") {
+			if raw := named[*widgets.TextArea](s, "history.raw").Text(); !strings.Contains(raw, "Diagnostic-Code: smtp; 550 5.1.1 user unknown") || strings.ContainsAny(raw, "\r\x00\u202e") {
 				t.Errorf("%q", raw)
 			}
 			test.Tap(named[*widgets.Button](s, "history.raw.copy"))

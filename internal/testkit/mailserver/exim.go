@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -34,9 +35,11 @@ type Exim struct {
 	CAPEM          []byte
 	User, Password string
 
-	onward string // port on this computer that all mail is handed to; empty: it is kept
-	run    string
-	cmd    *exec.Cmd
+	onward   string // port on this computer that all mail is handed to; empty: it is kept
+	run      string
+	cmd      *exec.Cmd
+	lifeline io.WriteCloser // of the process that ends Exim with us
+	mourner  *exec.Cmd
 }
 
 // StartExim runs one until the test ends that offers a single mechanism: PLAIN, LOGIN or CRAM-MD5, or none when it is
@@ -131,7 +134,30 @@ func (e *Exim) start(ctx context.Context, tree string, ids identities, mechanism
 	if err := errors.Join(e.cmd.Start(), said.Close()); err != nil {
 		return err
 	}
+	if err := e.mourn(); err != nil {
+		_ = e.cmd.Process.Kill()
+		_ = e.cmd.Wait()
+		return err
+	}
 	return e.ready(ctx)
+}
+
+// mourn starts a process that ends Exim's when this one has gone without a word: the system forgets about the signal
+// of a parent's death once a process changes its user, as Exim does.
+func (e *Exim) mourn() (err error) {
+	e.mourner = exec.Command("sh", "-c", `read word || { kill -9 "-$1"; rm -rf -- "$2"; }`, "mourner", strconv.Itoa(e.cmd.Process.Pid), e.run)
+	e.mourner.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // what ends our group is not for it
+	e.mourner.Dir = "/"
+	if e.lifeline, err = e.mourner.StdinPipe(); err != nil {
+		return err
+	}
+	return e.mourner.Start()
+}
+
+// dismiss lets the mourner go; Exim has ended, or is about to.
+func (e *Exim) dismiss() error {
+	_, err := e.lifeline.Write([]byte("done\n"))
+	return errors.Join(err, e.mourner.Wait())
 }
 
 // write writes everything a start needs. Exim looks for a user of its own by name, whom no minimal Debian has and who
@@ -201,6 +227,7 @@ func (e *Exim) ready(ctx context.Context) error {
 				continue
 			}
 			logs := e.logs()
+			_ = e.dismiss()
 			_ = e.cmd.Process.Kill()
 			_ = e.cmd.Wait()
 			if strings.Contains(logs, "Address already in use") {
@@ -232,6 +259,9 @@ func (e *Exim) logs() string {
 func (e *Exim) stop(t testing.TB) {
 	if t.Failed() {
 		t.Logf("Exim's logs:\n%s", e.logs())
+	}
+	if err := e.dismiss(); err != nil {
+		t.Error(err)
 	}
 	endSession(t, e.cmd, e.run)
 }

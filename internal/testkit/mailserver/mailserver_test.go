@@ -290,6 +290,15 @@ func TestMain(m *testing.M) {
 	if how == "" {
 		os.Exit(m.Run())
 	}
+	if how == "exim" {
+		e, err := launchExim(context.Background(), "PLAIN", "")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Println(e.cmd.Process.Pid, e.run)
+		select {}
+	}
 	server, err := Launch(context.Background(), "", Options{})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -305,7 +314,7 @@ func TestMain(m *testing.M) {
 // TestCrashLeavesNothing starts a server in another process, which then panics or is killed.
 func TestCrashLeavesNothing(t *testing.T) {
 	Start(t, Options{}) // skips or fails by the one rule there is
-	for _, how := range []string{"panic", "kill"} {
+	for _, how := range []string{"panic", "kill", "exim"} {
 		t.Run(how, func(t *testing.T) {
 			child := exec.Command(os.Args[0])
 			child.Env = append(os.Environ(), childHow+"="+how)
@@ -319,7 +328,7 @@ func TestCrashLeavesNothing(t *testing.T) {
 			var keeper int
 			var run string
 			_, scanErr := fmt.Fscan(out, &keeper, &run)
-			if how == "kill" {
+			if how != "panic" {
 				if err := child.Process.Kill(); err != nil {
 					t.Fatal(err)
 				}
@@ -346,8 +355,12 @@ func TestCrashLeavesNothing(t *testing.T) {
 				case <-time.After(pollEvery):
 				}
 			}
-			if _, err := os.Stat(run); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("folder %s still there: %v", run, err)
+			for _, err := os.Stat(run); !errors.Is(err, fs.ErrNotExist); _, err = os.Stat(run) {
+				select {
+				case <-ctx.Done():
+					t.Fatalf("folder %s still there: %v", run, err)
+				case <-time.After(pollEvery):
+				}
 			}
 		})
 	}

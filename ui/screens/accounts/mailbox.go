@@ -150,8 +150,8 @@ func (p *Panel) reading(ctx context.Context, l *storage.Ledger, w *words.Catalog
 		if !s.ReadAt.IsZero() {
 			read = w.When(s.ReadAt.In(now.Location()), now)
 		}
-		if s.Trouble != "" {
-			p.Trouble = w.T("accounts.mailbox.trouble", w.When(s.TriedAt.In(now.Location()), now), s.Trouble)
+		if !s.Trouble.IsZero() {
+			p.Trouble = w.T("accounts.mailbox.trouble", w.When(s.TriedAt.In(now.Location()), now), troubleWords(w, s.Trouble))
 		}
 	}
 	p.Facts = append(p.Facts, Fact{w.T("accounts.fact.mailbox"), net.JoinHostPort(a.IMAPHost, strconv.Itoa(a.IMAPPort))}, Fact{w.T("accounts.fact.mailbox_read"), read})
@@ -159,6 +159,22 @@ func (p *Panel) reading(ctx context.Context, l *storage.Ledger, w *words.Catalog
 		p.Facts = append(p.Facts, Fact{w.T("accounts.copies"), w.T(copiesKey(p.Copies))})
 	}
 	return nil
+}
+
+// troubleWords says what kept a mailbox from being read, with the raw text behind
+// it unless the sentence holds the server's words already.
+func troubleWords(w *words.Catalogue, r post.Reason) string {
+	said := ""
+	if w.Has(r.Key) {
+		said = w.Reason(r)
+	}
+	switch {
+	case said == "":
+		return r.Raw
+	case len(r.Args) > 0 || r.Raw == "":
+		return said
+	}
+	return said + " (" + r.Raw + ")"
 }
 
 // mailboxCard is the part of the form about what comes back.

@@ -53,12 +53,14 @@ func TestMailboxInTheWindow(t *testing.T) {
 			if err := r.env.Ledger.NoteMailbox(t.Context(), storage.MailboxState{Account: a.ID, Server: senders.MailboxName(got), ReadAt: now, TriedAt: now}); err != nil {
 				t.Fatal(err)
 			}
-			if err := r.env.Ledger.NoteMailbox(t.Context(), storage.MailboxState{Account: a.ID, Server: senders.MailboxName(got), TriedAt: now, Trouble: "the server does not answer"}); err != nil {
+			if err := r.env.Ledger.NoteMailbox(t.Context(), storage.MailboxState{Account: a.ID, Server: senders.MailboxName(got), TriedAt: now, Trouble: post.Reason{
+				Key: "mailbox.sign_in", Args: []string{"AUTHENTICATIONFAILED try again"}, Raw: "auth: 535 AUTHENTICATIONFAILED try again",
+			}}); err != nil {
 				t.Fatal(err)
 			}
 			r.view.Show(screens.Route{ID: a.ID})
 			r.until("the trouble", func() bool {
-				return strings.Contains(get[*widgets.Text](r, "accounts.mailbox.trouble").Text, "the server does not answer")
+				return strings.Contains(get[*widgets.Text](r, "accounts.mailbox.trouble").Text, r.env.T("mailbox.sign_in", "AUTHENTICATIONFAILED try again"))
 			})
 			r.shoot("mailbox-" + string(style.lang))
 			r.tap("accounts.edit")
@@ -105,5 +107,29 @@ func (r *rig) shoot(name string) {
 	r.Helper()
 	if dir := os.Getenv("POSTROOM_GALLERY"); dir != "" {
 		r.draw(filepath.Join(dir, name+".png"))
+	}
+}
+
+// TestTroubleWords: in the user's language, with the raw text unless it would be
+// there twice; what an older version noted is told as it is.
+func TestTroubleWords(t *testing.T) {
+	w := words.For(words.Chinese)
+	for _, key := range []string{"sign_in", "not_now", "refused", "broke", "gives_none"} {
+		if !w.Has("mailbox."+key) || !words.For(words.English).Has("mailbox."+key) {
+			t.Errorf("no words for %s", key)
+		}
+	}
+	for _, c := range []struct {
+		why  post.Reason
+		want string
+	}{
+		{post.Reason{Key: "cause.refused", Raw: "connect: refused"}, w.T("cause.refused") + " (connect: refused)"},
+		{post.Reason{Key: "mailbox.refused", Args: []string{"no such box"}, Raw: "no such box"}, w.T("mailbox.refused", "no such box")},
+		{post.Reason{Raw: "the server does not answer"}, "the server does not answer"},
+		{post.Reason{Key: "mailbox.from_a_newer_version", Raw: "no"}, "no"},
+	} {
+		if got := troubleWords(w, c.why); got != c.want {
+			t.Errorf("%+v: %q", c.why, got)
+		}
 	}
 }

@@ -8,9 +8,8 @@ import (
 	"unicode/utf8"
 
 	"fyne.io/fyne/v2"
-	"fyne.io/fyne/v2/container"
-	"fyne.io/fyne/v2/widget"
 
+	"postroom/assets/words"
 	"postroom/post"
 	"postroom/ui/dialogs"
 	"postroom/ui/screens"
@@ -33,11 +32,12 @@ func (v *View) openReport(id int64, title string) {
 func (v *View) showReport(r *post.Receipt, title string) {
 	env := v.env
 	text := readable(r.Excerpt)
-	raw := widget.NewLabel(text)
-	raw.TextStyle, raw.Selectable = fyne.TextStyle{Monospace: true}, true
-	body := []fyne.CanvasObject{widgets.Grow(container.NewScroll(raw))}
-	if len(r.Excerpt) >= post.MaxExcerpt {
-		body = append([]fyne.CanvasObject{widgets.NewSmall(env.T("history.raw.cut"))}, body...)
+	raw := widgets.NewTextArea(env.Words) // which draws what is in sight only: it may be long
+	raw.ReadOnly = true
+	raw.SetText(text)
+	body := []fyne.CanvasObject{widgets.Grow(raw)}
+	if note := cutNote(env.Words, r); note != "" {
+		body = append([]fyne.CanvasObject{widgets.NewSmall(note).Wrapping()}, body...)
 	}
 	var d *dialogs.Dialog
 	copied := widgets.NewButton(widgets.Normal, env.T("history.raw.copy"), func() { fyne.CurrentApp().Clipboard().SetContent(text) })
@@ -50,6 +50,20 @@ func (v *View) showReport(r *post.Receipt, title string) {
 		Title: env.T("history.raw") + ": " + title, Body: widgets.VStack(8, body...), Buttons: []*widgets.Button{copied, save, closing}, Default: closing, Width: 760, Tall: true,
 	})
 }
+
+// cutNote says how much of a message was kept, where that is not all of it.
+func cutNote(w *words.Catalogue, r *post.Receipt) string {
+	switch {
+	case !r.Cut():
+		return ""
+	case r.Size == 0:
+		return w.T("history.raw.cut")
+	}
+	return w.T("history.raw.cut_of", kilobytes(int64(len(r.Excerpt))), kilobytes(r.Size))
+}
+
+// kilobytes rounds up, so that what was cut by little is still more.
+func kilobytes(n int64) int64 { return (n + 1023) >> 10 }
 
 // readable makes text of bytes in whatever encoding, without what would be drawn
 // as something else than it is.

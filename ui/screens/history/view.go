@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -39,7 +41,8 @@ type View struct {
 	receipt  *widgets.Select
 	current  int64
 	quiet    bool
-	typing   func() // stops the wait for the end of typing; nil: none
+	asked    []post.State // by another screen; the last of the outcomes where it is none of them
+	typing   func()       // stops the wait for the end of typing; nil: none
 }
 
 var _ screens.Screen = (*View)(nil)
@@ -79,11 +82,8 @@ func New(env *screens.Env) *View {
 	v.search.SetPlaceHolder(env.T("history.search"))
 	v.search.OnChanged = v.onSearch
 	v.mailing = widgets.NewSelect([]string{env.T("history.all_mailings")}, func(string) { v.onMailing() })
-	words := []string{env.T("history.all_outcomes")}
-	for _, s := range outcomes {
-		words = append(words, env.Words.State(s))
-	}
-	v.outcome = widgets.NewSelect(words, func(string) { v.onOutcome() })
+	options, _ := v.outcomeWords()
+	v.outcome = widgets.NewSelect(options, func(string) { v.onOutcome() })
 	back := []string{env.T("history.all_receipts")}
 	for _, o := range cameBack {
 		back = append(back, env.Words.Outcome(o))
@@ -124,20 +124,58 @@ func (v *View) Show(r screens.Route) {
 	if r.Mailing != 0 {
 		v.filter.Mailing = r.Mailing
 	}
-	if len(r.States) > 0 {
-		v.filter.States = r.States
-	}
-	if r.Outcome != "" {
-		v.filter.Outcome = r.Outcome
-		v.quiet = true
-		for i, o := range cameBack {
-			if o == r.Outcome {
-				v.receipt.SetSelectedIndex(i + 1)
-			}
-		}
-		v.quiet = false
-	}
+	v.choose(r)
 	v.Changed()
+}
+
+// sendingOutcomes are the outcomes that say how far the sending came; they are
+// filtered for by state.
+var sendingOutcomes = map[post.Outcome][]post.State{
+	post.OutcomeAccepted: {post.StateSent}, post.OutcomeUncertain: {post.StateUncertain},
+	post.OutcomeFailed: {post.StateFailed, post.StateExpired}, post.OutcomeWaiting: {post.StateQueued, post.StateClaimed, post.StateSending},
+	post.OutcomeLeftOut: {post.StateCancelled, post.StateSuppressed},
+}
+
+// choose filters for what another screen asks for. Both choices above the table
+// say so; what one chose before is not mixed into it.
+func (v *View) choose(r screens.Route) {
+	if len(r.States) == 0 && r.Outcome == "" {
+		return
+	}
+	v.filter.States, v.filter.Outcome = r.States, r.Outcome
+	if states := sendingOutcomes[r.Outcome]; states != nil {
+		v.filter.States, v.filter.Outcome = states, ""
+	}
+	v.asked = v.filter.States
+	v.pager.First()
+	v.quiet = true
+	defer func() { v.quiet = false }()
+	options, at := v.outcomeWords()
+	v.outcome.SetOptions(options)
+	v.outcome.SetSelectedIndex(at)
+	v.receipt.SetSelectedIndex(slices.Index(cameBack, v.filter.Outcome) + 1)
+}
+
+// outcomeWords are what the choice of outcomes offers, and which of it is the
+// filter: several states at once are one choice more, at the end.
+func (v *View) outcomeWords() (options []string, at int) {
+	options = []string{v.env.T("history.all_outcomes")}
+	for i, s := range outcomes {
+		options = append(options, v.env.Words.State(s))
+		if len(v.filter.States) == 1 && v.filter.States[0] == s {
+			at = i + 1
+		}
+	}
+	if len(v.filter.States) == 0 || at > 0 {
+		return options, at
+	}
+	var several []string
+	for _, s := range v.filter.States {
+		if word := v.env.Words.State(s); !slices.Contains(several, word) {
+			several = append(several, word)
+		}
+	}
+	return append(options, strings.Join(several, ", ")), len(options)
 }
 
 // Hide drops what is under way.
@@ -217,9 +255,17 @@ func (v *View) onMailing() {
 }
 
 func (v *View) onOutcome() {
-	v.filter.States = nil
-	if i := v.outcome.SelectedIndex(); i > 0 {
+	if v.quiet {
+		return
+	}
+	i := v.outcome.SelectedIndex()
+	switch {
+	case i > len(outcomes):
+		v.filter.States = v.asked
+	case i > 0:
 		v.filter.States = []post.State{outcomes[i-1]}
+	default:
+		v.filter.States = nil
 	}
 	v.refilter()
 }
