@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"mime"
 	"strings"
 	"time"
@@ -32,6 +33,7 @@ type Letter struct {
 const (
 	arriveTime = time.Minute
 	arriveEach = time.Second // how often the mailbox is looked into
+	arriveSize = 1 << 20     // what the mailbox may say meanwhile, in bytes
 	dotTime    = 10 * time.Minute
 	bodyTime   = 3 * time.Minute // RFC 5321 4.5.3.2.5
 )
@@ -130,12 +132,18 @@ func (d *Dialer) testArrival(ctx context.Context, a post.Account, l *Letter, id 
 		defer m.Close()
 		limited, stop := context.WithTimeout(ctx, wait)
 		defer stop()
-		step.Detail, step.OK, err = m.find(limited, id)
+		defer context.AfterFunc(limited, m.Abort)() // a mailbox that says nothing is not waited for any longer
+		m.Allow(arriveSize)
+		if step.Detail, step.OK, err = m.find(limited, id); limited.Err() != nil {
+			err = ctx.Err()
+		}
 	}
 	step.Took = d.now().Sub(began)
 	switch {
 	case err != nil:
-		step.Fault = mailboxFault(ctx, post.PhaseConnect, err)
+		if !errors.As(err, &step.Fault) { // it broke after the sign-in
+			step.Fault = mailboxFault(ctx, post.PhaseEHLO, err)
+		}
 		step.Detail = step.Fault.Detail
 		step.Advice, step.AdviceText = advice(MailboxOf(a), step.Fault)
 	case !step.OK:

@@ -3,10 +3,12 @@ package accounts
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"io"
 	"net"
 	"net/mail"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -112,6 +114,44 @@ func TestLetterRefused(t *testing.T) {
 			last := r.Steps[len(r.Steps)-1]
 			if stepNames(r) != "resolve connect tls ehlo auth send!" || r.OK || last.Fault == nil || last.Advice.Key != advice {
 				t.Errorf("%s: %+v", stepNames(r), last)
+			}
+		})
+	}
+}
+
+// TestLetterAtLiars: a mailbox that makes up what it finds, or says nothing or no
+// end of things, costs the doctor neither memory nor more than the time that it has.
+func TestLetterAtLiars(t *testing.T) {
+	ca := newAuthority(t)
+	tlsConfig := &tls.Config{Certificates: []tls.Certificate{ca.issue("127.0.0.1", time.Now().Add(time.Hour))}, MinVersion: tls.VersionTLS12}
+	for name, c := range map[string]struct {
+		more, search string
+		arrived      bool
+		advice       string
+	}{
+		"all numbers there are": {" ESEARCH", `* ESEARCH (TAG "{tag}") UID ALL 1:4294967295`, true, ""},
+		"the same many times":   {" ESEARCH", `* ESEARCH (TAG "{tag}") UID ALL 1:4294967295` + strings.Repeat(",1:4294967294", 1000), true, ""},
+		"one by one":            {"", "* SEARCH" + strings.Repeat(" 4294967295 1", 1000), true, ""},
+		"nonsense":              {"", "* SEARCH x y z", false, "advice.try_later"},
+		"without end":           {"", "* SEARCH" + strings.Repeat(" 1 3", arriveSize/4), false, "advice.try_later"},
+		"nothing":               {"", "", false, "advice.not_arrived"},
+		"none":                  {"", "* SEARCH", false, "advice.not_arrived"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newIMAP(t, imapRules{implicit: tlsConfig, signIn: "OK in", more: c.more, search: c.search})
+			wait := arriveTime
+			if c.advice == "advice.not_arrived" {
+				wait = 500 * time.Millisecond
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			step := (&Dialer{Secrets: planted(secretForTests)}).testArrival(t.Context(), mailboxAccount(s.addr, post.TLSImplicit, ca.pem), &Letter{Wait: wait}, "<x@example.test>")
+			runtime.ReadMemStats(&after)
+			if step.OK != c.arrived || step.Advice.Key != c.advice {
+				t.Errorf("%+v", step)
+			}
+			if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 256 { // all the numbers there are take 16384
+				t.Errorf("%d MiB", took)
 			}
 		})
 	}

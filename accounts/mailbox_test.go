@@ -31,6 +31,8 @@ type imapRules struct {
 	inject   bool   // sends more with the answer to STARTTLS
 	preauth  bool   // greets as signed in already
 	signIn   string // its answer to a sign-in
+	more     string // what else it can do
+	search   string // what it finds, {tag} for the command's; empty: it says nothing from then on
 }
 
 func newIMAP(t *testing.T, rules imapRules) *imapServer {
@@ -101,7 +103,13 @@ func (s *imapServer) serve(c net.Conn, rules imapRules) {
 		name, _, _ := strings.Cut(strings.ToUpper(rest), " ")
 		switch name {
 		case "CAPABILITY":
-			say("* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN STARTTLS\r\n" + tag + " OK done")
+			say("* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN STARTTLS" + rules.more + "\r\n" + tag + " OK done")
+		case "EXAMINE":
+			say("* 1 EXISTS\r\n" + tag + " OK [READ-ONLY] done")
+		case "UID":
+			if rules.search != "" && say(strings.ReplaceAll(rules.search, "{tag}", tag)) {
+				say(tag + " OK done")
+			}
 		case "STARTTLS":
 			if rules.starttls == nil {
 				say(tag + " BAD unknown command")

@@ -45,6 +45,20 @@ func (c *talk) say(text string) {
 // hear reads a line and fails the test unless it begins with prefix.
 func (c *talk) hear(prefix string) string {
 	line, err := c.r.ReadString('\n')
+	return c.want(prefix, line, err)
+}
+
+// hearOrEnd is hear for a client that may also leave, before it said anything.
+// It may do so with a reset, for what it has not read (RFC 1122 4.2.2.13).
+func (c *talk) hearOrEnd(prefix string) string {
+	line, err := c.r.ReadString('\n')
+	if err != nil && line == "" && !isTimeout(err) {
+		runtime.Goexit()
+	}
+	return c.want(prefix, line, err)
+}
+
+func (c *talk) want(prefix, line string, err error) string {
 	if err != nil || !strings.HasPrefix(line, prefix) || !strings.HasSuffix(line, "\r\n") {
 		c.t.Errorf("server: heard %q (%v), want %q...", line, err, prefix)
 		runtime.Goexit()
