@@ -134,7 +134,8 @@ func (d *Dialer) testArrival(ctx context.Context, a post.Account, l *Letter, id 
 		defer stop()
 		defer context.AfterFunc(limited, m.Abort)() // a mailbox that says nothing is not waited for any longer
 		m.Allow(arriveSize)
-		if step.Detail, step.OK, err = m.find(limited, id); limited.Err() != nil {
+		step.Detail, step.OK, err = m.find(limited, id)
+		if limited.Err() != nil { // not there in time is no fault
 			err = ctx.Err()
 		}
 	}
