@@ -326,3 +326,36 @@ func TestComposerSavesWhileTyping(t *testing.T) {
 		}
 	}
 }
+
+// TestComposerCopies: a mailing that went out is begun anew with its words, for
+// no typed address, and what is written then changes nothing about the old one.
+func TestComposerCopies(t *testing.T) {
+	s := newStage(t, words.English, theme.Light)
+	s.populate()
+	ctx, l := t.Context(), s.env.Ledger
+	old, _, err := l.Mailings(ctx, false, storage.Page{Limit: 1})
+	if err != nil || len(old) != 1 {
+		t.Fatal(old, err)
+	}
+	v := mailings.New(s.env)
+	t.Cleanup(v.Hide)
+	s.show(v, screens.Route{ID: old[0].ID})
+	s.settle()
+	s.click("mailing.copy")
+	s.settle()
+	if got := named[*widgets.Entry](s, "compose.subject").Text; got != old[0].Content.Subject {
+		t.Errorf("the subject is %q, want %q", got, old[0].Content.Subject)
+	}
+	if got := named[*widgets.TextArea](s, "compose.body").Text(); got != old[0].Content.Body {
+		t.Errorf("the body is %q, want %q", got, old[0].Content.Body)
+	}
+	named[*widgets.Entry](s, "compose.subject").SetText("Once more")
+	s.settle()
+	drafts, err := l.Drafts(ctx)
+	if err != nil || len(drafts) == 0 || drafts[0].Content.Subject != "Once more" || drafts[0].Content.Body != old[0].Content.Body || len(drafts[0].To) > 0 {
+		t.Errorf("%+v %v", drafts, err)
+	}
+	if m, err := l.Mailing(ctx, old[0].ID); err != nil || m.Content.Subject != old[0].Content.Subject {
+		t.Errorf("the old mailing says %q, %v", m.Content.Subject, err)
+	}
+}
