@@ -128,10 +128,11 @@ func TestRealSpeedWithinARun(t *testing.T) {
 	r, clock, second := limited(t)
 	m := r.realSpeed(50, second)
 	done := make(chan error, 1)
-	go func() { done <- New(r.ledger, r.opt).Run(t.Context(), RunParams{UntilEmpty: true}) }()
+	run := New(r.ledger, r.opt)
+	go func() { done <- run.Run(t.Context(), RunParams{UntilEmpty: true}) }()
 	want := func(n int64) {
 		t.Helper()
-		limit := time.Now().Add(patience)
+		limit := time.After(patience)
 		for {
 			got, err := r.ledger.Mailing(t.Context(), m.ID)
 			if err != nil {
@@ -140,10 +141,14 @@ func TestRealSpeedWithinARun(t *testing.T) {
 			if got.Counts[post.StateSent] == n {
 				return
 			}
-			if got.Counts[post.StateSent] > n || time.Now().After(limit) {
+			if got.Counts[post.StateSent] > n {
 				t.Fatalf("%d were taken, want %d", got.Counts[post.StateSent], n)
 			}
-			time.Sleep(time.Millisecond) // a poll, not a guess: the condition decides
+			select {
+			case <-run.Progress():
+			case <-limit:
+				t.Fatalf("%d were taken, want %d", got.Counts[post.StateSent], n)
+			}
 		}
 	}
 	want(14)

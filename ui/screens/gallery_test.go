@@ -276,9 +276,6 @@ func TestScreens(t *testing.T) {
 		mode theme.Mode
 	}{{words.English, theme.Light}, {words.Chinese, theme.Dark}} {
 		t.Run(string(style.lang), func(t *testing.T) {
-			if testing.Short() && style.lang != words.English {
-				t.Skip("the race detector sees the same in one language")
-			}
 			s := newStage(t, style.lang, style.mode)
 			empty := home.New(s.env)
 			s.show(empty, screens.Route{})

@@ -48,10 +48,10 @@ func (v *View) onDKIM() {
 	})
 }
 
-// opened calls then at once, or where the key lies in the vault once that is open.
-func (s *signing) opened(then func()) {
-	if s.vault {
-		s.v.withVault(then)
+// unlocked calls then at once, or where the key lies in the vault once that is open.
+func (v *View) unlocked(vault bool, then func()) {
+	if vault {
+		v.withVault(then)
 		return
 	}
 	then()
@@ -102,7 +102,7 @@ func (s *signing) record(key, value string) fyne.CanvasObject {
 func (s *signing) onMake() {
 	selector := strings.TrimSpace(s.selector.Text)
 	s.dialog.Close()
-	s.opened(func() { s.make(selector) })
+	s.v.unlocked(s.vault, func() { s.make(selector) })
 }
 
 // make makes a key, keeps it and shows its record.
@@ -132,7 +132,7 @@ func (s *signing) askOff() {
 	env := s.v.env
 	s.dialog.Close()
 	dialogs.ConfirmLoss(env.Words, env.Window, env.T("dkim.off.title"), env.T("dkim.off.sentence", s.now.Domain), env.T("dkim.off"), func() {
-		s.opened(s.off)
+		s.v.unlocked(s.vault, s.off)
 	})
 }
 

@@ -33,6 +33,7 @@ type certificate struct {
 	v          *View
 	account    post.Account
 	now        *post.Certificate // nil: there is none
+	vault      bool              // the account keeps in the vault what it keeps
 	path       string            // the file that was chosen
 	file       *widgets.Text
 	passphrase *widgets.Entry
@@ -48,14 +49,18 @@ func (v *View) onSMIME() {
 		return
 	}
 	env := v.env
-	screens.Load(context.Background(), env, func(ctx context.Context) (*post.Certificate, error) { return env.Ledger.Certificate(ctx, a.ID) },
-		func(c *post.Certificate, err error) {
-			if err != nil {
-				dialogs.Error(env.Words, env.Window, err)
-				return
-			}
-			(&certificate{v: v, account: a, now: c}).show()
-		})
+	c := &certificate{v: v, account: a}
+	screens.Load(context.Background(), env, func(ctx context.Context) (*post.Certificate, error) {
+		c.vault = senders.UsesVault(ctx, env.Ledger, &a)
+		return env.Ledger.Certificate(ctx, a.ID)
+	}, func(now *post.Certificate, err error) {
+		if err != nil {
+			dialogs.Error(env.Words, env.Window, err)
+			return
+		}
+		c.now = now
+		c.show()
+	})
 }
 
 func (c *certificate) show() {
@@ -139,12 +144,8 @@ func (c *certificate) chosen(path string) {
 // onImport takes the certificate from the file that was chosen; a locked vault is
 // opened first where the key will lie there.
 func (c *certificate) onImport() {
-	switch {
-	case c.path == "":
-	case c.account.Secret == post.SecretVault:
-		c.v.withVault(c.take)
-	default:
-		c.take()
+	if c.path != "" {
+		c.v.unlocked(c.vault, c.take)
 	}
 }
 
@@ -210,12 +211,16 @@ func (c *certificate) askOff() {
 	env := c.v.env
 	c.dialog.Close()
 	dialogs.ConfirmLoss(env.Words, env.Window, env.T("smime.off.title"), env.T("smime.off.sentence", c.account.Email), env.T("action.remove"), func() {
-		old := *c.now
-		c.v.change(func(ctx context.Context) error {
-			if err := env.Ledger.RemoveCertificate(ctx, c.account.ID); err != nil {
-				return err
-			}
-			return senders.DeleteCertificateKey(ctx, env.Secrets, old)
-		})
+		c.v.unlocked(c.vault, c.off)
+	})
+}
+
+func (c *certificate) off() {
+	env, old := c.v.env, *c.now
+	c.v.change(func(ctx context.Context) error {
+		if err := env.Ledger.RemoveCertificate(ctx, c.account.ID); err != nil {
+			return err
+		}
+		return senders.DeleteCertificateKey(ctx, env.Secrets, old)
 	})
 }
