@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -11,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,80 +33,160 @@ var (
 	applyLook  = 1 + 20*manyRows // the first of some new people is written alone
 )
 
-// step is some staged people, read and made ready before anybody waits for them.
-type step struct {
-	rows     []ready
-	fields   map[string]bool // the names of their fields
-	at, next int64           // bytes of the stage
-}
-
 // ready is a staged person with the text they are found by.
 type ready struct {
 	staged
 	search string
-	next   int64 // where the row behind them stands
+}
+
+// group is some people who follow each other, and the names of fields that came up
+// with them first.
+type group struct {
+	people []ready
+	size   int // bytes, about
+	fields []string
+}
+
+// A group is sent on when it has so many people or bytes of them. So many groups
+// wait for the writer at most: enough for the longest step.
+const (
+	groupPeople = 1000
+	groupBytes  = 1 << 20
+	groupsAhead = applyMost / groupPeople
+)
+
+func (g *group) add(r ready) {
+	g.people, g.size = append(g.people, r), g.size+r.size()
+}
+
+// join takes another group in behind this one.
+func (g *group) join(o group) {
+	g.people, g.size, g.fields = append(g.people, o.people...), g.size+o.size, append(g.fields, o.fields...)
+}
+
+// leave lets go of the first n people, and of the names, which stand by now.
+func (g *group) leave(n int) {
+	for _, r := range g.people[:n] {
+		g.size -= r.size()
+	}
+	g.people, g.fields = slices.Delete(g.people, 0, n), nil
 }
 
 // applyImport takes the staged people into the book, step by step, from where
 // the last step ended, then puts those who are new into the order by name, and
-// removes the mark with the last step. While one step is written the next one is
-// read.
-func (l *Ledger) applyImport(ctx context.Context, s *stage) error {
-	var at, size int64
-	err := l.r.QueryRowContext(ctx, "SELECT applied, bytes FROM imports WHERE token = ?", s.token).Scan(&at, &size)
+// removes the mark with the last step.
+func (l *Ledger) applyImport(ctx context.Context, t *tally) error {
+	var reached string
+	var size int64
+	err := l.r.QueryRowContext(ctx, "SELECT reached, bytes, merge FROM imports WHERE token = ?", t.stage.token).Scan(&reached, &size, &t.merge)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil // it was finished
 	}
 	if err != nil {
 		return err
 	}
-	fresh, err := l.applySteps(ctx, s, at, size)
-	if err == nil && at > 0 { // the steps before were another process's
+	if size != t.stage.size {
+		return fmt.Errorf("the staged import has %d bytes, not %d: %w", t.stage.size, size, io.ErrUnexpectedEOF)
+	}
+	fresh, err := l.applyAll(ctx, t, reached)
+	if err == nil && reached != "" { // the steps before were another process's
 		fresh, err = l.unnamed(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	return l.nameAll(ctx, s.token, fresh)
+	return l.nameAll(ctx, t.stage.token, fresh)
 }
 
-// applySteps takes the staged people in, and returns those who are new.
-func (l *Ledger) applySteps(ctx context.Context, s *stage, at, size int64) (fresh *names, err error) {
-	fresh = &names{}
-	r := &stepReader{r: s.out.from(at), at: at, size: size}
-	now, err := r.read(applyFirst)
-	for n := applyFirst; err == nil && len(now.rows) > 0; {
-		done := now.next >= size || len(now.rows) > 2*n // enough was left over
-		ahead := step{next: now.next}
-		var rerr error
-		read := make(chan struct{})
-		go func() {
-			defer close(read)
-			if !done {
-				ahead, rerr = r.read(n)
+// applyAll takes in the people behind a key, and returns those who are new. While
+// some are written the next ones are made ready.
+func (l *Ledger) applyAll(ctx context.Context, t *tally, reached string) (*names, error) {
+	ctx, stop := context.WithCancel(ctx)
+	groups := make(chan group, groupsAhead)
+	var rerr error
+	go func() {
+		defer close(groups)
+		rerr = t.makeReady(ctx, reached, groups)
+	}()
+	fresh, err := l.applySteps(ctx, t.stage.token, reached, groups)
+	stop()
+	for range groups { // until nobody is at the stage any more
+	}
+	if err != nil {
+		return nil, err
+	}
+	return fresh, rerr
+}
+
+// makeReady sends the people behind a key.
+func (t *tally) makeReady(ctx context.Context, reached string, groups chan<- group) error {
+	var g group
+	send := func() error {
+		select {
+		case groups <- g:
+			g = group{people: make([]ready, 0, groupPeople)}
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	known := map[string]bool{}
+	t.person = func(s staged) error {
+		r := ready{staged: s}
+		var err error
+		if r.search, err = s.searchText(func(field string) {
+			if !known[field] {
+				field = strings.Clone(field) // it is a part of all that the row is
+				known[field] = true
+				g.fields = append(g.fields, field)
 			}
-		}()
+		}); err != nil {
+			return err
+		}
+		g.add(r)
+		if len(g.people) < groupPeople && g.size < groupBytes {
+			return nil
+		}
+		return send()
+	}
+	if err := t.countAll(ctx, reached); err != nil {
+		return err
+	}
+	return send()
+}
+
+// applySteps takes people in as they come, and returns those who are new.
+func (l *Ledger) applySteps(ctx context.Context, token, reached string, groups <-chan group) (*names, error) {
+	fresh := &names{}
+	var next group
+	for n := applyFirst; ; {
+		for len(next.people) < n && next.size < groupsAhead*groupBytes {
+			g, ok := <-groups
+			if !ok {
+				break
+			}
+			next.join(g)
+		}
+		if len(next.people) == 0 {
+			return fresh, nil
+		}
 		asked := time.Now()
 		var come taken
-		err = l.write(ctx, "import contacts", func(t *Tx) (err error) {
-			come, err = t.applyStep(s.token, now)
+		if err := l.write(ctx, "import contacts", func(t *Tx) (err error) {
+			come, err = t.applyStep(token, reached, next.people[:min(n, len(next.people))], next.fields)
 			return err
-		})
-		took := time.Since(asked) // with the commit, which is the larger part on a busy disk
-		<-read
-		if err := errors.Join(err, rerr); err != nil {
+		}); err != nil {
 			return nil, err
 		}
+		took := time.Since(asked) // with the commit, which is the larger part on a busy disk
+		l.longestStep.Store(max(l.longestStep.Load(), int64(took)))
+		n = stepSize(come.people, took)
 		for i := range come.fresh {
 			fresh.add(come.fresh[i].name, come.ids[i])
 		}
-		l.longestStep.Store(max(l.longestStep.Load(), int64(took)))
-		n = stepSize(max(come.rows, 1), took)
-		if now = now.rest(come.rows, ahead); len(now.rows) == 0 && now.next < size {
-			now, err = r.read(n)
-		}
+		reached = next.people[come.people-1].key
+		next.leave(come.people)
 	}
-	return fresh, err
 }
 
 // stepSize aims the next step at applyAim.
@@ -118,86 +198,40 @@ func stepSize(n int, took time.Duration) int {
 	return min(max(wish, n/4, 20), 2*n, applyMost)
 }
 
-// stepReader reads a stage in steps.
-type stepReader struct {
-	r        *bufio.Reader
-	at, size int64
-	buf      []byte
-}
-
-func (r *stepReader) read(n int) (step, error) {
-	s := step{rows: make([]ready, 0, n), fields: map[string]bool{}, at: r.at}
-	for len(s.rows) < n && r.at < r.size {
-		row, took, err := nextStaged(r.r, &r.buf)
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return step{}, fmt.Errorf("read the staged import: %w", err)
-		}
-		c, err := row.contact()
-		if err != nil {
-			return step{}, fmt.Errorf("read the staged import: %w", err)
-		}
-		for name := range c.Fields {
-			s.fields[name] = true
-		}
-		r.at += took
-		s.rows = append(s.rows, ready{row, searchText(c), r.at})
-	}
-	s.next = r.at
-	return s, nil
-}
-
-// rest is what a step of which some rows were taken in left over, with what was
-// read meanwhile.
-func (s step) rest(taken int, ahead step) step {
-	if taken == len(s.rows) {
-		ahead.at = s.next
-		return ahead
-	}
-	s.at = s.rows[taken-1].next
-	s.rows, s.next = append(s.rows[taken:], ahead.rows...), ahead.next
-	for name := range ahead.fields {
-		s.fields[name] = true
-	}
-	return s
-}
-
-// taken is what a step took in: so many of its rows, and of these the new people
+// taken is what a step took in: so many of its people, and of these the new ones
 // with their ids.
 type taken struct {
-	rows  int
-	fresh []ready
-	ids   []int64
+	people int
+	fresh  []ready
+	ids    []int64
 }
 
 // applyStep takes people in for as long as it may. Where it stands is part of the
 // same commit, so that nobody is applied twice.
-func (t *Tx) applyStep(token string, s step) (all taken, err error) {
+func (t *Tx) applyStep(token, reached string, people []ready, fields []string) (all taken, err error) {
 	began := time.Now()
-	var applied, list int64
-	var merge string
-	err = t.scan("SELECT i.applied, coalesce(l.id, 0), i.merge FROM imports i LEFT JOIN lists l ON l.id = i.list_id WHERE i.token = ?", []any{token}, &applied, &list, &merge)
+	var stands, merge string
+	var list int64
+	err = t.scan("SELECT i.reached, coalesce(l.id, 0), i.merge FROM imports i LEFT JOIN lists l ON l.id = i.list_id WHERE i.token = ?", []any{token}, &stands, &list, &merge)
 	if err != nil {
 		return all, err
 	}
-	if applied != s.at {
-		return all, fmt.Errorf("the import stands at %d, not at %d", applied, s.at)
+	if stands != reached {
+		return all, errors.New("somebody else has gone on with this import")
 	}
-	for name := range s.fields {
+	for _, name := range fields {
 		if err := t.noteField(name); err != nil {
 			return all, err
 		}
 	}
-	for all.rows < len(s.rows) && (all.rows == 0 || time.Since(began) < applyBound) {
-		some := s.rows[all.rows:min(all.rows+applyLook, len(s.rows))]
+	for all.people < len(people) && (all.people == 0 || time.Since(began) < applyBound) {
+		some := people[all.people:min(all.people+applyLook, len(people))]
 		if err := t.applySome(some, list, merge, &all); err != nil {
 			return all, err
 		}
-		all.rows += len(some)
+		all.people += len(some)
 	}
-	_, err = t.exec("UPDATE imports SET applied = ? WHERE token = ?", s.rows[all.rows-1].next, token)
+	_, err = t.exec("UPDATE imports SET reached = ? WHERE token = ?", people[all.people-1].key, token)
 	return all, err
 }
 
@@ -386,7 +420,7 @@ func (l *Ledger) finishImports(ctx context.Context) error {
 			continue
 		}
 		l.log.Info("finishing an import")
-		if err := l.applyImport(ctx, s); err != nil {
+		if err := l.applyImport(ctx, &tally{ledger: l, stage: s}); err != nil {
 			return errors.Join(err, s.close())
 		}
 		if err := s.drop(); err != nil {
@@ -421,7 +455,7 @@ func (l *Ledger) lostImports(ctx context.Context) (lost []string, err error) {
 		return nil, err
 	}
 	for _, token := range tokens {
-		if _, err := os.Stat(stagePath(l.dir, token, stagePeople)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(stagePath(l.dir, token, stageRows)); errors.Is(err, fs.ErrNotExist) {
 			lost = append(lost, token)
 		}
 	}

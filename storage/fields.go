@@ -74,28 +74,34 @@ func decodeFields(s string) (map[string]string, error) {
 
 // decodePlain reads an object of strings without escapes and white space.
 func decodePlain(s string) (map[string]string, bool) {
-	if strings.IndexByte(s, '\\') >= 0 || !utf8.ValidString(s) || s[0] != '{' || s[len(s)-1] != '}' {
-		return nil, false
-	}
 	m := make(map[string]string, strings.Count(s, `":"`))
+	return m, eachPlain(s, func(name, value string) { m[name] = value })
+}
+
+// eachPlain reads the names and values of such an object one after the other; not
+// ok, perhaps after some of them, where s is another one.
+func eachPlain(s string, yield func(name, value string)) (ok bool) {
+	if strings.IndexByte(s, '\\') >= 0 || !utf8.ValidString(s) || s[0] != '{' || s[len(s)-1] != '}' {
+		return false
+	}
 	for s = s[1:]; ; {
 		if s[0] != '"' {
-			return nil, false
+			return false
 		}
 		name, rest, ok := strings.Cut(s[1:], `":"`)
 		if !ok || strings.IndexByte(name, '"') >= 0 {
-			return nil, false
+			return false
 		}
 		value, rest, ok := strings.Cut(rest, `"`)
 		if !ok || rest == "" {
-			return nil, false
+			return false
 		}
-		m[name] = value
+		yield(name, value)
 		switch {
 		case rest == "}":
-			return m, true
+			return true
 		case rest[0] != ',' || len(rest) < 2:
-			return nil, false
+			return false
 		}
 		s = rest[1:]
 	}

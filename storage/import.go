@@ -51,36 +51,28 @@ func (l *Ledger) ImportContactsBy(ctx context.Context, list, merge string, dry b
 		}
 	}()
 	t := &tally{ledger: l, stage: s, merge: merge, list: strings.TrimSpace(list)}
-	if !dry {
-		err = s.makePeople()
-	}
-	if err == nil {
-		err = t.read(ctx, rows)
-	}
-	if err == nil {
-		err = t.countAll(ctx)
-	}
-	if err != nil {
-		return 0, 0, 0, nil, classify(op, err)
-	}
-	if !dry {
+	err = t.read(ctx, rows)
+	switch {
+	case err == nil && dry:
+		err = t.countAll(ctx, "")
+	case err == nil:
 		if marked, err = l.markImport(ctx, s, list, merge); err == nil {
 			// Past the mark it is carried out whatever the caller wants.
-			err = l.applyImport(context.WithoutCancel(ctx), s)
+			err = l.applyImport(context.WithoutCancel(ctx), t)
 		}
 		if err == nil {
 			err = l.forgetLostImports(context.WithoutCancel(ctx))
 		}
-		if err != nil {
-			return 0, 0, 0, nil, classify(op, err)
-		}
+	}
+	if err != nil {
+		return 0, 0, 0, nil, classify(op, err)
 	}
 	return t.added, t.updated, t.unchanged, t.suppressed, nil
 }
 
 // markImport commits that the staged rows are to be taken in.
 func (l *Ledger) markImport(ctx context.Context, s *stage, list, merge string) (bool, error) {
-	if err := s.flush(); err != nil {
+	if err := s.sync(); err != nil {
 		return false, err
 	}
 	err := l.write(ctx, "import contacts", func(t *Tx) error {
@@ -91,7 +83,7 @@ func (l *Ledger) markImport(ctx context.Context, s *stage, list, merge string) (
 				return err
 			}
 		}
-		_, err := t.exec("INSERT INTO imports (token, list_id, merge, bytes, started_at) VALUES (?,?,?,?,?)", s.token, id, merge, s.out.size, post.Millis(t.now))
+		_, err := t.exec("INSERT INTO imports (token, list_id, merge, bytes, started_at) VALUES (?,?,?,?,?)", s.token, id, merge, s.size, post.Millis(t.now))
 		return err
 	})
 	return err == nil, err

@@ -19,7 +19,7 @@ func TestNamesChangedMeanwhile(t *testing.T) {
 		}
 		var rows []ready
 		for _, n := range []string{"Anna", "Bob", "Carl"} {
-			rows = append(rows, ready{staged{n + "@x.de", n + "@x.de", n, "{}"}, n, 0})
+			rows = append(rows, ready{staged{n + "@x.de", n + "@x.de", n, "{}"}, n})
 		}
 		first, err := tx.insertPeople(rows)
 		for i, r := range rows {

@@ -2,17 +2,19 @@ package storage
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
+	"container/heap"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"io/fs"
-	"math"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/gofrs/flock"
 
@@ -22,34 +24,38 @@ import (
 // importsDir is the folder of staged imports, in the data folder.
 const importsDir = "imports"
 
-// The files of a staged import: the rows as they were read, which nobody needs
-// when the process ends, and the people that came of them, in order of their
-// keys, which are taken into the book.
+// The files of a staged import: its lock, and its rows.
 const (
-	stageLock   = ".lock"
-	stageRead   = ".read"
-	stagePeople = ".rows"
+	stageLock = ".lock"
+	stageRows = ".runs"
 )
 
-// stage is a file of rows that are to be taken into the book: written once, put
-// in order, flushed, then read in steps. While it is open nobody else touches it.
+// runBytes is how many bytes of rows are put in order at once. A variable, so that
+// tests come to many runs.
+var runBytes = 8 << 20
+
+// stage is a file of rows that are to be taken into the book: runs one behind the
+// other, each in order of its rows' keys, written once and then read side by side
+// as one order. While a stage is open nobody else touches it.
 type stage struct {
 	dir   string
 	token string
 	lock  *flock.Flock
-	seed  maphash.Seed
-	read  *stageFile // nil when the people stand
-	rows  []stageRow
-	out   *stageFile // nil until there are people
+	f     *os.File
+	runs  []extent
+	size  int64
+
+	run   []byte // the rows of the run that is gathered
+	order []stagedAt
 }
 
-// stageRow says where a row begins. Rows are sorted by the front of their key,
-// so that most indexes of the book are written from left to right; those of one
-// person stand together, in the order of the file.
-type stageRow struct {
-	front, more uint64
-	hash        uint64
-	at          int64
+// extent is where a run of a stage lies, or a row of a run.
+type extent struct{ from, to int64 }
+
+// stagedAt says where a row lies in the run that is gathered.
+type stagedAt struct {
+	front uint64 // the first letters of its key
+	extent
 }
 
 func stagePath(dir, token, ext string) string {
@@ -62,12 +68,12 @@ func newStage(dir string) (*stage, error) {
 	if err := os.MkdirAll(filepath.Join(dir, importsDir), 0o700); err != nil {
 		return nil, err
 	}
-	s := &stage{dir: dir, token: randomHex(12), seed: maphash.MakeSeed()}
+	s := &stage{dir: dir, token: randomHex(12)}
 	if ok, err := s.tryLock(); err != nil || !ok {
 		return nil, errors.Join(errStageTaken, err)
 	}
 	var err error
-	if s.read, err = newStageFile(stagePath(dir, s.token, stageRead)); err != nil {
+	if s.f, err = os.OpenFile(stagePath(dir, s.token, stageRows), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err != nil {
 		return nil, errors.Join(err, s.lock.Unlock())
 	}
 	return s, nil
@@ -81,12 +87,35 @@ func openStage(dir, token string) (*stage, error) {
 	if ok, err := s.tryLock(); err != nil || !ok {
 		return nil, err
 	}
-	f, err := os.Open(stagePath(dir, token, stagePeople))
+	err := s.open()
 	if err != nil {
 		return nil, errors.Join(err, s.lock.Unlock())
 	}
-	s.out = &stageFile{f: f}
 	return s, nil
+}
+
+// open finds the runs of a stage that another process wrote.
+func (s *stage) open() (err error) {
+	if s.f, err = os.Open(stagePath(s.dir, s.token, stageRows)); err != nil {
+		return err
+	}
+	info, err := s.f.Stat()
+	if err != nil {
+		return errors.Join(err, s.f.Close())
+	}
+	for s.size < info.Size() {
+		var head [8]byte
+		if _, err := s.f.ReadAt(head[:], s.size); err != nil {
+			return errors.Join(fmt.Errorf("a run of a staged import: %w", err), s.f.Close())
+		}
+		from, n := s.size+int64(len(head)), int64(binary.BigEndian.Uint64(head[:]))
+		if n < 0 || n > info.Size()-from {
+			return errors.Join(fmt.Errorf("a run of a staged import: %w", io.ErrUnexpectedEOF), s.f.Close())
+		}
+		s.runs = append(s.runs, extent{from, from + n})
+		s.size = from + n
+	}
+	return nil
 }
 
 func (s *stage) tryLock() (bool, error) {
@@ -96,95 +125,162 @@ func (s *stage) tryLock() (bool, error) {
 
 // add appends a row.
 func (s *stage) add(c post.Contact) error {
-	fields, err := encodeFields(c.Fields)
+	row, err := stagedOf(c)
 	if err != nil {
 		return err
 	}
-	at := s.read.size
-	if err := s.read.write(staged{c.Address, c.Key, c.Name, fields}); err != nil {
+	from := len(s.run)
+	s.run = row.append(s.run)
+	s.order = append(s.order, stagedAt{front(row.key), extent{int64(from), int64(len(s.run))}})
+	if len(s.run) < runBytes {
+		return nil
+	}
+	return s.endRun()
+}
+
+// endRun writes the rows that were gathered, in order.
+func (s *stage) endRun() error {
+	if len(s.order) == 0 {
+		return nil
+	}
+	slices.SortFunc(s.order, func(a, b stagedAt) int {
+		if a.front != b.front {
+			return cmp.Compare(a.front, b.front)
+		}
+		return cmp.Or(bytes.Compare(stagedKey(s.run[a.from:a.to]), stagedKey(s.run[b.from:b.to])), cmp.Compare(a.from, b.from))
+	})
+	w := bufio.NewWriterSize(s.f, 256<<10)
+	var head [8]byte
+	binary.BigEndian.PutUint64(head[:], uint64(len(s.run)))
+	if _, err := w.Write(head[:]); err != nil {
 		return err
 	}
-	var front [16]byte
-	copy(front[:], c.Key)
-	s.rows = append(s.rows, stageRow{
-		binary.BigEndian.Uint64(front[:8]), binary.BigEndian.Uint64(front[8:]), maphash.String(s.seed, c.Key), at,
-	})
+	for _, r := range s.order {
+		if _, err := w.Write(s.run[r.from:r.to]); err != nil {
+			return err
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	from := s.size + int64(len(head))
+	s.size = from + int64(len(s.run))
+	s.runs = append(s.runs, extent{from, s.size})
+	s.run, s.order = s.run[:0], s.order[:0]
 	return nil
 }
 
-// sort puts the rows in order; no more are added.
-func (s *stage) sort() error {
-	slices.SortFunc(s.rows, func(a, b stageRow) int {
-		switch {
-		case a.front != b.front:
-			return cmp.Compare(a.front, b.front)
-		case a.more != b.more:
-			return cmp.Compare(a.more, b.more)
-		case a.hash != b.hash:
-			return cmp.Compare(a.hash, b.hash)
-		}
-		return cmp.Compare(a.at, b.at)
-	})
-	return s.read.w.Flush()
-}
-
-// makePeople begins the file of people.
-func (s *stage) makePeople() (err error) {
-	s.out, err = newStageFile(stagePath(s.dir, s.token, stagePeople))
+// end writes what is left; no more rows are added.
+func (s *stage) end() error {
+	err := s.endRun()
+	s.run, s.order = nil, nil
 	return err
 }
 
-// flush makes the people durable, and gives up the rows that they came of.
-func (s *stage) flush() error {
-	if err := s.out.w.Flush(); err != nil {
-		return err
-	}
-	if err := s.out.f.Sync(); err != nil {
-		return err
-	}
-	if err := s.dropRead(); err != nil {
+// sync makes the rows durable.
+func (s *stage) sync() error {
+	if err := s.f.Sync(); err != nil {
 		return err
 	}
 	return syncDir(filepath.Join(s.dir, importsDir))
 }
 
-func (s *stage) dropRead() error {
-	if s.read == nil {
-		return nil
-	}
-	err := errors.Join(s.read.f.Close(), os.Remove(stagePath(s.dir, s.token, stageRead)))
-	s.read, s.rows = nil, nil
-	return err
-}
-
-// close gives the stage up; the people stay.
+// close gives the stage up; its rows stay.
 func (s *stage) close() error {
-	err := s.dropRead()
-	if s.out != nil {
-		err = errors.Join(err, s.out.f.Close())
-	}
-	return errors.Join(err, s.lock.Unlock())
+	return errors.Join(s.f.Close(), s.lock.Unlock())
 }
 
 // drop removes it.
 func (s *stage) drop() error {
-	had := s.out != nil
-	err := s.close()
-	if had {
-		err = errors.Join(err, os.Remove(stagePath(s.dir, s.token, stagePeople)))
-	}
-	return errors.Join(err, os.Remove(stagePath(s.dir, s.token, stageLock)))
+	return errors.Join(s.close(), os.Remove(stagePath(s.dir, s.token, stageRows)), os.Remove(stagePath(s.dir, s.token, stageLock)))
 }
 
-// removeStage removes the files of one whose lock is held, but for the lock.
+// removeStage removes the file of one whose lock is held, but for the lock.
 func removeStage(dir, token string) error {
-	var errs []error
-	for _, ext := range []string{stageRead, stagePeople} {
-		if err := os.Remove(stagePath(dir, token, ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
+	if err := os.Remove(stagePath(dir, token, stageRows)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// sorted yields the rows behind a key in the order of their keys, and those of one
+// key as they were added.
+func (s *stage) sorted(after string) iter.Seq2[staged, error] {
+	return func(yield func(staged, error) bool) {
+		var all merging
+		for i, r := range s.runs {
+			h := &runHead{number: i, r: bufio.NewReaderSize(io.NewSectionReader(s.f, r.from, r.to-r.from), 64<<10)}
+			switch err := h.next(); {
+			case err == nil:
+				all = append(all, h)
+			case !errors.Is(err, io.EOF):
+				yield(staged{}, err)
+				return
+			}
+		}
+		heap.Init(&all)
+		for len(all) > 0 {
+			h := all[0]
+			if h.row.key > after && !yield(h.row, nil) {
+				return
+			}
+			switch err := h.next(); {
+			case err == nil:
+				heap.Fix(&all, 0)
+			case errors.Is(err, io.EOF):
+				heap.Pop(&all)
+			default:
+				yield(staged{}, err)
+				return
+			}
 		}
 	}
-	return errors.Join(errs...)
+}
+
+// runHead is the row at which the reading of a run stands.
+type runHead struct {
+	number int
+	front  uint64
+	row    staged
+	r      *bufio.Reader
+	buf    []byte
+}
+
+func (h *runHead) next() (err error) {
+	h.row, err = nextStaged(h.r, &h.buf)
+	h.front = front(h.row.key)
+	return err
+}
+
+// merging is a heap of runs (container/heap), the least row on top.
+type merging []*runHead
+
+func (m merging) Len() int      { return len(m) }
+func (m merging) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
+func (m *merging) Push(x any)   { *m = append(*m, x.(*runHead)) }
+func (m *merging) Pop() any {
+	old := *m
+	last := old[len(old)-1]
+	*m = old[:len(old)-1]
+	return last
+}
+
+func (m merging) Less(i, j int) bool {
+	a, b := m[i], m[j]
+	if a.front != b.front {
+		return a.front < b.front
+	}
+	if c := strings.Compare(a.row.key, b.row.key); c != 0 {
+		return c < 0
+	}
+	return a.number < b.number
+}
+
+// front is the first eight bytes of a text as a number that sorts like it.
+func front(s string) uint64 {
+	var b [8]byte
+	copy(b[:], s)
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // staged is a contact as it lies in a stage.
@@ -198,96 +294,94 @@ func (s staged) contact() (post.Contact, error) {
 	return post.Contact{Address: s.address, Key: s.key, Name: s.name, Fields: fields}, err
 }
 
+// size is about how many bytes it takes.
+func (s staged) size() int { return len(s.key) + len(s.address) + len(s.name) + len(s.fields) }
+
 func stagedOf(c post.Contact) (staged, error) {
 	fields, err := encodeFields(c.Fields)
 	return staged{c.Address, c.Key, c.Name, fields}, err
 }
 
-// stageFile is a file of staged contacts.
-type stageFile struct {
-	f    *os.File
-	w    *bufio.Writer
-	size int64
-	buf  []byte
-}
-
-func newStageFile(path string) (*stageFile, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
+// searchText is that of the contact; field is told the name of each field, maybe
+// more than once.
+func (s staged) searchText(field func(name string)) (string, error) {
+	var b strings.Builder
+	b.Grow(s.size())
+	b.WriteString(s.address)
+	b.WriteByte('\n')
+	b.WriteString(s.name)
+	if s.fields == "{}" || eachPlain(s.fields, func(name, value string) {
+		field(name)
+		if value != "" {
+			b.WriteByte('\n')
+			b.WriteString(value)
+		}
+	}) {
+		return post.FoldText(b.String()), nil
 	}
-	return &stageFile{f: f, w: bufio.NewWriterSize(f, 256<<10)}, nil
+	c, err := s.contact()
+	if err != nil {
+		return "", fmt.Errorf("read the staged import: %w", err)
+	}
+	for name := range c.Fields {
+		field(name)
+	}
+	return searchText(c), nil
 }
 
 // maxStaged bounds one row: a record of a file is at most 1 MB, as JSON at most six times that.
 const maxStaged = 16 << 20
 
-func (f *stageFile) write(s staged) error {
-	b := f.buf[:0]
-	b = append(b, make([]byte, binary.MaxVarintLen64)...) // the length comes here
-	for _, part := range [...]string{s.address, s.key, s.name, s.fields} {
-		b = binary.AppendUvarint(b, uint64(len(part)))
-		b = append(b, part...)
+// append writes a row behind b: its length, and its parts each behind theirs.
+func (s staged) append(b []byte) []byte {
+	parts := [...]string{s.key, s.address, s.name, s.fields}
+	var length int
+	for _, p := range parts {
+		length += uvarintLen(len(p)) + len(p)
 	}
-	f.buf = b
-	var head [binary.MaxVarintLen64]byte
-	n := binary.PutUvarint(head[:], uint64(len(b)-binary.MaxVarintLen64))
-	from := binary.MaxVarintLen64 - n
-	copy(b[from:], head[:n])
-	f.size += int64(len(b) - from)
-	_, err := f.w.Write(b[from:])
-	return err
+	b = binary.AppendUvarint(b, uint64(length))
+	for _, p := range parts {
+		b = binary.AppendUvarint(b, uint64(len(p)))
+		b = append(b, p...)
+	}
+	return b
 }
 
-// at reads one row; what was written must have been flushed.
-func (f *stageFile) at(offset int64) (staged, error) {
-	const most = 1024 // most rows are shorter
-	if cap(f.buf) < most {
-		f.buf = make([]byte, most)
+func uvarintLen(n int) int {
+	size := 1
+	for ; n >= 0x80; n >>= 7 {
+		size++
 	}
-	b := f.buf[:most]
-	n, err := f.f.ReadAt(b, offset)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return staged{}, err
-	}
-	length, used := binary.Uvarint(b[:n])
-	if used <= 0 || length > maxStaged {
-		return staged{}, fmt.Errorf("a staged row: %w", io.ErrUnexpectedEOF)
-	}
-	if used+int(length) <= n {
-		return parseStaged(b[used : used+int(length)])
-	}
-	b = make([]byte, length)
-	if _, err := f.f.ReadAt(b, offset+int64(used)); err != nil {
-		return staged{}, err
-	}
-	return parseStaged(b)
+	return size
 }
 
-// from reads the rows behind an offset, in order.
-func (f *stageFile) from(offset int64) *bufio.Reader {
-	return bufio.NewReaderSize(io.NewSectionReader(f.f, offset, math.MaxInt64-offset), 256<<10)
+// stagedKey returns the key of a row that was just written.
+func stagedKey(row []byte) []byte {
+	_, head := binary.Uvarint(row)
+	n, used := binary.Uvarint(row[head:])
+	return row[head+used : head+used+int(n)]
 }
 
-// nextStaged reads one row into buf, which grows, and returns how many bytes it took.
-func nextStaged(r *bufio.Reader, buf *[]byte) (staged, int64, error) {
+// nextStaged reads one row; buf grows as it needs.
+func nextStaged(r *bufio.Reader, buf *[]byte) (staged, error) {
 	length, err := binary.ReadUvarint(r)
 	if err != nil {
-		return staged{}, 0, err
+		return staged{}, err // io.EOF between rows
 	}
 	if length > maxStaged {
-		return staged{}, 0, fmt.Errorf("a staged row of %d bytes: %w", length, io.ErrUnexpectedEOF)
+		return staged{}, fmt.Errorf("a staged row of %d bytes: %w", length, io.ErrUnexpectedEOF)
 	}
 	if uint64(cap(*buf)) < length {
 		*buf = make([]byte, length)
 	}
 	b := (*buf)[:length]
 	if _, err := io.ReadFull(r, b); err != nil {
-		return staged{}, 0, err
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return staged{}, fmt.Errorf("a staged row: %w", err)
 	}
-	var head [binary.MaxVarintLen64]byte
-	s, err := parseStaged(b)
-	return s, int64(length) + int64(binary.PutUvarint(head[:], length)), err
+	return parseStaged(b)
 }
 
 func parseStaged(b []byte) (staged, error) {
@@ -303,5 +397,5 @@ func parseStaged(b []byte) (staged, error) {
 		parts[i] = all[from : from+int(n)]
 		from += int(n)
 	}
-	return staged{parts[0], parts[1], parts[2], parts[3]}, nil
+	return staged{key: parts[0], address: parts[1], name: parts[2], fields: parts[3]}, nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"iter"
 
 	"postroom/post"
@@ -17,7 +17,8 @@ type tally struct {
 	ledger *Ledger
 	stage  *stage
 	merge  string
-	list   string // its name; may be missing yet
+	list   string             // its name; may be missing yet
+	person func(staged) error // gets each person, in order of their keys; nil: nobody wants them
 
 	now *counted // whose rows are being counted
 
@@ -33,8 +34,11 @@ type counted struct {
 	book   *post.Contact // what the rows so far made of the person in the book; nil for a stranger
 }
 
-// tallyRows is how many rows are looked up in the ledger at once.
-const tallyRows = 1000
+// So many rows, or bytes of them, are looked up in the ledger at once.
+const (
+	tallyRows  = 1000
+	tallyBytes = 1 << 20
+)
 
 // read stages the rows. They are encoded and written while the next ones are
 // read; a row is not changed by its reader afterwards.
@@ -51,7 +55,7 @@ func (t *tally) read(ctx context.Context, rows iter.Seq2[post.Contact, error]) (
 			err = aerr
 		}
 		if err == nil {
-			err = t.stage.sort()
+			err = t.stage.end()
 		}
 	}()
 	batch := make([]post.Contact, 0, tallyRows)
@@ -93,51 +97,30 @@ func (t *tally) add(batches <-chan []post.Contact) error {
 	return nil
 }
 
-// countAll counts the staged rows, in order, and stages the people that come of
-// them where those are wanted. Some rows are read while the ones before are
-// counted.
-func (t *tally) countAll(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	batches := make(chan []staged, 4)
-	var rerr error
-	go func() {
-		defer close(batches)
-		rerr = t.readBack(ctx, batches)
-	}()
-	var err error
-	for batch := range batches {
-		if err = t.count(ctx, batch); err != nil {
-			break
+// countAll counts the staged rows behind a key, in order, and gives away the
+// people that come of them.
+func (t *tally) countAll(ctx context.Context, after string) error {
+	batch, size := make([]staged, 0, tallyRows), 0
+	for s, err := range t.stage.sorted(after) {
+		if err != nil {
+			return fmt.Errorf("read the staged import: %w", err)
 		}
+		batch, size = append(batch, s), size+s.size()
+		if len(batch) < tallyRows && size < tallyBytes {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := t.count(ctx, batch); err != nil {
+			return err
+		}
+		batch, size = batch[:0], 0
 	}
-	stop()
-	for range batches { // until the reading has ended, too
-	}
-	if err := errors.Join(err, rerr); err != nil {
+	if err := t.count(ctx, batch); err != nil {
 		return err
 	}
 	return t.next(nil)
-}
-
-func (t *tally) readBack(ctx context.Context, batches chan<- []staged) error {
-	for all := t.stage.rows; len(all) > 0; {
-		n := min(len(all), tallyRows)
-		batch := make([]staged, 0, n)
-		for _, r := range all[:n] {
-			s, err := t.stage.read.at(r.at)
-			if err != nil {
-				return err
-			}
-			batch = append(batch, s)
-		}
-		all = all[n:]
-		select {
-		case batches <- batch:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
 }
 
 func (t *tally) count(ctx context.Context, batch []staged) error {
@@ -220,11 +203,11 @@ func (t *tally) meet(s staged) error {
 	return nil
 }
 
-// next stages the person who was counted, and turns to another one.
+// next gives away the person who was counted, and turns to another one.
 func (t *tally) next(p *counted) (err error) {
 	was := t.now
 	t.now = p
-	if was == nil || t.stage.out == nil {
+	if was == nil || t.person == nil {
 		return nil
 	}
 	if was.merged != nil {
@@ -232,7 +215,7 @@ func (t *tally) next(p *counted) (err error) {
 			return err
 		}
 	}
-	return t.stage.out.write(was.rows)
+	return t.person(was.rows)
 }
 
 // span returns the least and the greatest of some keys.
