@@ -60,19 +60,17 @@ var deafNames = words("noreply no-reply no_reply donotreply do-not-reply mailer-
 
 // hint tells what is probably wrong with an address that can be mailed. Addresses
 // of functions are counted, and told of once.
-func (p *pass) hint(rec record, a post.Address) {
+func (m *made) hint(a post.Address) {
 	switch local := strings.ToLower(a.Local); {
 	case deafNames[local]:
-		p.note(rec, p.mapping.Address, p.cell(rec, p.mapping.Address), "contacts.hint_deaf")
+		m.note(m.mapping.Address, m.cell(m.mapping.Address), "contacts.hint_deaf")
 	case roleNames[local]:
-		p.roles.meet(rec.row, a.String())
+		m.role = true
 	}
 	if meant := typoOf(a.ASCII); meant != "" {
-		p.note(rec, p.mapping.Address, p.cell(rec, p.mapping.Address), "contacts.hint_typo", meant)
+		m.note(m.mapping.Address, m.cell(m.mapping.Address), "contacts.hint_typo", meant)
 	}
-	if p.domains != nil {
-		p.domains.meet(a.ASCII, rec.row)
-	}
+	m.domain = a.ASCII
 }
 
 // counted is a hint that many rows may deserve.

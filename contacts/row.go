@@ -3,7 +3,6 @@ package contacts
 import (
 	"context"
 	"errors"
-	"io"
 	"iter"
 	"strconv"
 	"strings"
@@ -45,9 +44,6 @@ type pass struct {
 	complete      bool  // the end was reached and the file is still the same
 }
 
-// checkEvery is how many rows go by between looks at the context.
-const checkEvery = 1024
-
 // rows yields what can be taken, in order; at most once an error, as the last.
 // Reading again starts from the front.
 func (p *pass) rows(ctx context.Context) iter.Seq2[row, error] {
@@ -74,91 +70,125 @@ func (p *pass) each(ctx context.Context, yield func(row, error) bool) error {
 	if p.remembered {
 		p.report(Problem{Reason: post.Reason{Key: "contacts.map_remembered"}})
 	}
-	for n := 0; ; n++ {
-		if n%checkEvery == 0 {
-			if err := ctx.Err(); err != nil {
+	err = eachBatch(ctx, r, p.sheet, p.empties, func(b *batch) error {
+		p.tell(b.progress)
+		for i := range b.made {
+			if err := p.take(&b.made[i], yield); err != nil {
 				return err
 			}
-			p.tell(r)
 		}
-		rec, err := r.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = p.record(rec, yield)
-		}
-		if errors.Is(err, errStop) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+		return b.err
+	})
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	if err := r.unchanged(); err != nil {
 		return err
 	}
 	p.complete = true
 	p.hints()
-	p.tell(r)
+	p.tell(r.progress())
 	return nil
 }
 
-func (p *pass) tell(r records) {
+func (p *pass) tell(done int64) {
 	if p.progress != nil {
-		p.progress(p.read, r.progress(), p.info.Size())
+		p.progress(p.read, done, p.info.Size())
 	}
 }
 
-func (p *pass) record(rec record, yield func(row, error) bool) error {
-	lost := rec.flaw == flawLong || rec.flaw == flawQuote
-	if rec.row == p.headerRow || !lost && isBlankRecord(rec.cells) {
+// take counts what was made of a record, says what there is to say about it, and
+// gives the person away.
+func (p *pass) take(m *made, yield func(row, error) bool) error {
+	if m.nothing {
 		return nil
 	}
-	if usedWidth(rec.cells) > MaxColumns {
-		return tooManyColumns(rec.row)
+	if m.refused != nil {
+		return m.refused
 	}
 	if p.read++; p.read > MaxRows {
 		return refuse("contacts.too_many_rows", "the file has more than 2,000,000 rows", strconv.Itoa(MaxRows))
 	}
-	c, ok := p.contact(rec)
-	if !ok {
+	for _, n := range m.notes {
+		p.report(n)
+	}
+	if !m.skipped.IsZero() {
 		p.skipped++
+		if p.keep != nil {
+			p.keep.add(p.sheet, m.record, m.skipped)
+		}
 		return nil
 	}
-	if !yield(row{rec.row, c}, nil) {
+	if m.role {
+		p.roles.meet(m.row, m.contact.Address)
+	}
+	if p.domains != nil {
+		p.domains.meet(m.domain, m.row)
+	}
+	if !yield(row{m.row, m.contact}, nil) {
 		return errStop
 	}
 	return nil
 }
 
-// contact makes a person of a record, or reports why not.
-func (p *pass) contact(rec record) (post.Contact, bool) {
-	if why := wholeRow(rec); why.Key != "" {
-		p.skip(rec, -1, rec.start, why.Key, why.Args...)
-		return post.Contact{}, false
+// made is what a record becomes: nothing, a refusal of the whole file, a reason to
+// skip it, or a person. It is made apart from all other records.
+type made struct {
+	*sheet
+	record
+	empties bool
+
+	nothing bool
+	refused error
+	skipped post.Reason
+	contact post.Contact // Address, Key, Name and Fields only
+	role    bool         // the address is of a function
+	domain  string       // of the address, in ASCII form
+	notes   []Problem
+}
+
+// make looks at the record.
+func (m *made) make() {
+	lost := m.flaw == flawLong || m.flaw == flawQuote
+	switch {
+	case m.row == m.headerRow || !lost && isBlankRecord(m.cells):
+		m.nothing = true
+	case usedWidth(m.cells) > MaxColumns:
+		m.refused = tooManyColumns(m.row)
+	default:
+		m.person()
 	}
-	for col, c := range rec.cells {
+}
+
+// person makes a person of the record, or notes why not.
+func (m *made) person() {
+	if why := wholeRow(m.record); why.Key != "" {
+		m.skip(-1, m.start, why.Key, why.Args...)
+		return
+	}
+	for col, c := range m.cells {
 		if len(c) > maxCell {
-			p.skip(rec, col, c, "contacts.cell_too_long", strconv.Itoa(maxCell>>10))
-			return post.Contact{}, false
+			m.skip(col, c, "contacts.cell_too_long", strconv.Itoa(maxCell>>10))
+			return
 		}
 	}
-	address := p.cell(rec, p.mapping.Address)
+	address := m.cell(m.mapping.Address)
 	beside, a, why := parseAddressCell(address)
 	if !why.IsZero() {
-		p.skip(rec, p.mapping.Address, address, why.Key, why.Args...)
-		return post.Contact{}, false
+		m.skip(m.mapping.Address, address, why.Key, why.Args...)
+		return
 	}
-	c := post.Contact{Address: a.String(), Key: post.AddressKey(a)}
-	if rec.flaw == flawOdd {
-		p.note(rec, -1, strings.Join(rec.cells, string(rune(p.delim))), "contacts.quote_odd")
+	m.contact = post.Contact{Address: a.String(), Key: post.AddressKey(a)}
+	if m.flaw == flawOdd {
+		m.note(-1, strings.Join(m.cells, string(rune(m.delim))), "contacts.quote_odd")
 	}
-	p.hint(rec, a)
-	c.Name = p.name(rec, beside, c.Key)
-	c.Fields = p.fields(rec)
-	p.extra(rec)
-	return c, true
+	m.hint(a)
+	m.contact.Name = m.name(beside, m.contact.Key)
+	m.contact.Fields = m.fields()
+	m.extra()
 }
 
 func wholeRow(rec record) post.Reason {
@@ -172,32 +202,32 @@ func wholeRow(rec record) post.Reason {
 }
 
 // cell returns a column's value, trimmed and without the mark against formulas.
-func (p *pass) cell(rec record, col int) string {
-	if col < 0 || col >= len(rec.cells) {
+func (m *made) cell(col int) string {
+	if col < 0 || col >= len(m.cells) {
 		return ""
 	}
-	if p.kind != kindText { // a text cell of a workbook is text, whatever it begins with
-		return trimCell(rec.cells[col])
+	if m.kind != kindText { // a text cell of a workbook is text, whatever it begins with
+		return trimCell(m.cells[col])
 	}
-	return trimCell(unescapeCell(trimCell(rec.cells[col])))
+	return trimCell(unescapeCell(trimCell(m.cells[col])))
 }
 
 // name takes the name column, else given and family name, else what stood
 // beside the address.
-func (p *pass) name(rec record, beside, key string) string {
-	name := p.line(rec, p.mapping.Name)
+func (m *made) name(beside, key string) string {
+	name := m.line(m.mapping.Name)
 	if name == "" {
-		name = joinName(p.line(rec, p.mapping.First), p.line(rec, p.mapping.Last))
+		name = joinName(m.line(m.mapping.First), m.line(m.mapping.Last))
 	}
-	col := p.mapping.Name
+	col := m.mapping.Name
 	if name == "" {
-		col = p.mapping.Address
+		col = m.mapping.Address
 		clean, dirty := cleanLineCell(trimCell(beside))
-		p.checkCleaned(rec, col, beside, dirty)
+		m.checkCleaned(col, beside, dirty)
 		name = clean
 	}
 	if short, cut := cutName(name); cut {
-		p.note(rec, col, name, "contacts.name_cut", strconv.Itoa(maxNameRunes))
+		m.note(col, name, "contacts.name_cut", strconv.Itoa(maxNameRunes))
 		name = short
 	}
 	if strings.Contains(name, "@") {
@@ -205,70 +235,68 @@ func (p *pass) name(rec record, beside, key string) string {
 			if post.AddressKey(a) == key {
 				return "" // the address again is no name
 			}
-			p.note(rec, col, name, "contacts.name_is_address")
+			m.note(col, name, "contacts.name_is_address")
 		}
 	}
 	return name
 }
 
 // line returns a cell for one line, and reports what was cleaned.
-func (p *pass) line(rec record, col int) string {
-	raw := p.cell(rec, col)
+func (m *made) line(col int) string {
+	raw := m.cell(col)
 	clean, dirty := cleanLineCell(raw)
-	p.checkCleaned(rec, col, raw, dirty)
+	m.checkCleaned(col, raw, dirty)
 	return clean
 }
 
-func (p *pass) fields(rec record) map[string]string {
-	if len(p.mapping.Fields) == 0 {
+func (m *made) fields() map[string]string {
+	if len(m.mapping.Fields) == 0 {
 		return nil
 	}
-	values := make(map[string]string, len(p.mapping.Fields))
-	for _, f := range p.mapping.Fields {
-		raw := p.cell(rec, f.Column)
+	values := make(map[string]string, len(m.mapping.Fields))
+	for _, f := range m.mapping.Fields {
+		raw := m.cell(f.Column)
 		clean, dirty := cleanTextCell(raw)
-		if f.Column != p.mapping.First && f.Column != p.mapping.Last || p.mapping.Name >= 0 { // those were reported as the name
-			p.checkCleaned(rec, f.Column, raw, dirty)
+		if f.Column != m.mapping.First && f.Column != m.mapping.Last || m.mapping.Name >= 0 { // those were reported as the name
+			m.checkCleaned(f.Column, raw, dirty)
 		}
-		if clean != "" || p.empties {
+		if clean != "" || m.empties {
 			values[f.Name] = clean
 		}
 	}
 	return values
 }
 
-func (p *pass) checkCleaned(rec record, col int, raw string, dirty bool) {
+func (m *made) checkCleaned(col int, raw string, dirty bool) {
 	if dirty {
-		p.note(rec, col, raw, "contacts.cleaned")
+		m.note(col, raw, "contacts.cleaned")
 	}
 	if !isPlain(raw) && strings.ContainsRune(raw, utf8.RuneError) {
-		p.note(rec, col, raw, "contacts.damaged")
+		m.note(col, raw, "contacts.damaged")
 	}
 }
 
 // extra reports cells to the right of all columns: they go nowhere.
-func (p *pass) extra(rec record) {
-	used := usedWidth(rec.cells)
-	if used <= p.width {
+func (m *made) extra() {
+	used := usedWidth(m.cells)
+	if used <= m.width {
 		return
 	}
-	p.report(Problem{
-		Row: rec.row, Column: strconv.Itoa(p.width + 1),
-		Value:  show(strings.Join(rec.cells[p.width:used], string(rune(p.delim)))),
-		Reason: post.Reason{Key: "contacts.extra_cells", Args: []string{strconv.Itoa(used - p.width)}},
+	m.notes = append(m.notes, Problem{
+		Row: m.row, Column: strconv.Itoa(m.width + 1),
+		Value:  show(strings.Join(m.cells[m.width:used], string(rune(m.delim)))),
+		Reason: post.Reason{Key: "contacts.extra_cells", Args: []string{strconv.Itoa(used - m.width)}},
 	})
 }
 
-func (p *pass) skip(rec record, col int, value, key string, args ...string) {
-	why := post.Reason{Key: key, Args: args}
-	p.report(Problem{Row: rec.row, Column: p.label(col), Value: show(value), Reason: why, Skipped: true})
-	if p.keep != nil {
-		p.keep.add(p.sheet, rec, why)
-	}
+func (m *made) skip(col int, value, key string, args ...string) {
+	m.note(col, value, key, args...)
+	last := &m.notes[len(m.notes)-1]
+	last.Skipped, m.skipped = true, last.Reason
 }
 
-func (p *pass) note(rec record, col int, value, key string, args ...string) {
-	p.report(Problem{Row: rec.row, Column: p.label(col), Value: show(value), Reason: post.Reason{Key: key, Args: args}})
+func (m *made) note(col int, value, key string, args ...string) {
+	m.notes = append(m.notes, Problem{Row: m.row, Column: m.label(col), Value: show(value), Reason: post.Reason{Key: key, Args: args}})
 }
 
 // label names a column as the file does.
