@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -86,7 +85,7 @@ func (l *Ledger) applyImport(ctx context.Context, t *tally) error {
 		return err
 	}
 	if size != t.stage.size {
-		return fmt.Errorf("the staged import has %d bytes, not %d: %w", t.stage.size, size, io.ErrUnexpectedEOF)
+		return fmt.Errorf("%w: it has %d bytes, not %d", errStageDamaged, t.stage.size, size)
 	}
 	fresh, err := l.applyAll(ctx, t, reached)
 	if err == nil && reached != "" { // the steps before were another process's
@@ -414,13 +413,21 @@ func (l *Ledger) finishImports(ctx context.Context) error {
 		case errors.Is(err, fs.ErrNotExist):
 			l.log.Warn("an import was not finished and its rows are gone") // Check tells it too
 			continue
+		case errors.Is(err, errStageDamaged):
+			l.giveUpStage(token, err)
+			continue
 		case err != nil:
 			return err
 		case s == nil:
 			continue
 		}
 		l.log.Info("finishing an import")
-		if err := l.applyImport(ctx, &tally{ledger: l, stage: s}); err != nil {
+		err = l.applyImport(ctx, &tally{ledger: l, stage: s})
+		if errors.Is(err, errStageDamaged) {
+			l.giveUpStage(token, errors.Join(err, s.close()))
+			continue
+		}
+		if err != nil {
 			return errors.Join(err, s.close())
 		}
 		if err := s.drop(); err != nil {
@@ -428,6 +435,15 @@ func (l *Ledger) finishImports(ctx context.Context) error {
 		}
 	}
 	return l.sweepStages(ctx, pending)
+}
+
+// giveUpStage removes the rows of an import that nobody can read any more: then it
+// is one whose rows are gone, and nothing keeps the ledger from opening.
+func (l *Ledger) giveUpStage(token string, why error) {
+	l.log.Warn("an import was not finished and its rows cannot be read", "err", why)
+	if err := removeStage(l.dir, token); err != nil {
+		l.log.Warn("remove a staged import", "err", err)
+	}
 }
 
 func (l *Ledger) pendingImports(ctx context.Context) ([]string, error) {

@@ -73,7 +73,10 @@ func TestImportKeepsNobodyWaiting(t *testing.T) {
 // run and of the real one, and the people afterwards, whatever came before.
 func TestMergeRules(t *testing.T) {
 	l := open(t, t.TempDir())
+	most := runBytes
+	t.Cleanup(func() { runBytes = most })
 	rapid.Check(t, func(rt *rapid.T) {
+		runBytes = rapid.SampledFrom([]int{1, 60, most}).Draw(rt, "bytes of a run")
 		if err := l.write(t.Context(), "empty the book", func(tx *Tx) error {
 			_, err := tx.exec("DELETE FROM contacts")
 			if err == nil {
@@ -201,6 +204,68 @@ func TestLostRowsAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantSound(t, l)
+}
+
+// TestDamagedStage: rows that a fault of the disk cut or changed keep nobody from
+// opening the ledger, and the check tells of them.
+func TestDamagedStage(t *testing.T) {
+	for name, damage := range map[string]func(b []byte) []byte{
+		"empty":       func([]byte) []byte { return nil },
+		"cut":         func(b []byte) []byte { return b[:len(b)/2] },
+		"one less":    func(b []byte) []byte { return b[:len(b)-1] },
+		"longer":      func(b []byte) []byte { return append(b, 1) },
+		"a long run":  func(b []byte) []byte { b[0] = 0xff; return b },
+		"a long row":  func(b []byte) []byte { b[8], b[9], b[10], b[11], b[12] = 0xff, 0xff, 0xff, 0xff, 1; return b },
+		"a long part": func(b []byte) []byte { b[9] = 0x7f; return b },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l := open(t, dir)
+			s, err := newStage(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for c := range crowd(100) {
+				if err := s.add(c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.end(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.markImport(t.Context(), s, "", MergeReplace); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(s.close(), l.Close()); err != nil {
+				t.Fatal(err)
+			}
+			path := stagePath(dir, s.token, stageRows)
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, damage(b), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l = open(t, dir)
+			if problems, err := l.Check(t.Context()); err != nil || len(problems) != 1 {
+				t.Fatal(problems, err)
+			}
+			added, _, _, _, err := l.ImportContacts(t.Context(), "", false, crowd(100))
+			if err != nil || added < 1 {
+				t.Fatal(added, err)
+			}
+			wantSound(t, l)
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			l = open(t, dir) // now nobody waits for the import, and its lock goes too
+			if left := stagedFiles(t, dir); len(left) != 0 {
+				t.Errorf("left behind: %v", left)
+			}
+			wantSound(t, l)
+		})
+	}
 }
 
 // chattyClock says on w that somebody asked for the time: a transaction begins.
@@ -334,8 +399,8 @@ func killImport(t *testing.T, dir string, reading bool, at int) {
 // TestImportInPieces: steps that end before their rows do leave nobody out, and
 // count nobody twice.
 func TestImportInPieces(t *testing.T) {
-	bound, look := applyBound, applyLook
-	t.Cleanup(func() { applyBound, applyLook = bound, look })
+	bound, look, run := applyBound, applyLook, runBytes
+	t.Cleanup(func() { applyBound, applyLook, runBytes = bound, look, run })
 	l := open(t, t.TempDir())
 	var rows []post.Contact
 	for i := range 1500 {
@@ -344,7 +409,7 @@ func TestImportInPieces(t *testing.T) {
 	if _, _, _, _, err := l.ImportContacts(t.Context(), "Before", false, seq(rows[:400])); err != nil {
 		t.Fatal(err)
 	}
-	applyBound, applyLook = 0, 7
+	applyBound, applyLook, runBytes = 0, 7, 2000
 	rows[10].Name = "Another"
 	added, updated, unchanged, _, err := l.ImportContacts(t.Context(), "All", false, seq(rows))
 	if err != nil || added != 1100 || updated != 1 || unchanged != 399 {

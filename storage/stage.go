@@ -79,7 +79,10 @@ func newStage(dir string) (*stage, error) {
 	return s, nil
 }
 
-var errStageTaken = errors.New("the staged import is in use")
+var (
+	errStageTaken   = errors.New("the staged import is in use")
+	errStageDamaged = errors.New("the staged import is damaged")
+)
 
 // openStage opens one that was left behind; nil when another process is at it.
 func openStage(dir, token string) (*stage, error) {
@@ -105,12 +108,12 @@ func (s *stage) open() (err error) {
 	}
 	for s.size < info.Size() {
 		var head [8]byte
-		if _, err := s.f.ReadAt(head[:], s.size); err != nil {
-			return errors.Join(fmt.Errorf("a run of a staged import: %w", err), s.f.Close())
+		if _, err := s.f.ReadAt(head[:], s.size); err != nil && !errors.Is(err, io.EOF) {
+			return errors.Join(err, s.f.Close())
 		}
 		from, n := s.size+int64(len(head)), int64(binary.BigEndian.Uint64(head[:]))
 		if n < 0 || n > info.Size()-from {
-			return errors.Join(fmt.Errorf("a run of a staged import: %w", io.ErrUnexpectedEOF), s.f.Close())
+			return errors.Join(fmt.Errorf("%w: it ends within a run", errStageDamaged), s.f.Close())
 		}
 		s.runs = append(s.runs, extent{from, from + n})
 		s.size = from + n
@@ -369,17 +372,17 @@ func nextStaged(r *bufio.Reader, buf *[]byte) (staged, error) {
 		return staged{}, err // io.EOF between rows
 	}
 	if length > maxStaged {
-		return staged{}, fmt.Errorf("a staged row of %d bytes: %w", length, io.ErrUnexpectedEOF)
+		return staged{}, fmt.Errorf("%w: a row of %d bytes", errStageDamaged, length)
 	}
 	if uint64(cap(*buf)) < length {
 		*buf = make([]byte, length)
 	}
 	b := (*buf)[:length]
 	if _, err := io.ReadFull(r, b); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("%w: it ends within a row", errStageDamaged)
 		}
-		return staged{}, fmt.Errorf("a staged row: %w", err)
+		return staged{}, err
 	}
 	return parseStaged(b)
 }
@@ -391,7 +394,7 @@ func parseStaged(b []byte) (staged, error) {
 	for i := range parts {
 		n, used := binary.Uvarint(b[from:])
 		if used <= 0 || n > uint64(len(b)-from-used) {
-			return staged{}, fmt.Errorf("a staged row: %w", io.ErrUnexpectedEOF)
+			return staged{}, fmt.Errorf("%w: it ends within a part of a row", errStageDamaged)
 		}
 		from += used
 		parts[i] = all[from : from+int(n)]
