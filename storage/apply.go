@@ -32,6 +32,10 @@ var (
 	applyLook  = 1 + 20*manyRows // the first of some new people is written alone
 )
 
+// knownLook is applyLook where people may be in the book already: to change one
+// takes several times as long as to add one.
+func knownLook() int { return max(1, applyLook/5) }
+
 // ready is a staged person with the text they are found by.
 type ready struct {
 	staged
@@ -169,7 +173,7 @@ func (l *Ledger) applySteps(ctx context.Context, token, reached string, groups <
 		if len(next.people) == 0 {
 			return fresh, nil
 		}
-		asked := time.Now()
+		asked := l.clock.Elapsed()
 		var come taken
 		if err := l.write(ctx, "import contacts", func(t *Tx) (err error) {
 			come, err = t.applyStep(token, reached, next.people[:min(n, len(next.people))], next.fields)
@@ -177,8 +181,7 @@ func (l *Ledger) applySteps(ctx context.Context, token, reached string, groups <
 		}); err != nil {
 			return nil, err
 		}
-		took := time.Since(asked) // with the commit, which is the larger part on a busy disk
-		l.longestStep.Store(max(l.longestStep.Load(), int64(took)))
+		took := l.clock.Elapsed() - asked // with the commit, which is the larger part on a busy disk
 		n = stepSize(come.people, took)
 		for i := range come.fresh {
 			fresh.add(come.fresh[i].name, come.ids[i])
@@ -208,7 +211,7 @@ type taken struct {
 // applyStep takes people in for as long as it may. Where it stands is part of the
 // same commit, so that nobody is applied twice.
 func (t *Tx) applyStep(token, reached string, people []ready, fields []string) (all taken, err error) {
-	began := time.Now()
+	began := t.w.clock.Elapsed()
 	var stands, merge string
 	var list int64
 	err = t.scan("SELECT i.reached, coalesce(l.id, 0), i.merge FROM imports i LEFT JOIN lists l ON l.id = i.list_id WHERE i.token = ?", []any{token}, &stands, &list, &merge)
@@ -223,12 +226,16 @@ func (t *Tx) applyStep(token, reached string, people []ready, fields []string) (
 			return all, err
 		}
 	}
-	for all.people < len(people) && (all.people == 0 || time.Since(began) < applyBound) {
-		some := people[all.people:min(all.people+applyLook, len(people))]
+	for look := knownLook(); all.people < len(people) && (all.people == 0 || !t.timeUp(began)); {
+		some := people[all.people:min(all.people+look, len(people))]
+		before := len(all.fresh)
 		if err := t.applySome(some, list, merge, &all); err != nil {
 			return all, err
 		}
 		all.people += len(some)
+		if look = applyLook; len(all.fresh)-before < len(some)/2 {
+			look = knownLook()
+		}
 	}
 	_, err = t.exec("UPDATE imports SET reached = ? WHERE token = ?", people[all.people-1].key, token)
 	return all, err

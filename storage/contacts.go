@@ -56,10 +56,11 @@ func (l *Ledger) UpdateContact(ctx context.Context, c post.Contact) error {
 }
 
 // DeleteContacts removes people from the address book. What was sent to them
-// stays in the history, and a suppression stays.
+// stays in the history, and a suppression stays. Many go in steps between which
+// others write; an error in between leaves those who were left.
 func (l *Ledger) DeleteContacts(ctx context.Context, ids []int64) error {
-	return l.write(ctx, "delete contacts", func(t *Tx) error {
-		for _, id := range ids {
+	return inSteps(ctx, l, "delete contacts", ids, 50, func(t *Tx, some []int64) error {
+		for _, id := range some {
 			if _, err := t.exec(`UPDATE lists SET members = members - 1 WHERE id IN (SELECT list_id FROM list_members WHERE contact_id=?)`, id); err != nil {
 				return err
 			}

@@ -43,6 +43,10 @@ func (l *Ledger) Erase(ctx context.Context, key string) (Erased, error) {
 	if err != nil {
 		return Erased{}, classify(op, err)
 	}
+	shared, err := l.sharedFiles(ctx, key, ids)
+	if err != nil {
+		return Erased{}, classify(op, err)
+	}
 	var e Erased
 	var files []string
 	err = l.write(ctx, op, func(t *Tx) (err error) {
@@ -50,7 +54,7 @@ func (l *Ledger) Erase(ctx context.Context, key string) (Erased, error) {
 		if err := t.eraseContact(key, &e); err != nil {
 			return err
 		}
-		if files, err = t.eraseDeliveries(key, ids, last, &e); err != nil {
+		if files, err = t.eraseDeliveries(key, past{ids, last, shared}, &e); err != nil {
 			return err
 		}
 		return t.eraseSuppression(key, &e)
@@ -76,6 +80,32 @@ func (l *Ledger) deliveriesTo(ctx context.Context, key string) (ids string, last
 	return ids, last, err
 }
 
+// past is what was read of a person's deliveries before the transaction.
+type past struct {
+	ids    string          // as JSON
+	last   int64           // the last delivery, of anybody, that was looked at
+	shared map[string]bool // the attachments, by SHA-256, that others got too
+}
+
+// sharedFiles returns those attachments of some deliveries that others got too.
+func (l *Ledger) sharedFiles(ctx context.Context, key, ids string) (map[string]bool, error) {
+	var found string
+	if err := l.r.QueryRowContext(ctx, `SELECT json_group_array(f.sum) FROM
+			(SELECT DISTINCT a.value ->> 'sha256' AS sum FROM json_each(?1) j CROSS JOIN deliveries d ON d.id = j.value AND d.attachments <> '', json_each(d.attachments) a) f
+		WHERE EXISTS (SELECT 1 FROM deliveries o WHERE o.attachments <> '' AND o.key <> ?2 AND instr(o.attachments, f.sum) > 0)`, ids, key).Scan(&found); err != nil {
+		return nil, err
+	}
+	var sums []string
+	if err := json.Unmarshal([]byte(found), &sums); err != nil {
+		return nil, err
+	}
+	shared := make(map[string]bool, len(sums))
+	for _, sum := range sums {
+		shared[sum] = true
+	}
+	return shared, nil
+}
+
 func (t *Tx) eraseContact(key string, e *Erased) error {
 	var id int64
 	err := t.scan("SELECT id FROM contacts WHERE key = ?", []any{key}, &id)
@@ -97,9 +127,9 @@ func (t *Tx) eraseContact(key string, e *Erased) error {
 
 // eraseDeliveries empties what was frozen for a person, and returns the
 // attachments that were theirs alone.
-func (t *Tx) eraseDeliveries(key, ids string, last int64, e *Erased) (files []string, err error) {
+func (t *Tx) eraseDeliveries(key string, p past, e *Erased) (files []string, err error) {
 	rows, err := t.query(`SELECT d.id, d.mailing_id, d.state, d.attachments FROM json_each(?1) j CROSS JOIN deliveries d ON d.id = j.value WHERE d.key = ?2
-		UNION ALL SELECT id, mailing_id, state, attachments FROM deliveries WHERE id > ?3 AND key = ?2`, ids, key, last)
+		UNION ALL SELECT id, mailing_id, state, attachments FROM deliveries WHERE id > ?3 AND key = ?2`, p.ids, key, p.last)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +175,7 @@ func (t *Tx) eraseDeliveries(key, ids string, last int64, e *Erased) (files []st
 		e.Deliveries++
 	}
 	for _, d := range all {
-		own, err := t.ownFiles(d.attachments)
+		own, err := t.ownFiles(d.attachments, p)
 		if err != nil {
 			return nil, err
 		}
@@ -160,7 +190,7 @@ func (t *Tx) eraseDeliveries(key, ids string, last int64, e *Erased) (files []st
 
 // ownFiles returns those attachments of a delivery that nothing refers to any
 // more, and takes their rows away.
-func (t *Tx) ownFiles(attachments string) (own []string, err error) {
+func (t *Tx) ownFiles(attachments string, p past) (own []string, err error) {
 	if attachments == "" {
 		return nil, nil
 	}
@@ -169,9 +199,12 @@ func (t *Tx) ownFiles(attachments string) (own []string, err error) {
 		return nil, err
 	}
 	for _, a := range list {
+		if p.shared[a.SHA256] {
+			continue
+		}
 		var used bool
-		if err := t.scan(`SELECT EXISTS (SELECT 1 FROM deliveries WHERE attachments <> '' AND instr(attachments, ?1) > 0)
-			OR EXISTS (SELECT 1 FROM mailings WHERE instr(content, ?1) > 0) OR EXISTS (SELECT 1 FROM messages WHERE instr(draft, ?1) > 0)`, []any{a.SHA256}, &used); err != nil {
+		if err := t.scan(`SELECT EXISTS (SELECT 1 FROM deliveries WHERE id > ?2 AND attachments <> '' AND instr(attachments, ?1) > 0)
+			OR EXISTS (SELECT 1 FROM mailings WHERE instr(content, ?1) > 0) OR EXISTS (SELECT 1 FROM messages WHERE instr(draft, ?1) > 0)`, []any{a.SHA256, p.last}, &used); err != nil {
 			return nil, err
 		}
 		if used {

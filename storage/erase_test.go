@@ -23,6 +23,10 @@ func TestErasedIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	both, _, err := l.Put(ctx, strings.NewReader("for two"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	who := contact(address, "Zanzibarina", map[string]string{"city": "Zanzibarstadt"})
 	if _, _, _, _, err := l.ImportContacts(ctx, "L", false, seq([]post.Contact{who, contact("other@x.de", "", nil)})); err != nil {
 		t.Fatal(err)
@@ -31,8 +35,8 @@ func TestErasedIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	recipients := iter.Seq2[post.Recipient, error](func(yield func(post.Recipient, error) bool) {
-		_ = yield(post.Recipient{Address: address, Key: address, Name: who.Name, Fields: who.Fields, Attachments: []post.Attachment{{Name: "a.txt", SHA256: sum}}}, nil) &&
-			yield(post.Recipient{Address: "other@x.de", Key: "other@x.de"}, nil)
+		_ = yield(post.Recipient{Address: address, Key: address, Name: who.Name, Fields: who.Fields, Attachments: []post.Attachment{{Name: "a.txt", SHA256: sum}, {Name: "b.txt", SHA256: both}}}, nil) &&
+			yield(post.Recipient{Address: "other@x.de", Key: "other@x.de", Attachments: []post.Attachment{{Name: "b.txt", SHA256: both}}}, nil)
 	})
 	if _, _, err := l.Enqueue(ctx, post.Mailing{Kind: post.Live, Name: "M", Content: post.Content{Subject: "s"}, Senders: []post.Sender{{Account: a.ID, Email: a.Email}}}, recipients); err != nil {
 		t.Fatal(err)
@@ -51,6 +55,9 @@ func TestErasedIsGone(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	wantSound(t, l)
+	if _, err := os.Stat(l.blobPath(both)); err != nil {
+		t.Errorf("what somebody else got too went with the person: %v", err)
+	}
 	// Back again: by an import, and in a mailing.
 	_, _, _, suppressed, err := l.ImportContacts(ctx, "L", true, seq([]post.Contact{contact(address, "", nil)}))
 	if err != nil || len(suppressed) != 1 {

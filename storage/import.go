@@ -70,12 +70,15 @@ func (l *Ledger) ImportContactsBy(ctx context.Context, list, merge string, dry b
 	return t.added, t.updated, t.unchanged, t.suppressed, nil
 }
 
-// markImport commits that the staged rows are to be taken in.
-func (l *Ledger) markImport(ctx context.Context, s *stage, list, merge string) (bool, error) {
+// markImport commits that the staged rows are to be taken in. An error with marked
+// means that nobody knows: a commit that failed at the disk may be found after the
+// next start, and the rows must be there then.
+func (l *Ledger) markImport(ctx context.Context, s *stage, list, merge string) (marked bool, err error) {
 	if err := s.sync(); err != nil {
 		return false, err
 	}
-	err := l.write(ctx, "import contacts", func(t *Tx) error {
+	err = l.write(ctx, "import contacts", func(t *Tx) error {
+		marked = false
 		var id int64
 		if list != "" {
 			var err error
@@ -84,9 +87,10 @@ func (l *Ledger) markImport(ctx context.Context, s *stage, list, merge string) (
 			}
 		}
 		_, err := t.exec("INSERT INTO imports (token, list_id, merge, bytes, started_at) VALUES (?,?,?,?,?)", s.token, id, merge, s.size, post.Millis(t.now))
+		marked = err == nil
 		return err
 	})
-	return err == nil, err
+	return marked, err
 }
 
 // mergeContact makes one person of a known one and a row.

@@ -45,18 +45,17 @@ type Ledger struct {
 	clock post.Clock
 	log   *slog.Logger
 
-	closed      atomic.Bool
-	orders      orders
-	ranks       ranks
-	maxWaiting  int64        // MaxWaiting, or less in tests
-	longestStep atomic.Int64 // of an import, with its commit, in nanoseconds; for tests
+	closed     atomic.Bool
+	orders     orders
+	ranks      ranks
+	maxWaiting int64 // MaxWaiting, or less in tests
 }
 
 // Open opens the ledger in dir, making folder (0700) and file (0600) where
 // they are missing, brings its schema up to date after a copy, and asserts the
 // pragmas. A file of another program, a newer version or a damaged file is
 // refused with a clear message and left as it is. An import that was
-// interrupted past its mark is completed.
+// interrupted past its mark is completed, and so is the removal of a list.
 func Open(ctx context.Context, dir string, opt Options) (*Ledger, error) {
 	const op = "open the ledger"
 	if opt.Clock == nil {
@@ -77,6 +76,9 @@ func Open(ctx context.Context, dir string, opt Options) (*Ledger, error) {
 	}
 	if err := l.finishImports(ctx); err != nil {
 		return nil, errors.Join(classify("finish an import", err), l.Close())
+	}
+	if err := l.finishLists(ctx); err != nil {
+		return nil, errors.Join(classify("remove a list", err), l.Close())
 	}
 	return l, nil
 }

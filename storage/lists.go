@@ -40,13 +40,59 @@ func (l *Ledger) ListByName(ctx context.Context, name string) (post.List, error)
 	return li, classifyMissing("look up the list", "there is no list named "+name, err)
 }
 
-// DeleteList removes a list; its people stay.
+// leaving begins the setting of a list that is being removed; its id follows.
+const leaving = "ledger.list.leaving."
+
+// DeleteList removes a list; its people stay. They leave it in steps between which
+// others write; where the process ends in between, the next Open goes on.
 func (l *Ledger) DeleteList(ctx context.Context, id int64) error {
 	const op = "remove the list"
-	return l.write(ctx, op, func(t *Tx) error {
-		n, err := t.change("DELETE FROM lists WHERE id=?", id)
+	if err := l.write(ctx, op, func(t *Tx) error {
+		n, err := t.change("INSERT OR REPLACE INTO settings (key, value) SELECT ?1 || id, '1' FROM lists WHERE id = ?2", leaving, id)
 		return oneRow(op, "the list", n, err)
+	}); err != nil {
+		return err
+	}
+	return l.emptyAndDelete(context.WithoutCancel(ctx), id)
+}
+
+func (l *Ledger) emptyAndDelete(ctx context.Context, id int64) error {
+	const op = "remove the list"
+	if err := l.drain(ctx, op, func(t *Tx) (int64, error) {
+		return t.change(`DELETE FROM list_suppressions WHERE list_id = ?1 AND key IN
+			(SELECT key FROM list_suppressions WHERE list_id = ?1 LIMIT ?2)`, id, drainStep)
+	}, nil); err != nil {
+		return err
+	}
+	return l.drain(ctx, op, func(t *Tx) (int64, error) {
+		n, err := t.change(`DELETE FROM list_members WHERE list_id = ?1 AND contact_id IN
+			(SELECT contact_id FROM list_members WHERE list_id = ?1 LIMIT ?2)`, id, drainStep)
+		if err != nil {
+			return 0, err
+		}
+		_, err = t.exec("UPDATE lists SET members = members - ? WHERE id = ?", n, id)
+		return n, err
+	}, func(t *Tx) error {
+		if _, err := t.exec("DELETE FROM lists WHERE id = ?", id); err != nil {
+			return err
+		}
+		_, err := t.exec("DELETE FROM settings WHERE key = ?1 || ?2", leaving, id)
+		return err
 	})
+}
+
+// finishLists removes the lists that an end of the process left half removed.
+func (l *Ledger) finishLists(ctx context.Context) error {
+	ids, err := l.ids(ctx, "SELECT json_group_array(CAST(substr(key, length(?1) + 1) AS INTEGER)) FROM settings WHERE key >= ?1 AND key < ?1 || ':'", []any{leaving})
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := l.emptyAndDelete(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TakeOffList takes people, given by key, off a list and returns how many were

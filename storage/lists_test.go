@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -89,4 +90,46 @@ func TestOneCopyForManyLists(t *testing.T) {
 		}
 	}
 	wantSound(t, l)
+}
+
+// TestRemovalGoesOn: a list whose removal was interrupted is gone after the next
+// start, and its people are in the book.
+func TestRemovalGoesOn(t *testing.T) {
+	const n = 5000
+	dir := t.TempDir()
+	disk := &slowDisk{rnd: rand.New(rand.NewPCG(1, 1))}
+	l, err := Open(t.Context(), dir, Options{Clock: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, _, err := l.ImportContacts(t.Context(), "L", false, crowd(n)); err != nil {
+		t.Fatal(err)
+	}
+	disk.attach(t, l)
+	disk.row = rowCosts[2] // each step is a few rows
+	disk.until = 10 * n
+	id := list(t, l, "L")
+	disk.breakAfter(4)
+	if err := l.DeleteList(t.Context(), id); err == nil {
+		t.Fatal("it was not interrupted")
+	}
+	li, err := l.ListByName(t.Context(), "L")
+	if err != nil || li.Members == 0 || li.Members >= n {
+		t.Fatalf("interrupted too early or too late: %+v, %v", li, err)
+	}
+	wantSound(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, dir)
+	if _, err := l.ListByName(t.Context(), "L"); post.KindOf(err) != post.KindNotFound {
+		t.Errorf("the list is there: %v", err)
+	}
+	if got, err := l.CountContacts(t.Context(), ContactFilter{}); err != nil || got != n {
+		t.Errorf("%d people, %v", got, err)
+	}
+	wantSound(t, l)
+	if err := l.DeleteList(t.Context(), id); post.KindOf(err) != post.KindNotFound {
+		t.Errorf("a list that is gone was removed: %v", err)
+	}
 }

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"strings"
-	"time"
 )
 
 // names are people who are to be put into the order by name. A million of them
@@ -68,39 +69,32 @@ const (
 
 var namesMany = namesHead + nameRow + strings.Repeat(","+nameRow, manyRows-1)
 
-// nameAll puts people into the order by name, in steps, and takes the import's
-// mark away with the last one.
+// nameAll puts people into the order by name, in steps, and then takes the import's
+// mark away.
 func (l *Ledger) nameAll(ctx context.Context, token string, s *names) error {
 	s.sort()
 	n := applyFirst
-	for rest := s.all; ; {
+	for rest := s.all; len(rest) > 0; {
 		part := rest[:min(n, len(rest))]
-		asked := time.Now()
+		asked := l.clock.Elapsed()
 		done := 0
 		if err := l.write(ctx, "import contacts", func(t *Tx) error {
-			began := time.Now()
-			for done = 0; done < len(part) && (done == 0 || time.Since(began) < applyBound); {
+			began := t.w.clock.Elapsed()
+			for done = 0; done < len(part) && (done == 0 || !t.timeUp(began)); {
 				some := part[done:min(done+applyLook, len(part))]
 				if err := t.name(s, some); err != nil {
 					return err
 				}
 				done += len(some)
 			}
-			if done < len(rest) {
-				return nil
-			}
-			return t.endImport(token)
+			return nil
 		}); err != nil {
 			return err
 		}
 		rest = rest[done:]
-		took := time.Since(asked)
-		l.longestStep.Store(max(l.longestStep.Load(), int64(took)))
-		if len(rest) == 0 {
-			return nil
-		}
-		n = stepSize(n, took)
+		n = stepSize(n, l.clock.Elapsed()-asked)
 	}
+	return l.endImport(ctx, token)
 }
 
 func (t *Tx) name(s *names, part []named) error {
@@ -122,16 +116,53 @@ func (t *Tx) name(s *names, part []named) error {
 	return nil
 }
 
-// endImport takes the mark away, and out of the order those names that were
-// given up while the import went on.
-func (t *Tx) endImport(token string) error {
-	if _, err := t.exec("DELETE FROM imports WHERE token = ?", token); err != nil {
-		return err
+// endImport takes out of the order those names that were given up while the import
+// went on, now that no old name comes in any more, and then the mark away. All that
+// in steps: an import may well give new names to a million people.
+func (l *Ledger) endImport(ctx context.Context, token string) error {
+	const op = "import contacts"
+	at := oldName{}
+	for done := false; !done; {
+		var next oldName
+		if err := l.write(ctx, op, func(t *Tx) (err error) {
+			began := t.w.clock.Elapsed()
+			next, done, err = t.dropOldNames(at)
+			for err == nil && !done && !t.timeUp(began) {
+				next, done, err = t.dropOldNames(next)
+			}
+			if err == nil && done {
+				_, err = t.exec("DELETE FROM imports WHERE token = ?", token)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+		at = next
 	}
-	if _, err := t.exec(`DELETE FROM contact_names WHERE EXISTS (SELECT 1 FROM names_left) AND (name, id) IN (SELECT name, id FROM names_left)
-		AND NOT EXISTS (SELECT 1 FROM contacts c WHERE c.id = contact_names.id AND c.name = contact_names.name)`); err != nil {
-		return err
+	// Those that an end of the process leaves go with the next import.
+	return l.drain(ctx, op, func(t *Tx) (int64, error) {
+		return t.change("DELETE FROM names_left WHERE (name, id) IN (SELECT name, id FROM names_left WHERE NOT EXISTS (SELECT 1 FROM imports) LIMIT ?)", drainStep)
+	}, nil)
+}
+
+// oldName is a name that somebody had when an import began.
+type oldName struct {
+	name string
+	id   int64
+}
+
+// dropOldNames takes some old names, those behind one, out of the order, unless the
+// person has taken theirs again, and returns the last of them.
+func (t *Tx) dropOldNames(from oldName) (to oldName, done bool, err error) {
+	err = t.scan("SELECT name, id FROM (SELECT name, id FROM names_left WHERE (name, id) > (?, ?) ORDER BY name, id LIMIT ?) ORDER BY name DESC, id DESC LIMIT 1",
+		[]any{from.name, from.id, drainStep}, &to.name, &to.id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return from, true, nil
 	}
-	_, err := t.exec("DELETE FROM names_left WHERE NOT EXISTS (SELECT 1 FROM imports)")
-	return err
+	if err != nil {
+		return from, false, err
+	}
+	_, err = t.exec(`DELETE FROM contact_names WHERE (name, id) IN (SELECT name, id FROM names_left WHERE (name, id) > (?1, ?2) AND (name, id) <= (?3, ?4))
+		AND NOT EXISTS (SELECT 1 FROM contacts c WHERE c.id = contact_names.id AND c.name = contact_names.name)`, from.name, from.id, to.name, to.id)
+	return to, false, err
 }

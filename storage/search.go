@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"strconv"
-	"time"
 )
 
 const (
@@ -24,7 +23,7 @@ func (l *Ledger) IndexSearch(ctx context.Context) error {
 			return classify(op, err)
 		}
 		var done int
-		asked := time.Now()
+		asked := l.clock.Elapsed()
 		if err := l.write(ctx, op, func(t *Tx) (err error) {
 			done, err = t.indexStep(n)
 			return err
@@ -34,44 +33,36 @@ func (l *Ledger) IndexSearch(ctx context.Context) error {
 		if done == 0 {
 			return nil
 		}
-		n = stepSize(n, time.Since(asked))
+		n = stepSize(n, l.clock.Elapsed()-asked)
 	}
 }
 
-// indexStep indexes some people and returns how many.
+// indexLook is how many people are indexed between two looks at the clock.
+const indexLook = 50
+
+// indexStep indexes people, n at most and for as long as it may, and returns how
+// many it was done with: 0 when the index stands.
 func (t *Tx) indexStep(n int) (int, error) {
+	began := t.w.clock.Elapsed()
 	to, err := t.searchedTo()
 	if err != nil {
 		return 0, err
 	}
 	// Who waits and was never in comes in their turn, once.
-	if _, err := t.exec("DELETE FROM search_waiting WHERE id > ?", to); err != nil {
-		return 0, err
+	gone, err := t.change("DELETE FROM search_waiting WHERE id IN (SELECT id FROM search_waiting WHERE id > ? LIMIT ?)", to, n)
+	if err != nil || gone > 0 {
+		return int(gone), err
 	}
-	rows, err := t.query(`SELECT * FROM (SELECT w.id, coalesce(c.search, ''), 1 FROM search_waiting w LEFT JOIN contacts c ON c.id = w.id LIMIT ?2)
-		UNION ALL SELECT id, search, 0 FROM (SELECT id, search FROM contacts WHERE id > ?1 ORDER BY id LIMIT ?2)`, to, n)
+	all, err := t.toIndex(to, n)
 	if err != nil {
 		return 0, err
 	}
-	defer rows.Close()
-	type found struct {
-		id      int64
-		text    string
-		waiting bool
-	}
-	var all []found
-	for rows.Next() {
-		var f found
-		if err := rows.Scan(&f.id, &f.text, &f.waiting); err != nil {
-			return 0, err
-		}
-		all = append(all, f)
-	}
-	if err := rows.Err(); err != nil {
-		return 0, err
-	}
 	last := to
-	for _, f := range all {
+	for i, f := range all {
+		if i%indexLook == 0 && i > 0 && t.timeUp(began) {
+			all = all[:i]
+			break
+		}
 		if f.waiting {
 			if err := t.unindex(f.id); err != nil {
 				return 0, err
@@ -90,6 +81,33 @@ func (t *Tx) indexStep(n int) (int, error) {
 		return len(all), t.setSetting(searchedTo, strconv.FormatInt(last, 10))
 	}
 	return len(all), nil
+}
+
+// unindexed is a person who is to come into the index.
+type unindexed struct {
+	id      int64
+	text    string
+	waiting bool // they were in it, with another text
+}
+
+// toIndex returns n people at most of those who wait, and as many of those behind
+// an id, who were never in the index.
+func (t *Tx) toIndex(to int64, n int) ([]unindexed, error) {
+	rows, err := t.query(`SELECT * FROM (SELECT w.id, coalesce(c.search, ''), 1 FROM search_waiting w LEFT JOIN contacts c ON c.id = w.id LIMIT ?2)
+		UNION ALL SELECT id, search, 0 FROM (SELECT id, search FROM contacts WHERE id > ?1 ORDER BY id LIMIT ?2)`, to, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []unindexed
+	for rows.Next() {
+		var u unindexed
+		if err := rows.Scan(&u.id, &u.text, &u.waiting); err != nil {
+			return nil, err
+		}
+		all = append(all, u)
+	}
+	return all, rows.Err()
 }
 
 // unindex takes a person out of the index and off those who wait for it.

@@ -23,6 +23,7 @@ type writer struct {
 	done  chan struct{} // closed when the loop has ended
 	stmts map[string]*sql.Stmt
 	clock post.Clock
+	held  func(time.Duration) // where set, is told how long each transaction kept the write lock; for tests
 }
 
 // request is one function to run inside a transaction. It may run twice: a
@@ -158,6 +159,12 @@ func (w *writer) transact(batch []*request) (err error) {
 	if _, err := tx.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
+	began := w.clock.Elapsed()
+	defer func() {
+		if w.held != nil {
+			w.held(w.clock.Elapsed() - began)
+		}
+	}()
 	defer func() {
 		if err != nil {
 			// After some errors SQLite has rolled back by itself and says so.
