@@ -260,7 +260,12 @@ type merging []*runHead
 
 func (m merging) Len() int      { return len(m) }
 func (m merging) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
-func (m *merging) Push(x any)   { *m = append(*m, x.(*runHead)) }
+func (m *merging) Push(x any) {
+	if h, ok := x.(*runHead); ok {
+		*m = append(*m, h)
+	}
+}
+
 func (m *merging) Pop() any {
 	old := *m
 	last := old[len(old)-1]
