@@ -77,6 +77,13 @@ func newImportPage(v *View, path string, list int64) *importPage {
 	p.file, p.into = widgets.NewEntry(), widgets.NewEntry()
 	p.file.SetPlaceHolder(env.T("contacts.import.file.hint"))
 	p.file.SetText(path)
+	p.file.OnPaste = func(text string) bool {
+		if !isTable(text) {
+			return false
+		}
+		p.onPaste()
+		return true
+	}
 	p.into.SetText(env.T("contacts.import.list.default"))
 	if li := v.book.lists.find(list); li != nil {
 		p.into.SetText(li.Name)
@@ -212,6 +219,13 @@ func (p *importPage) forget() {
 		p.pasted = ""
 		p.file.Enable()
 	}
+}
+
+// isTable reports whether what is pasted where a file's name belongs is people
+// rather than a name.
+func isTable(text string) bool {
+	text = strings.TrimSpace(text)
+	return strings.ContainsAny(text, "\n\t") || strings.Contains(text, "@") && !strings.ContainsAny(text, `/\`)
 }
 
 // onPaste takes what is on the clipboard for the file.
