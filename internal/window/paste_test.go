@@ -98,7 +98,12 @@ func TestPastedBook(t *testing.T) {
 	w.key("Return")
 	w.until("the columns", func(p *picture) bool { _, ok := p.named("import.column.email"); return ok })
 	w.press("下一步")
-	w.until("the plan", func(p *picture) bool { return p.says("150,000") || p.says("150000") })
+	w.until("the plan", func(p *picture) bool {
+		if p.says("无法停止") {
+			t.Error("a dry run says that it writes and cannot be stopped")
+		}
+		return p.says("新增 150,000") && p.says("第 3 步")
+	})
 	w.picked("zh-long-plan")
 	w.click("import.next")
 	w.until("the progress", func(p *picture) bool {
