@@ -101,9 +101,28 @@ func (s *stage) until(what string, holds func() bool) {
 // save names the file in the dialog that asks where to.
 func (s *stage) save(path string) {
 	s.t.Helper()
+	entries := s.asked(2)
+	entries[0].SetText(filepath.Dir(path))
+	entries[0].OnSubmitted("")
 	s.settle()
-	top := s.win.Canvas().Overlays().Top()
-	var entries []*widgets.Entry
+	entries[1].SetText(filepath.Base(path))
+	s.press("Save")
+	s.settle()
+}
+
+// open names the file in the dialog that asks which one.
+func (s *stage) open(path string) {
+	s.t.Helper()
+	e := s.asked(1)[0]
+	e.SetText(path)
+	e.OnSubmitted("")
+	s.settle()
+}
+
+// asked returns the entries of the dialog on top, which must be so many.
+func (s *stage) asked(want int) (entries []*widgets.Entry) {
+	s.t.Helper()
+	s.settle()
 	var walk func(fyne.CanvasObject)
 	walk = func(o fyne.CanvasObject) {
 		switch x := o.(type) {
@@ -119,16 +138,11 @@ func (s *stage) save(path string) {
 			}
 		}
 	}
-	walk(top)
-	if len(entries) != 2 {
+	walk(s.win.Canvas().Overlays().Top())
+	if len(entries) != want {
 		s.t.Fatalf("%d entries in the dialog", len(entries))
 	}
-	entries[0].SetText(filepath.Dir(path))
-	entries[0].OnSubmitted("")
-	s.settle()
-	entries[1].SetText(filepath.Base(path))
-	s.press("Save")
-	s.settle()
+	return entries
 }
 
 // What is pasted is imported like a file, and a file without an address column
