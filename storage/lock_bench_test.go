@@ -40,6 +40,11 @@ func BenchmarkLock(b *testing.B) {
 				return err
 			}},
 			{"index", func() error { return l.IndexSearch(ctx) }},
+			{"rename-again", func() error {
+				_, _, _, _, err := l.ImportContacts(ctx, "", false, crowd(n))
+				return err
+			}},
+			{"index-again", func() error { return l.IndexSearch(ctx) }},
 			{"unlist", func() error {
 				li, err := l.ListByName(ctx, "Everybody")
 				if err != nil {
@@ -52,9 +57,11 @@ func BenchmarkLock(b *testing.B) {
 			}},
 		} {
 			held = held[:0]
+			began := time.Now()
 			if err := job.do(); err != nil {
 				b.Fatal(job.name, err)
 			}
+			b.ReportMetric(time.Since(began).Seconds(), job.name+"-s")
 			slices.Sort(held)
 			for _, p := range []struct {
 				unit string

@@ -101,9 +101,28 @@ func (s *stage) until(what string, holds func() bool) {
 // save names the file in the dialog that asks where to.
 func (s *stage) save(path string) {
 	s.t.Helper()
+	entries := s.asked(2)
+	entries[0].SetText(filepath.Dir(path))
+	entries[0].OnSubmitted("")
 	s.settle()
-	top := s.win.Canvas().Overlays().Top()
-	var entries []*widgets.Entry
+	entries[1].SetText(filepath.Base(path))
+	s.press("Save")
+	s.settle()
+}
+
+// open names the file in the dialog that asks which one.
+func (s *stage) open(path string) {
+	s.t.Helper()
+	e := s.asked(1)[0]
+	e.SetText(path)
+	e.OnSubmitted("")
+	s.settle()
+}
+
+// asked returns the entries of the dialog on top, which must be so many.
+func (s *stage) asked(want int) (entries []*widgets.Entry) {
+	s.t.Helper()
+	s.settle()
 	var walk func(fyne.CanvasObject)
 	walk = func(o fyne.CanvasObject) {
 		switch x := o.(type) {
@@ -119,16 +138,11 @@ func (s *stage) save(path string) {
 			}
 		}
 	}
-	walk(top)
-	if len(entries) != 2 {
+	walk(s.win.Canvas().Overlays().Top())
+	if len(entries) != want {
 		s.t.Fatalf("%d entries in the dialog", len(entries))
 	}
-	entries[0].SetText(filepath.Dir(path))
-	entries[0].OnSubmitted("")
-	s.settle()
-	entries[1].SetText(filepath.Base(path))
-	s.press("Save")
-	s.settle()
+	return entries
 }
 
 // What is pasted is imported like a file, and a file without an address column
@@ -165,6 +179,78 @@ func TestContactsPaste(t *testing.T) {
 		t.Error("nothing can be imported, and the button is on")
 	}
 	v.Hide()
+}
+
+// cells is what a spreadsheet puts onto the clipboard: cells between tabs, and those
+// with line ends, tabs or quotation marks in quotation marks.
+const cells = "E-Mail\tName\tAnschrift\tGröße\tNr\r\n" +
+	"anna@example.net\t\"Anna \"\"Anni\"\" Köhler\"\t\"Hauptplatz 1\n8010 Graz\"\t\"5\"\" Rohr\"\t007\r\n" +
+	"xm@example.cn\t王小明\t\"南京路\t2号\"\t\t008\r\n"
+
+// Cells that are pasted on the table, or where the file's name belongs, open the
+// assistant with their columns, and come into the book as they were.
+func TestContactsPasteCells(t *testing.T) {
+	for _, from := range []string{"the table", "the list of one", "the file's name"} {
+		t.Run(from, func(t *testing.T) {
+			s := newStage(t, words.English, theme.Light)
+			s.populate()
+			v := contacts.New(s.env)
+			s.show(v, screens.Route{})
+			s.settle()
+			grid := named[*widgets.DataGrid](s, "contacts.grid")
+			clip := fyne.CurrentApp().Clipboard()
+			clip.SetContent(cells)
+			list, before := "Customers", int64(0)
+			switch from {
+			case "the table":
+				grid.TypedShortcut(&fyne.ShortcutPaste{Clipboard: clip})
+			case "the list of one":
+				list, before = "Regulars", 40
+				named[*widgets.SideList](s, "contacts.lists").TypedKey(&fyne.KeyEvent{Name: fyne.KeyDown})
+				s.settle()
+				grid.TypedShortcut(&fyne.ShortcutPaste{Clipboard: clip})
+			default:
+				v.Show(screens.Route{Verb: "import"})
+				s.settle()
+				file := named[*widgets.Entry](s, "import.file")
+				for _, path := range []string{"/home/me/my guests.csv", `C:\Users\me@home\guests.csv`} { // these are names
+					clip.SetContent(path)
+					file.SetText("")
+					file.TypedShortcut(&fyne.ShortcutPaste{Clipboard: clip})
+					s.settle()
+					s.wantShown("Step 1 of 4")
+					if file.Text != path {
+						t.Fatalf("the file's name is %q", file.Text)
+					}
+				}
+				clip.SetContent(cells)
+				file.TypedShortcut(&fyne.ShortcutPaste{Clipboard: clip})
+			}
+			s.settle()
+			s.wantShown("Step 2 of 4")
+			s.shoot("import-pasted")
+			for column, want := range map[string]string{"E-Mail": "E-mail address", "Name": "Name", "Anschrift": "{{anschrift}}", "Größe": "{{größe}}", "Nr": "{{nr}}"} {
+				if got := named[*widgets.Select](s, "import.column."+column).Selected; got != want {
+					t.Errorf("%s becomes %s, want %s", column, got, want)
+				}
+			}
+			s.tap("import.next")
+			s.wantShown("2 new, 0 updated, 0 unchanged, 0 skipped. Nothing has been written yet.")
+			s.tap("import.next")
+			s.tap("import.next")
+			if n := s.members(list); n != before+2 {
+				t.Errorf("%d people on %s", n, list)
+			}
+			rows, _, err := s.env.Ledger.Contacts(t.Context(), storage.ContactFilter{Search: "anna@"}, storage.Page{Limit: 2})
+			if err != nil || len(rows) != 1 || rows[0].Name != `Anna "Anni" Köhler` || rows[0].Fields["anschrift"] != "Hauptplatz 1\n8010 Graz" || rows[0].Fields["größe"] != `5" Rohr` || rows[0].Fields["nr"] != "007" {
+				t.Errorf("%+v %v", rows, err)
+			}
+			v.Hide()
+			if left, err := os.ReadDir(filepath.Join(s.env.Ledger.Dir(), "temp")); err != nil || len(left) != 0 {
+				t.Errorf("what was pasted was left behind: %v %v", left, err)
+			}
+		})
+	}
 }
 
 // An import that is cancelled leaves the book as it was, and a file that is not

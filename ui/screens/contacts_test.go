@@ -365,6 +365,39 @@ func TestContactsStoppedForAList(t *testing.T) {
 	if rows := named[*widgets.DataGrid](s, "stopped.grid").Rows(); len(rows) != 1 || rows[0].Cells[0].Text != "guest01@example.org" {
 		t.Errorf("%+v", rows)
 	}
+	never, err := s.env.Ledger.CountSuppressions(t.Context(), 0, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What is added, exported and imported here is of this list alone.
+	s.wantShown("Nobody here gets mail that goes to Regulars; other mail may still go to them.")
+	s.tap("stopped.add")
+	s.wantShown("These addresses get no mail any more that goes to Regulars.")
+	named[*widgets.Entry](s, "stopped.addresses").SetText("far@example.org")
+	s.press("Stop mailing")
+	s.settle()
+	out := filepath.Join(t.TempDir(), "stopped.csv")
+	s.tap("stopped.export")
+	s.press("CSV file")
+	s.save(out)
+	text, err := os.ReadFile(out)
+	if err != nil || strings.Count(string(text), "\n") != 3 || !strings.Contains(string(text), "far@example.org") || !strings.Contains(string(text), "guest01@example.org") {
+		t.Errorf("%s %v", text, err)
+	}
+	if err := os.WriteFile(out, []byte(strings.Replace(string(text), "far@", "near@", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.tap("stopped.import")
+	s.open(out)
+	s.wantShown("1 address is not mailed any more; 1 were on the list already")
+	s.press("OK")
+	s.settle()
+	if rows := named[*widgets.DataGrid](s, "stopped.grid").Rows(); len(rows) != 3 {
+		t.Errorf("%+v", rows)
+	}
+	if n, err := s.env.Ledger.CountSuppressions(t.Context(), 0, ""); err != nil || n != never {
+		t.Errorf("%d are never mailed, and %d before; %v", n, never, err)
+	}
 	side.TypedKey(&fyne.KeyEvent{Name: fyne.KeyHome})
 	s.settle()
 	grid.OnOpen(grid.Rows()[1].ID)

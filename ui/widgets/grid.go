@@ -91,6 +91,7 @@ type DataGrid struct {
 	OnCurrent func(id int64)
 	OnOpen    func(id int64)
 	OnDelete  func(ids []int64)
+	OnPaste   func()                              // Ctrl+V; nil: it goes on to the window
 	OnMenu    func(ids []int64, at fyne.Position) // at: on the canvas
 	OnWidths  func(widths map[string]float32)     // after a divider was dragged
 	// OnCopy is asked for what Ctrl+C copies; nil: the selected rows of the page,

@@ -291,6 +291,11 @@ func (g *DataGrid) TypedShortcut(s fyne.Shortcut) {
 			g.copyRows()
 		}
 		return
+	case *fyne.ShortcutPaste:
+		if g.OnPaste != nil {
+			g.OnPaste()
+			return
+		}
 	}
 	if c, ok := s.(*desktop.CustomShortcut); ok && c.Modifier == fyne.KeyModifierControl {
 		switch c.KeyName {

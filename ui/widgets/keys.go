@@ -22,9 +22,23 @@ func PassKey(o fyne.CanvasObject, ev *fyne.KeyEvent) {
 // too where it is a single line without OnSubmitted.
 type Entry struct {
 	widget.Entry
+	// OnPaste, where set, is given what is pasted, and reports whether it took it;
+	// then nothing is put into the entry.
+	OnPaste func(text string) bool
 }
 
-var _ fyne.Focusable = (*Entry)(nil)
+var (
+	_ fyne.Focusable    = (*Entry)(nil)
+	_ fyne.Shortcutable = (*Entry)(nil)
+)
+
+// TypedShortcut is for the toolkit.
+func (e *Entry) TypedShortcut(s fyne.Shortcut) {
+	if p, ok := s.(*fyne.ShortcutPaste); ok && e.OnPaste != nil && !e.Disabled() && e.OnPaste(p.Clipboard.Content()) {
+		return
+	}
+	e.Entry.TypedShortcut(s)
+}
 
 // NewEntry returns an empty single-line entry.
 func NewEntry() *Entry {

@@ -139,6 +139,7 @@ func (p *bookPage) newGrid() {
 	p.grid.OnOpen = p.v.openPerson
 	p.grid.OnDelete = func([]int64) { p.onDelete() }
 	p.grid.OnMenu = func(_ []int64, at fyne.Position) { p.menu(at) }
+	p.grid.OnPaste = p.v.onPaste
 	p.grid.OnCopy = func([]int64) { p.onCopy() }
 	screens.KeepWidths(env, "contacts", p.grid)
 }

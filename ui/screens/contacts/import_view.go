@@ -77,6 +77,13 @@ func newImportPage(v *View, path string, list int64) *importPage {
 	p.file, p.into = widgets.NewEntry(), widgets.NewEntry()
 	p.file.SetPlaceHolder(env.T("contacts.import.file.hint"))
 	p.file.SetText(path)
+	p.file.OnPaste = func(text string) bool {
+		if !isTable(text) {
+			return false
+		}
+		p.onPaste()
+		return true
+	}
 	p.into.SetText(env.T("contacts.import.list.default"))
 	if li := v.book.lists.find(list); li != nil {
 		p.into.SetText(li.Name)
@@ -214,6 +221,13 @@ func (p *importPage) forget() {
 	}
 }
 
+// isTable reports whether what is pasted where a file's name belongs is people
+// rather than a name.
+func isTable(text string) bool {
+	text = strings.TrimSpace(text)
+	return strings.ContainsAny(text, "\n\t") || strings.Contains(text, "@") && !strings.ContainsAny(text, `/\`)
+}
+
 // onPaste takes what is on the clipboard for the file.
 func (p *importPage) onPaste() {
 	env := p.v.env
@@ -304,7 +318,7 @@ func (p *importPage) listItems() []ListItem {
 func (p *importPage) look(s Source) {
 	env := p.v.env
 	var found *Source
-	p.run(env.T("contacts.import.looking"), func(ctx context.Context, _ task.Report) (err error) {
+	p.run(env.T("contacts.import.looking"), true, func(ctx context.Context, _ task.Report) (err error) {
 		found, err = inspect(ctx, env.Ledger, s)
 		return err
 	}, func() {
@@ -325,7 +339,7 @@ func (p *importPage) work(dry bool) {
 		title = env.T("contacts.import.writing")
 	}
 	var out *Outcome
-	p.run(title, func(ctx context.Context, tell task.Report) (err error) {
+	p.run(title, dry, func(ctx context.Context, tell task.Report) (err error) {
 		out, err = carryOut(ctx, env.Ledger, env.Words, s, list, merge, dry, func(rows, done, total int64) {
 			tell(done, total, env.Words.N("contacts.import.rows", rows))
 		})
@@ -355,12 +369,12 @@ func listID(ctx context.Context, env *screens.Env, name string) (int64, error) {
 }
 
 // run does work with its progress on the page, and Back as Cancel.
-func (p *importPage) run(title string, work task.Work, then func()) {
+func (p *importPage) run(title string, dry bool, work task.Work, then func()) {
 	env, step := p.v.env, p.step
 	p.next.Disable()
 	p.back.SetText(env.T("action.cancel"))
 	p.head.Refresh()
-	p.busy = task.Run(context.Background(), env.Post, &importProgress{page: p, title: title}, work, func(err error) {
+	p.busy = task.Run(context.Background(), env.Post, &importProgress{page: p, title: title, dry: dry}, work, func(err error) {
 		p.busy = nil
 		p.back.Enable()
 		switch {
@@ -378,6 +392,7 @@ func (p *importPage) run(title string, work task.Work, then func()) {
 // the step.
 type importProgress struct {
 	page  *importPage
+	dry   bool // nothing is written, and all of it can be stopped
 	title string
 	text  *widgets.Text
 	meter *widgets.Meter
@@ -396,13 +411,13 @@ func (i *importProgress) Show(func()) {
 }
 
 // Report shows how many rows and how much of the file were read. Once all of it
-// is, the people are taken in, which nothing stops.
+// is, the people are taken in, which nothing stops; but for a dry run.
 func (i *importProgress) Report(at task.Progress) {
 	if i.meter == nil || i.page.over {
 		return
 	}
 	text := at.Text
-	if at.Total > 0 && at.Done >= at.Total {
+	if !i.dry && at.Total > 0 && at.Done >= at.Total {
 		text = i.page.v.env.T("contacts.import.finishing", at.Text)
 	}
 	i.text.SetText(text)

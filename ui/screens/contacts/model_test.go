@@ -279,31 +279,48 @@ func TestPersonForm(t *testing.T) {
 	}
 }
 
-// Suppressions go out into a file and come back the same; typed addresses are
-// taken all or none.
+// Suppressions go out into a file and come back the same, those of one list as of
+// that one; typed addresses are taken all or none.
 func TestStoppedFiles(t *testing.T) {
 	ctx, l, other := t.Context(), openLedger(t), openLedger(t)
-	if n, err := stopAddresses(ctx, l, "a@example.net, B <b@example.net>\n\nc@example.net;d@example.net", "asked"); err != nil || n != 4 {
-		t.Fatal(n, err)
+	var lists [2]int64
+	for i, l := range []*storage.Ledger{l, other} {
+		if _, err := l.CreateList(ctx, "First"); err != nil {
+			t.Fatal(err)
+		}
+		li, err := l.CreateList(ctx, "News")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists[i] = li.ID
 	}
-	if _, err := stopAddresses(ctx, l, "e@example.net\nnobody", "asked"); post.KindOf(err) != post.KindInvalid {
-		t.Errorf("no address: %v", err)
-	}
-	path := filepath.Join(t.TempDir(), "stopped.xlsx")
-	if err := exportStopped(ctx, l, path, silent); err != nil {
-		t.Fatal(err)
-	}
-	added, known, problems, err := stopFile(ctx, other, path, t.TempDir())
-	if err != nil || added != 4 || known != 0 || len(problems) != 0 {
-		t.Fatal(added, known, problems, err)
-	}
-	if added, known, _, err = stopFile(ctx, other, path, t.TempDir()); err != nil || added != 0 || known != 4 {
-		t.Error(added, known, err)
-	}
-	want, err := LoadStopped(ctx, l, english, time.Now(), 0, "", storage.Page{Limit: 10})
-	got, gerr := LoadStopped(ctx, other, english, time.Now(), 0, "", storage.Page{Limit: 10})
-	if err = errors.Join(err, gerr); err != nil || !slices.Equal(got.Rows, want.Rows) || got.Rows[0].Source != "you" || got.Rows[0].Reason != "asked not to be mailed" {
-		t.Errorf("%+v, want %+v; %v", got, want, err)
+	for i, at := range []int64{everybody, lists[0]} {
+		where := []int64{at, at}
+		if at != everybody {
+			where[1] = lists[1]
+		}
+		if n, err := stopAddresses(ctx, l, where[0], strings.TrimPrefix("a@example.net, B <b@example.net>\n\nc@example.net;d@example.net", []string{"", "a@example.net, "}[i]), "asked"); err != nil || n != int64(4-i) {
+			t.Fatal(n, err)
+		}
+		if _, err := stopAddresses(ctx, l, where[0], "e@example.net\nnobody", "asked"); post.KindOf(err) != post.KindInvalid {
+			t.Errorf("no address: %v", err)
+		}
+		path := filepath.Join(t.TempDir(), "stopped.xlsx")
+		if err := exportStopped(ctx, l, where[0], path, silent); err != nil {
+			t.Fatal(err)
+		}
+		added, known, problems, err := stopFile(ctx, other, where[1], path, t.TempDir())
+		if err != nil || added != int64(4-i) || known != 0 || len(problems) != 0 {
+			t.Fatal(added, known, problems, err)
+		}
+		if added, known, _, err = stopFile(ctx, other, where[1], path, t.TempDir()); err != nil || added != 0 || known != int64(4-i) {
+			t.Error(added, known, err)
+		}
+		want, err := LoadStopped(ctx, l, english, time.Now(), where[0], "", storage.Page{Limit: 10})
+		got, gerr := LoadStopped(ctx, other, english, time.Now(), where[1], "", storage.Page{Limit: 10})
+		if err = errors.Join(err, gerr); err != nil || len(got.Rows) != 4-i || !slices.Equal(got.Rows, want.Rows) || got.Rows[0].Source != "you" || got.Rows[0].Reason != "asked not to be mailed" {
+			t.Errorf("%+v, want %+v; %v", got, want, err)
+		}
 	}
 	for source, want := range map[string]string{
 		"receipt 12": "what came back", "delivery 3: 550 5.1.1 user unknown": "a server's answer (550 5.1.1 user unknown)", "old.csv": "old.csv",

@@ -16,9 +16,9 @@ import (
 var reasons = []string{"asked", "bounced", "complaint", "you"}
 
 // stopAddresses reads addresses as they are typed or pasted, one a line or with
-// commas between, and puts them on the list of those who are not mailed. Nothing
-// is done where one of them is none.
-func stopAddresses(ctx context.Context, l *storage.Ledger, text, reason string) (int64, error) {
+// commas between, and puts them on the list of those who are not mailed, never or
+// with a list as those of it. Nothing is done where one of them is none.
+func stopAddresses(ctx context.Context, l *storage.Ledger, list int64, text, reason string) (int64, error) {
 	var all []post.Suppression
 	for _, line := range strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == ',' || r == ';' }) {
 		if strings.TrimSpace(line) == "" {
@@ -28,7 +28,7 @@ func stopAddresses(ctx context.Context, l *storage.Ledger, text, reason string) 
 		if err != nil {
 			return 0, err
 		}
-		all = append(all, post.Suppression{Key: post.AddressKey(a), Address: a.String(), Reason: reason, Source: "you"})
+		all = append(all, post.Suppression{List: list, Key: post.AddressKey(a), Address: a.String(), Reason: reason, Source: "you"})
 	}
 	return stop(ctx, l, all)
 }
@@ -44,10 +44,10 @@ func stop(ctx context.Context, l *storage.Ledger, all []post.Suppression) (added
 	return added, nil
 }
 
-// stopFile reads addresses that are not to be mailed from a file, with their
-// reason, source and date where it has such columns. All rows are read before
-// one is written: the file may be refused at its end.
-func stopFile(ctx context.Context, l *storage.Ledger, path, temp string) (added, known int64, problems []people.Problem, err error) {
+// stopFile reads addresses that are not to be mailed, never or with a list as those
+// of it, from a file, with their reason, source and date where it has such columns.
+// All rows are read before one is written: the file may be refused at its end.
+func stopFile(ctx context.Context, l *storage.Ledger, list int64, path, temp string) (added, known int64, problems []people.Problem, err error) {
 	_, rows, err := people.RowsAs(ctx, path, people.Options{Temp: temp}, func(p people.Problem) {
 		if p.Skipped {
 			problems = append(problems, p)
@@ -65,7 +65,7 @@ func stopFile(ctx context.Context, l *storage.Ledger, path, temp string) (added,
 		if err != nil {
 			return 0, 0, nil, err
 		}
-		s := post.Suppression{Key: post.AddressKey(a), Address: r.Address, Reason: r.Fields["reason"], Source: r.Fields["source"], At: dateOf(r.Fields["date"])}
+		s := post.Suppression{List: list, Key: post.AddressKey(a), Address: r.Address, Reason: r.Fields["reason"], Source: r.Fields["source"], At: dateOf(r.Fields["date"])}
 		if s.Reason == "" {
 			s.Reason = "you"
 		}
@@ -88,15 +88,20 @@ func dateOf(s string) time.Time {
 	return time.Time{}
 }
 
-// exportStopped writes all of them, so that an import gives the same again.
-func exportStopped(ctx context.Context, l *storage.Ledger, path string, tell report) error {
-	total, err := l.CountSuppressions(ctx, 0, "")
+// exportStopped writes all who are never mailed, or with a list those of it, so that
+// an import gives the same again.
+func exportStopped(ctx context.Context, l *storage.Ledger, list int64, path string, tell report) error {
+	total, err := l.CountSuppressions(ctx, list, "")
 	if err != nil {
 		return err
 	}
+	all := l.EachSuppression(ctx)
+	if list != everybody {
+		all = l.EachSuppressionFor(ctx, list)
+	}
 	walked := int64(0)
 	return people.ExportFile(path, func(yield func(post.Contact, error) bool) {
-		for s, err := range l.EachSuppression(ctx) {
+		for s, err := range all {
 			if walked++; walked%500 == 0 {
 				tell(walked, 2*total) // it is walked twice
 			}

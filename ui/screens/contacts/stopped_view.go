@@ -24,7 +24,9 @@ type stoppedPane struct {
 	search string
 	list   int64 // whose; 0: those who are never mailed
 	lists  []int64
+	name   string // the list's
 	where  *widgets.Select
+	note   *widgets.Text
 	rows   []Stopped
 	keys   map[int64]string // by the number that a row has in the table
 	ids    map[string]int64
@@ -71,8 +73,8 @@ func newStoppedPane(v *View) *stoppedPane {
 	row.Add(widgets.Space())
 	row.Add(widgets.FixedWidth(200, p.where))
 	env.IDs.Set("stopped.grid", p.grid)
-	note := widgets.NewQuiet(env.T("stopped.sentence")).Wrapping()
-	p.card = widgets.NewPlainCard(widgets.VStack(0, widgets.Inset(10, 14, 0, 14, note), widgets.Inset(8, 12, 6, 10, row), widgets.Grow(p.grid)))
+	p.note = widgets.NewQuiet(env.T("stopped.sentence")).Wrapping()
+	p.card = widgets.NewPlainCard(widgets.VStack(0, widgets.Inset(10, 14, 0, 14, p.note), widgets.Inset(8, 12, 6, 10, row), widgets.Grow(p.grid)))
 	p.enable()
 	return p
 }
@@ -87,23 +89,48 @@ func (p *stoppedPane) enable() {
 
 // offer lets the user look at those of one list.
 func (p *stoppedPane) offer(all []ListItem) {
-	names, at := []string{p.v.env.T("stopped.everywhere")}, 0
+	options, at := []string{p.v.env.T("stopped.everywhere")}, 0
 	p.lists = []int64{everybody}
+	names := []string{""}
 	for i, li := range all {
-		names, p.lists = append(names, p.v.env.T("stopped.of", li.Name)), append(p.lists, li.ID)
+		options, p.lists, names = append(options, p.v.env.T("stopped.of", li.Name)), append(p.lists, li.ID), append(names, li.Name)
 		if li.ID == p.list {
 			at = i + 1
 		}
 	}
 	p.where.OnChanged = nil
-	p.where.SetOptions(names)
+	p.where.SetOptions(options)
 	p.where.SetSelectedIndex(at)
 	p.where.OnChanged = func(string) {
 		if i := max(0, p.where.SelectedIndex()); p.lists[i] != p.list {
-			p.list = p.lists[i]
-			p.find(p.search)
+			p.choose(p.lists[i], names[i])
 		}
 	}
+	if p.lists[at] != p.list { // the list is gone
+		p.choose(everybody, "")
+		return
+	}
+	p.name = names[at]
+	p.tell()
+}
+
+// choose shows those of a list, or those who are never mailed.
+func (p *stoppedPane) choose(list int64, name string) {
+	p.list, p.name = list, name
+	p.tell()
+	p.find(p.search)
+}
+
+// tell says who stands here.
+func (p *stoppedPane) tell() { p.note.SetText(p.sentence("stopped.sentence")) }
+
+// sentence is what a key says of those who are never mailed, or what its fellow
+// says of those of a list.
+func (p *stoppedPane) sentence(key string) string {
+	if p.list == everybody {
+		return p.v.env.T(key)
+	}
+	return p.v.env.T(key+"_list", p.name)
 }
 
 // find shows those whose address holds a text.
@@ -175,18 +202,18 @@ func (p *stoppedPane) onAgain() {
 }
 
 func (p *stoppedPane) onAdd() {
-	env := p.v.env
+	env, list := p.v.env, p.list
 	typed := widgets.NewMultiLineEntry()
 	typed.SetPlaceHolder(env.T("stopped.add.hint"))
 	env.IDs.Set("stopped.addresses", typed)
-	body, reason := reasonForm(env, widgets.NewQuiet(env.T("stopped.add.sentence")).Wrapping(), widgets.FixedHeight(110, typed))
+	body, reason := reasonForm(env, widgets.NewQuiet(p.sentence("stopped.add.sentence")).Wrapping(), widgets.FixedHeight(110, typed))
 	dialogs.Form(env.Words, env.Window, env.T("stopped.add"), env.T("contacts.suppress.yes"), body, typed, func() string {
 		text, why := typed.Text, reason()
 		if strings.TrimSpace(text) == "" {
 			return env.T("stopped.add.none")
 		}
 		p.v.quiet(func(ctx context.Context) error {
-			_, err := stopAddresses(ctx, env.Ledger, text, why)
+			_, err := stopAddresses(ctx, env.Ledger, list, text, why)
 			return err
 		}, nil)
 		return ""
@@ -194,12 +221,12 @@ func (p *stoppedPane) onAdd() {
 }
 
 func (p *stoppedPane) onImport() {
-	env := p.v.env
+	env, list := p.v.env, p.list
 	p.v.openFile(env.T("stopped.import"), func(path string) {
 		var added, known int64
 		var problems []people.Problem
 		p.v.run(env.T("contacts.import.reading"), func(ctx context.Context, _ report) (err error) {
-			added, known, problems, err = stopFile(ctx, env.Ledger, path, tempFolder(env.Ledger))
+			added, known, problems, err = stopFile(ctx, env.Ledger, list, path, tempFolder(env.Ledger))
 			return err
 		}, func() {
 			lines := make([]string, 0, len(problems))
@@ -212,10 +239,13 @@ func (p *stoppedPane) onImport() {
 }
 
 func (p *stoppedPane) onExport() {
-	env := p.v.env
-	p.v.pickForm(env.T("contacts.not_mailed_list"), func(path string) {
+	env, list, name := p.v.env, p.list, p.v.env.T("contacts.not_mailed_list")
+	if list != everybody {
+		name = env.T("stopped.file_list", p.name)
+	}
+	p.v.pickForm(name, func(path string) {
 		dialogs.Work(env.Words, env.Window, env.Post, env.T("contacts.exporting"), func(ctx context.Context, tell func(done, total int64)) error {
-			return exportStopped(ctx, env.Ledger, path, tell)
+			return exportStopped(ctx, env.Ledger, list, path, tell)
 		}, p.v.failed)
 	})
 }

@@ -40,6 +40,9 @@ const pageSize = 100
 // find is the shortcut that goes to the search.
 var find = &desktop.CustomShortcut{KeyName: fyne.KeyF, Modifier: fyne.KeyModifierShortcutDefault}
 
+// paste is the shortcut that takes in people from the clipboard.
+var paste = &fyne.ShortcutPaste{}
+
 // New returns the contacts, empty until they are shown.
 func New(env *screens.Env) *View {
 	v := &View{env: env, stack: container.NewStack()}
@@ -59,6 +62,7 @@ func (v *View) Show(r screens.Route) {
 			v.env.Window.Canvas().Focus(v.book.search)
 		}
 	})
+	v.env.Window.Canvas().AddShortcut(paste, func(fyne.Shortcut) { v.onPaste() })
 	switch {
 	case r.Verb == "import":
 		v.startImport("", everybody)
@@ -68,6 +72,20 @@ func (v *View) Show(r screens.Route) {
 		v.turn(v.page)
 	default:
 		v.turn(v.book)
+	}
+}
+
+// onPaste begins an import of what is on the clipboard, from the table or from the
+// assistant's first step.
+func (v *View) onPaste() {
+	if v.env.Window.Canvas().Overlays().Top() != nil {
+		return
+	}
+	if v.page == page(v.book) {
+		v.startImport("", v.book.list())
+	}
+	if p, ok := v.page.(*importPage); ok && p.busy == nil && p.step == stepFile {
+		p.onPaste()
 	}
 }
 
@@ -84,6 +102,7 @@ func (v *View) turn(p page) {
 // Hide drops what is under way.
 func (v *View) Hide() {
 	v.env.Window.Canvas().RemoveShortcut(find)
+	v.env.Window.Canvas().RemoveShortcut(paste)
 	if v.page != nil {
 		v.page.hide()
 	}
