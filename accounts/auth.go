@@ -53,7 +53,7 @@ func (s *signIn) authenticate(ctx context.Context) (string, *post.Fault) {
 	if fault := s.d.guard.enter(ctx, s.key, s.d.now); fault != nil {
 		return "", fault
 	}
-	fault = s.exchange(ctx, mech, s.client(mech))
+	fault = s.signInBy(ctx, mech)
 	s.d.guard.leave(s.key, fault != nil && fault.Reply.Class() == 5, s.d.now())
 	if fault != nil {
 		s.scrub(fault)
@@ -61,6 +61,28 @@ func (s *signIn) authenticate(ctx context.Context) (string, *post.Fault) {
 	}
 	s.session.Auth = mech
 	return mech, nil
+}
+
+// signInBy signs in by a mechanism. One that is bound to the connection may meet a
+// server that knows only its own certificate: that one refuses before anything was
+// proven, and is asked once more, bound to the certificate. Nobody in between gains
+// by forging that refusal, because theirs is another certificate.
+func (s *signIn) signInBy(ctx context.Context, mech string) *post.Fault {
+	if mech != mechSCRAMPlus && mech != mechSCRAM1Plus {
+		return s.exchange(ctx, mech, s.client(mech))
+	}
+	var fault *post.Fault
+	for _, to := range s.bindings() {
+		client, err := s.boundClient(mech, to)
+		if err != nil {
+			return authFault("the sign-in could not begin")
+		}
+		fault = s.exchange(ctx, mech, client)
+		if c, ok := client.(*scramClient); fault == nil || !ok || !c.unknown || fault.Reply.Class() != 5 {
+			break
+		}
+	}
+	return fault
 }
 
 // mechanism chooses how to sign in from what is offered, best first.
@@ -76,7 +98,7 @@ func (s *signIn) mechanism() (string, *post.Fault) {
 		wanted = []string{mechPlain, mechLogin}
 		if preparable(s.a.Login()) && preparable(s.secret) {
 			wanted = []string{mechSCRAM, mechSCRAM1, mechPlain, mechLogin}
-			if s.binding() != nil {
+			if len(s.bindings()) > 0 {
 				wanted = append([]string{mechSCRAMPlus, mechSCRAM1Plus}, wanted...)
 			}
 		}
@@ -121,10 +143,6 @@ func (s *signIn) client(mech string) smtp.Auth {
 	switch mech {
 	case mechSCRAM:
 		return &scramClient{Auth: smtp.ScramSHA256Auth(user, s.secret)}
-	case mechSCRAMPlus:
-		return &scramClient{Auth: smtp.ScramSHA256PlusAuth(user, s.secret, s.binding())}
-	case mechSCRAM1Plus:
-		return &scramClient{Auth: smtp.ScramSHA1PlusAuth(user, s.secret, s.binding())}
 	case mechSCRAM1:
 		return &scramClient{Auth: smtp.ScramSHA1Auth(user, s.secret)}
 	case mechLogin:
