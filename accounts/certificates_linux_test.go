@@ -81,16 +81,7 @@ func badServer(b *table, s *mailserver.Server, name string, ca []byte, postfix, 
 		b.row("Postfix, "+name, "auto", string(mode), postfix, howItEnded(b.T, d, a))
 		box := accountAt(b.T, at[1], mode)
 		a.IMAPHost, a.IMAPPort, a.IMAPTLS = box.Host, box.Port, mode
-		m, err := d.DialMailbox(b.T.Context(), a)
-		got := "let in"
-		var fault *post.Fault
-		if errors.As(err, &fault) {
-			r, _ := advice(MailboxOf(a), fault)
-			got = string(fault.Phase) + " " + string(fault.Cause) + " " + r.Key
-		} else if err == nil {
-			m.Close()
-		}
-		b.row("Dovecot, "+name, "auto", string(mode), dovecot, got)
+		b.row("Dovecot, "+name, "auto", string(mode), dovecot, mailboxEnded(b.T, d, a))
 	}
 	// One look at TLS, and one at each door: each connection's last line is there.
 	for path, last := range map[string]string{
@@ -101,6 +92,22 @@ func badServer(b *table, s *mailserver.Server, name string, ca []byte, postfix, 
 		}
 	}
 	stopServer(b.T, s)
+}
+
+// mailboxEnded is how a sign-in to the account's mailbox ended, in short.
+func mailboxEnded(t *testing.T, d *Dialer, a post.Account) string {
+	t.Helper()
+	m, err := d.DialMailbox(t.Context(), a)
+	if err == nil {
+		m.Close()
+		return "signed in"
+	}
+	var fault *post.Fault
+	if !errors.As(err, &fault) {
+		return err.Error()
+	}
+	r, _ := advice(MailboxOf(a), fault)
+	return string(fault.Phase) + " " + string(fault.Cause) + " " + r.Key
 }
 
 // versionOf is the version of TLS that a server speaks at best.

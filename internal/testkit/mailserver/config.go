@@ -43,6 +43,14 @@ MaxProtocol = TLSv1
 CipherString = ALL:@SECLEVEL=0
 `
 
+// oauth2Conf is for Dovecot's passdb of that name.
+const oauth2Conf = `introspection_mode = post
+introspection_url = {{.Introspection}}
+username_attribute = email
+active_attribute = active
+active_value = true
+`
+
 // longestRun is the longest name of a run folder in bytes, for unix(7) allows a socket 108 and Dovecot's longest name
 // below it has 43.
 const longestRun = 64
@@ -106,6 +114,7 @@ type settings struct {
 	DeliverUID, DeliverGID               string
 	Domains, Mechanisms, MainCF, Dovecot []string
 	LMTP, OldTLS                         bool
+	Introspection                        string
 }
 
 // prepare writes everything a start needs below s.run and fills the addresses in; it returns the tree to run.
@@ -141,7 +150,7 @@ func (s *Server) prepare(ctx context.Context, tree string, ids identities, opt O
 		Owner: ids.owner, Group: ids.group, Nobody: ids.nobody,
 		Deliver: ids.deliverName, DeliverGroup: ids.groupName, LoginUser: ids.nobody,
 		DeliverUID: ids.deliver.Uid, DeliverGID: ids.deliver.Gid,
-		Domains: opt.Domains, Mechanisms: opt.Mechanisms, MainCF: opt.MainCF, Dovecot: opt.Dovecot, LMTP: opt.LMTP, OldTLS: opt.OldTLS,
+		Domains: opt.Domains, Mechanisms: opt.Mechanisms, MainCF: opt.MainCF, Dovecot: opt.Dovecot, LMTP: opt.LMTP, OldTLS: opt.OldTLS, Introspection: opt.Introspection,
 	}
 	if !ids.root {
 		set.LoginUser = ids.deliverName
@@ -222,7 +231,7 @@ func (s *Server) writeConfiguration(set settings, ids identities, opt Options) e
 		return err
 	}
 	for name, text := range map[string]string{
-		"etc/main.cf": mainTemplate, "etc/master.cf": masterTemplate, "dovecot/dovecot.conf": dovecotTemplate, "etc/openssl.cnf": opensslConf,
+		"etc/main.cf": mainTemplate, "etc/master.cf": masterTemplate, "dovecot/dovecot.conf": dovecotTemplate, "etc/openssl.cnf": opensslConf, "dovecot/oauth2.conf": oauth2Conf,
 	} {
 		parsed, err := template.New(name).Funcs(template.FuncMap{"join": strings.Join, "lower": strings.ToLower}).Parse(text)
 		if err != nil {

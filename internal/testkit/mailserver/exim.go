@@ -35,7 +35,7 @@ type Exim struct {
 	CAPEM          []byte
 	User, Password string
 
-	onward   string // port on this computer that all mail is handed to; empty: it is kept
+	onward   string           // port on this computer that all mail is handed to; empty: it is kept
 	shown    *tls.Certificate // in the place of a good one; may be nil
 	run      string
 	cmd      *exec.Cmd

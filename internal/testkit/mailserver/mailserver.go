@@ -73,6 +73,10 @@ type Options struct {
 	// addresses that sign in have a mailbox each, all others share one.
 	LMTP bool
 
+	// Introspection is the address of an endpoint (RFC 7662) that both servers ask about access tokens, for the mechanisms
+	// XOAUTH2 and OAUTHBEARER; its answer has "active", and in "email" whose token it is.
+	Introspection string
+
 	// Certificate is shown by both servers in the place of a good one; its key must be its own. CAPEM has nothing to do with
 	// it then.
 	Certificate *tls.Certificate
