@@ -20,6 +20,7 @@ var adviceWords = map[string]string{
 	"advice.try_implicit":     "The server says nothing on this port: it may want TLS from the start. Try TLS, usually on port 465.",
 	"advice.try_starttls":     "The server does not begin with TLS on this port. Try STARTTLS, usually on port 587.",
 	"advice.tls":              "The encryption could not be set up. The server may be too old for TLS 1.2, or something in between disturbs it.",
+	"advice.tls_ended":        "The server hung up while the encryption was set up. It may know only old encryption that is not safe any more, or want the other kind: TLS is usual on port 465, STARTTLS on 587.",
 	"advice.authority":        "The server's certificate is not from an authority that this computer knows. If the server is your own, give the account its authority's certificate.",
 	"advice.certificate_name": "The server's certificate is for another name. Check the server's name; use the one that your provider tells you.",
 	"advice.certificate_time": "The server's certificate is out of date, or this computer's clock is wrong. Check the clock, then ask the provider.",
@@ -142,6 +143,8 @@ func silenceAdvice(a post.Account, f *post.Fault) string {
 		return "advice.port_blocked"
 	case f.Phase == post.PhaseGreeting && a.TLS == post.TLSStartTLS:
 		return "advice.try_implicit"
+	case f.Phase == post.PhaseTLS && f.Cause != post.CauseTimeout: // Dovecot does so where it knows only an old TLS
+		return "advice.tls_ended"
 	case f.Phase == post.PhaseTLS && a.TLS == post.TLSImplicit:
 		return "advice.try_starttls"
 	}

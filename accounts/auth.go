@@ -53,7 +53,7 @@ func (s *signIn) authenticate(ctx context.Context) (string, *post.Fault) {
 	if fault := s.d.guard.enter(ctx, s.key, s.d.now); fault != nil {
 		return "", fault
 	}
-	fault = s.exchange(ctx, mech, s.client(mech))
+	fault = s.signInBy(ctx, mech)
 	s.d.guard.leave(s.key, fault != nil && fault.Reply.Class() == 5, s.d.now())
 	if fault != nil {
 		s.scrub(fault)
@@ -63,20 +63,39 @@ func (s *signIn) authenticate(ctx context.Context) (string, *post.Fault) {
 	return mech, nil
 }
 
+// signInBy signs in by a mechanism. One that is bound to the connection may meet a
+// server that knows only its own certificate: that one refuses before anything was
+// proven, and is asked once more, bound to the certificate. Nobody in between gains
+// by forging that refusal, because theirs is another certificate.
+func (s *signIn) signInBy(ctx context.Context, mech string) *post.Fault {
+	if mech != mechSCRAMPlus && mech != mechSCRAM1Plus {
+		return s.exchange(ctx, mech, s.client(mech))
+	}
+	var fault *post.Fault
+	for _, to := range s.bindings() {
+		client, err := s.boundClient(mech, to)
+		if err != nil {
+			return authFault("the sign-in could not begin")
+		}
+		fault = s.exchange(ctx, mech, client)
+		if c, ok := client.(*scramClient); fault == nil || !ok || !c.unknown || fault.Reply.Class() != 5 {
+			break
+		}
+	}
+	return fault
+}
+
 // mechanism chooses how to sign in from what is offered, best first.
 func (s *signIn) mechanism() (string, *post.Fault) {
 	var wanted []string
 	switch {
 	case s.isToken():
-		wanted = []string{mechBearer, mechXOAUTH2}
-		if s.a.Auth == post.AuthXOAUTH2 {
-			wanted = wanted[1:]
-		}
+		wanted = s.bearers()
 	case s.a.Auth == post.AuthAuto, s.a.Auth == "":
 		wanted = []string{mechPlain, mechLogin}
 		if preparable(s.a.Login()) && preparable(s.secret) {
 			wanted = []string{mechSCRAM, mechSCRAM1, mechPlain, mechLogin}
-			if s.binding() != nil {
+			if len(s.bindings()) > 0 {
 				wanted = append([]string{mechSCRAMPlus, mechSCRAM1Plus}, wanted...)
 			}
 		}
@@ -93,15 +112,28 @@ func (s *signIn) mechanism() (string, *post.Fault) {
 			return mech, nil
 		}
 	}
+	return "", noMechanism(s.hello.ext.Auth, wanted)
+}
+
+// noMechanism is the fault of a server that offers nothing of what is wanted.
+func noMechanism(offered, wanted []string) *post.Fault {
 	f := &post.Fault{
 		Phase: post.PhaseAuth, Cause: post.CauseNoMechanism, Detail: "the server offers no sign-in",
 		Reason: post.Reason{Key: "fault.no_sign_in"},
 	}
-	if offer := joinWords(s.hello.ext.Auth); offer != "" {
+	if offer := joinWords(offered); offer != "" {
 		f.Detail = post.CleanReply("the server offers " + offer + ", not " + joinWords(wanted))
 		f.Reason = post.Reason{Key: "fault.no_mechanism", Args: []string{offer}}
 	}
-	return "", f
+	return f
+}
+
+// bearers are the mechanisms that take a token, best first.
+func (s *signIn) bearers() []string {
+	if s.a.Auth == post.AuthXOAUTH2 {
+		return []string{mechXOAUTH2}
+	}
+	return []string{mechBearer, mechXOAUTH2}
 }
 
 // isToken reports that the secret is an access token, which never goes where a
@@ -121,10 +153,6 @@ func (s *signIn) client(mech string) smtp.Auth {
 	switch mech {
 	case mechSCRAM:
 		return &scramClient{Auth: smtp.ScramSHA256Auth(user, s.secret)}
-	case mechSCRAMPlus:
-		return &scramClient{Auth: smtp.ScramSHA256PlusAuth(user, s.secret, s.binding())}
-	case mechSCRAM1Plus:
-		return &scramClient{Auth: smtp.ScramSHA1PlusAuth(user, s.secret, s.binding())}
 	case mechSCRAM1:
 		return &scramClient{Auth: smtp.ScramSHA1Auth(user, s.secret)}
 	case mechLogin:
@@ -132,7 +160,7 @@ func (s *signIn) client(mech string) smtp.Auth {
 	case mechCRAMMD5:
 		return smtp.CRAMMD5Auth(user, s.secret)
 	case mechBearer:
-		return bearerClient{user: user, token: s.secret, host: s.host, port: s.a.Port}
+		return s.bearerClient()
 	case mechXOAUTH2:
 		return smtp.XOAuth2Auth(user, s.secret)
 	default:
@@ -254,6 +282,10 @@ type bearerClient struct {
 }
 
 var _ smtp.Auth = bearerClient{}
+
+func (s *signIn) bearerClient() bearerClient {
+	return bearerClient{user: s.a.Login(), token: s.secret, host: s.host, port: s.a.Port}
+}
 
 // Start returns the whole of it.
 func (b bearerClient) Start(*smtp.ServerInfo) (mech string, first []byte, err error) {

@@ -265,31 +265,45 @@ func (s *signIn) signInMailbox(ctx context.Context, c *imapclient.Client) *post.
 	if s.secret == "" {
 		return authFault("a mailbox needs a password")
 	}
+	login, fault := s.mailboxLogin(c)
+	if fault != nil {
+		return fault
+	}
 	if fault := s.d.guard.enter(ctx, s.key, s.d.now); fault != nil {
 		return fault
 	}
 	s.keep(s.secret)
-	err := s.loginMailbox(c)
+	err := login()
 	var refused *imap.Error
 	s.d.guard.leave(s.key, errors.As(err, &refused), s.d.now())
 	if err == nil {
 		return nil
 	}
-	fault := mailboxFault(ctx, post.PhaseAuth, err)
+	fault = mailboxFault(ctx, post.PhaseAuth, err)
 	s.scrub(fault)
 	return fault
 }
 
-func (s *signIn) loginMailbox(c *imapclient.Client) error {
+// mailboxLogin chooses how to sign in from what is offered, best first. A token
+// goes only to a server that takes tokens.
+func (s *signIn) mailboxLogin(c *imapclient.Client) (func() error, *post.Fault) {
 	caps := c.Caps()
-	switch {
-	case s.isToken():
-		return c.Authenticate(bearer{s.a.Login(), s.secret})
-	case caps.Has(imap.AuthCap(sasl.Plain)):
-		return c.Authenticate(sasl.NewPlainClient("", s.a.Login(), s.secret))
-	default:
-		return c.Login(s.a.Login(), s.secret).Wait()
+	if !s.isToken() {
+		if caps.Has(imap.AuthCap(sasl.Plain)) {
+			return func() error { return c.Authenticate(sasl.NewPlainClient("", s.a.Login(), s.secret)) }, nil
+		}
+		return func() error { return c.Login(s.a.Login(), s.secret).Wait() }, nil
 	}
+	for _, mech := range s.bearers() {
+		switch {
+		case !caps.Has(imap.AuthCap(mech)):
+		case mech == mechBearer:
+			return func() error { return c.Authenticate(mailboxBearer{s.bearerClient()}) }, nil
+		default:
+			return func() error { return c.Authenticate(mailboxXOAUTH2{s.a.Login(), s.secret}) }, nil
+		}
+	}
+	return nil, noMechanism(caps.AuthMechanisms(), s.bearers())
 }
 
 // mailboxFault makes the post.Fault of an error of the IMAP client.
@@ -308,18 +322,33 @@ func mailboxFault(ctx context.Context, phase post.Phase, err error) *post.Fault 
 	return fault
 }
 
-// bearer is XOAUTH2 for IMAP: an access token in the place of a password.
-type bearer struct{ user, token string }
+// mailboxXOAUTH2 is XOAUTH2 for IMAP.
+type mailboxXOAUTH2 struct{ user, token string }
 
-var _ sasl.Client = bearer{}
+var _ sasl.Client = mailboxXOAUTH2{}
 
 // Start returns the whole of it.
-func (b bearer) Start() (mech string, first []byte, err error) {
-	return "XOAUTH2", []byte("user=" + b.user + "\x01auth=Bearer " + b.token + "\x01\x01"), nil
+func (b mailboxXOAUTH2) Start() (mech string, first []byte, err error) {
+	return mechXOAUTH2, []byte("user=" + b.user + "\x01auth=Bearer " + b.token + "\x01\x01"), nil
 }
 
 // Next answers the server's explanation of a refusal, which ends it.
-func (bearer) Next([]byte) ([]byte, error) { return []byte{}, nil }
+func (mailboxXOAUTH2) Next([]byte) ([]byte, error) { return []byte{}, nil }
+
+// mailboxBearer is OAUTHBEARER for IMAP.
+type mailboxBearer struct{ bearerClient }
+
+var _ sasl.Client = mailboxBearer{}
+
+// Start returns the whole of it.
+func (b mailboxBearer) Start() (mech string, first []byte, err error) {
+	return b.bearerClient.Start(nil)
+}
+
+// Next answers the server's explanation of a refusal, which ends it.
+func (b mailboxBearer) Next(challenge []byte) ([]byte, error) {
+	return b.bearerClient.Next(challenge, true)
+}
 
 // cappedConn reads no more than it may.
 type cappedConn struct {

@@ -34,8 +34,9 @@ type authServer struct {
 const FixedPath = "/postroom"
 
 // server puts together what is known of an account's authorization server: the
-// data file or what was found at its issuer, under the settings.
-func (t *Tokens) server(ctx context.Context, o post.OAuth) (*authServer, error) {
+// data file or what was found at its issuer, under the settings. home is where the
+// account's own key is kept.
+func (t *Tokens) server(ctx context.Context, o post.OAuth, home post.SecretKind) (*authServer, error) {
 	s := &authServer{issuer: o.Issuer, name: o.Issuer, path: FixedPath}
 	s.ClientID, s.Scopes = o.ClientID, o.Scopes
 	if known, ok := providers.AuthServerByID(o.Provider); ok {
@@ -43,7 +44,7 @@ func (t *Tokens) server(ctx context.Context, o post.OAuth) (*authServer, error) 
 		if err != nil {
 			return nil, err
 		}
-		if s.ClientSecret, err = t.Shelf.Setting(ctx, known.ClientSecretSetting(), ""); err != nil {
+		if s.ClientSecret, err = t.clientSecret(ctx, &known, home); err != nil {
 			return nil, err
 		}
 		s.name, s.issuer, s.extra, s.path = known.Name, known.Issuer, known.Extra, known.Path

@@ -148,20 +148,20 @@ func TestIssuerSettings(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(m)
 			return true
 		})
-		_, err := d.Tokens.server(t.Context(), d.a.OAuth)
+		_, err := d.Tokens.server(t.Context(), d.a.OAuth, post.SecretKeyring)
 		wantKey(t, err, post.KindNetwork, keyTokenServer)
 		if err == nil {
 			t.Error(name)
 		}
 	}
-	_, err := d.Tokens.server(t.Context(), post.OAuth{Issuer: "http://127.0.0.1", ClientID: "x"})
+	_, err := d.Tokens.server(t.Context(), post.OAuth{Issuer: "http://127.0.0.1", ClientID: "x"}, post.SecretKeyring)
 	wantKey(t, err, post.KindSignIn, keyTokenIssuer)
-	_, err = d.Tokens.server(t.Context(), post.OAuth{Provider: "google"})
+	_, err = d.Tokens.server(t.Context(), post.OAuth{Provider: "google"}, post.SecretKeyring)
 	wantKey(t, err, post.KindSignIn, keyTokenNoClient)
 	if err := d.ledger.SetSetting(t.Context(), "oauth.google.client_id", "ours"); err != nil {
 		t.Fatal(err)
 	}
-	s, err := d.Tokens.server(t.Context(), post.OAuth{Provider: "google"})
+	s, err := d.Tokens.server(t.Context(), post.OAuth{Provider: "google"}, post.SecretKeyring)
 	if err != nil || s.ClientID != "ours" || s.path != "" {
 		t.Errorf("%+v %v", s, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"postroom/assets/providers"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -233,10 +234,12 @@ type Kept interface {
 	AccountSecret(ctx context.Context, account int64) (storage.SealedSecret, error)
 	Signing(ctx context.Context, account int64) (*post.Signing, error)
 	Certificate(ctx context.Context, account int64) (*post.Certificate, error)
+	Setting(ctx context.Context, key, fallback string) (string, error)
 }
 
 // UsesVault reports whether an account needs the vault to send: for its
-// password, for the key of its tokens, or for a key that signs its mail.
+// password, for the key of its tokens or the client secret that renews them, or
+// for a key that signs its mail.
 func UsesVault(ctx context.Context, k Kept, a *post.Account) bool {
 	if a.Secret == post.SecretVault {
 		return true
@@ -244,6 +247,11 @@ func UsesVault(ctx context.Context, k Kept, a *post.Account) bool {
 	if a.Secret == post.SecretOAuth {
 		if lies, err := k.AccountSecret(ctx, a.ID); err == nil && lies.Home == post.SecretVault {
 			return true
+		}
+		if known, ok := providers.AuthServerByID(a.OAuth.Provider); ok {
+			if place, err := k.Setting(ctx, known.ClientSecretPlaceSetting(), ""); err == nil && place == string(post.SecretVault) {
+				return true
+			}
 		}
 	}
 	keys, err := KeysOf(ctx, k, a.ID)

@@ -66,6 +66,8 @@ func TestServersAndMechanisms(t *testing.T) {
 			b.row("Exim, wrong", mech, string(mode), "auth  advice.password", howItEnded(t, &Dialer{Secrets: planted("wrong")}, a))
 		}
 	}
+	tableOfTokens(b)
+	tableOfBadServers(b)
 	for _, mode := range []smtpscript.Mode{smtpscript.ImplicitTLS, smtpscript.STARTTLS} {
 		name := map[smtpscript.Mode]string{smtpscript.ImplicitTLS: "tls", smtpscript.STARTTLS: "starttls"}[mode]
 		for _, c := range badCertificates {

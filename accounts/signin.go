@@ -50,7 +50,7 @@ func (t *Tokens) SignIn(ctx context.Context, a post.Account, p SignInParams) err
 	if home == nil {
 		return errNotKept()
 	}
-	server, err := t.server(ctx, a.OAuth)
+	server, err := t.server(ctx, a.OAuth, p.Home)
 	if err != nil {
 		return err
 	}

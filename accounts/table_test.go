@@ -28,7 +28,7 @@ func (b *table) row(server, mech, mode, want, got string) {
 		result = "FAILED, want " + want
 		b.Errorf("%s, %s, %s: %s, want %s", server, mech, mode, got, want)
 	}
-	b.lines = append(b.lines, fmt.Sprintf("%-28s %-18s %-16s %-40s %s", server, mech, mode, got, result))
+	b.lines = append(b.lines, fmt.Sprintf("%-37s %-18s %-16s %-40s %s", server, mech, mode, got, result))
 }
 
 func (b *table) print() {

@@ -29,7 +29,7 @@ type Shelf interface {
 	AccountSecret(ctx context.Context, account int64) (storage.SealedSecret, error)
 	SetAccountSecret(ctx context.Context, account int64, s storage.SealedSecret) error
 	DeleteAccountSecret(ctx context.Context, account int64) error
-	Setting(ctx context.Context, key, fallback string) (string, error)
+	ClientShelf
 	Dir() string
 }
 
@@ -152,7 +152,7 @@ func (t *Tokens) token(ctx context.Context, a post.Account, good func(tokens) bo
 	if good(have) {
 		return usable(have.Access)
 	}
-	server, err := t.server(ctx, a.OAuth)
+	server, err := t.server(ctx, a.OAuth, seal.home)
 	if err != nil {
 		return "", err
 	}

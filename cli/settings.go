@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postroom/accounts"
 	"postroom/assets/providers"
 	"postroom/assets/words"
 	"postroom/mailer"
@@ -27,7 +30,7 @@ type setting struct {
 	key, about string
 	fallback   func() string
 	check      func(value string) error
-	quiet      bool // shown only to who asks for it by its key
+	secret     *providers.AuthServer // whose client secret it is: kept where passwords are, and never shown; nil: none
 }
 
 // settings is the closed list.
@@ -68,7 +71,7 @@ var settings = append([]setting{
 }, oauthSettings()...)
 
 // oauthSettings are what Postroom is called at the authorization servers it
-// knows. The client secret of a program is none (RFC 8252 8.5).
+// knows.
 func oauthSettings() []setting {
 	var all []setting
 	for _, s := range providers.AuthServers() {
@@ -76,8 +79,8 @@ func oauthSettings() []setting {
 			key: s.ClientIDSetting(), about: "the client id that " + s.Name + " gave you for Postroom",
 			fallback: func() string { return s.ClientID }, check: oneWord(s.ClientIDSetting()),
 		}, setting{
-			key: s.ClientSecretSetting(), about: "what " + s.Name + " shows beside it, where it does; it is no password",
-			fallback: func() string { return "" }, check: oneWord(s.ClientSecretSetting()), quiet: true,
+			key: s.ClientSecretSetting(), about: "the client secret that " + s.Name + " shows beside it, where it does",
+			fallback: func() string { return "" }, check: oneWord(s.ClientSecretSetting()), secret: &s,
 		})
 	}
 	says := func(form string, ok func(string) bool) func(string) error {
@@ -136,11 +139,20 @@ func (a *app) settingsCommand() *cobra.Command {
 		&cobra.Command{
 			Use: "list", Short: "List all settings", Args: takes(0, "nothing"),
 			RunE: a.onLedger(func(ctx context.Context, l *storage.Ledger, _ []string) error {
+				if err := a.tidySettings(ctx, l); err != nil {
+					return err
+				}
 				for _, s := range settings {
+					if s.secret != nil {
+						if err := a.tellClientSecret(ctx, s, false); err != nil {
+							return err
+						}
+						continue
+					}
 					if value, err := l.Setting(ctx, s.key, s.fallback()); err == nil && value == "" {
 						continue // there is nothing to say
 					}
-					if err := a.tellSetting(ctx, l, s, "%[1]s = %[2]s", s.quiet); err != nil {
+					if err := a.tellSetting(ctx, l, s, "%[1]s = %[2]s"); err != nil {
 						return err
 					}
 				}
@@ -154,28 +166,168 @@ func (a *app) settingsCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.tellSetting(ctx, l, s, "%[2]s", false)
+				if s.secret == nil {
+					return a.tellSetting(ctx, l, s, "%[2]s")
+				}
+				if err := a.tidySettings(ctx, l); err != nil {
+					return err
+				}
+				return a.tellClientSecret(ctx, s, true)
 			}),
-		},
-		&cobra.Command{
-			Use: "set KEY VALUE", Short: "Change one setting", Args: takes(2, "the setting and its value"),
-			Example: "  postroom settings set " + settingDeadline + " 72",
-			RunE: a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
-				s, err := settingOf(args[0])
-				if err != nil {
-					return err
-				}
-				if err := s.check(args[1]); err != nil {
-					return err
-				}
-				if err := l.SetSetting(ctx, s.key, args[1]); err != nil {
-					return err
-				}
-				return a.tellSetting(ctx, l, s, "%[1]s = %[2]s", s.quiet)
-			}),
-		},
-	)
+		}, a.settingsSet())
 }
+
+func (a *app) settingsSet() *cobra.Command {
+	var stdin, vault bool
+	c := &cobra.Command{
+		Use: "set KEY [VALUE]", Short: "Change one setting",
+		Long: `Set changes a setting. A client secret is kept in the system's keyring, or with
+--vault in the vault, and is not shown again. Give it by --value-stdin, or
+without a value to be asked for it: what stands on a command line can be seen by
+others on this computer. An empty value ('') forgets it.`,
+		Example: "  postroom settings set " + settingDeadline + " 72\n  postroom settings set oauth.google.client_secret --value-stdin < secret.txt",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return nil
+			}
+			return takes(2, "the setting and its value")(c, args)
+		},
+	}
+	c.Flags().BoolVar(&stdin, "value-stdin", false, "read the value from standard input")
+	c.Flags().BoolVar(&vault, "vault", false, "keep a client secret in the vault, where there is no keyring")
+	c.RunE = a.onLedger(func(ctx context.Context, l *storage.Ledger, args []string) error {
+		s, err := settingOf(args[0])
+		if err != nil {
+			return err
+		}
+		if s.secret == nil && vault {
+			return usage("--vault is for client secrets; %s is kept in the ledger", s.key)
+		}
+		if s.secret != nil { // the vault's passphrase comes first
+			if err := a.openForClientSecret(ctx, l, s, vault); err != nil {
+				return err
+			}
+		}
+		value, err := a.settingValue(s, args[1:], stdin)
+		if err != nil {
+			return err
+		}
+		if err := s.check(value); err != nil {
+			return err
+		}
+		if s.secret != nil {
+			return a.keepClientSecret(ctx, s, value, vault)
+		}
+		if err := l.SetSetting(ctx, s.key, value); err != nil {
+			return err
+		}
+		return a.tellSetting(ctx, l, s, "%[1]s = %[2]s")
+	})
+	return c
+}
+
+// settingValue is the value as it was given, by the one way that was chosen.
+func (a *app) settingValue(s setting, given []string, stdin bool) (string, error) {
+	switch {
+	case stdin && len(given) > 0:
+		return "", usage("give a value or --value-stdin, not both")
+	case len(given) > 0:
+		return given[0], nil
+	case stdin:
+		return a.secretLine("Value: ")
+	case s.secret != nil && a.canAsk():
+		return a.secretLine("Client secret for " + s.secret.Name + ": ")
+	}
+	return "", usage("give the setting and its value: postroom settings set %s VALUE", s.key)
+}
+
+// openForClientSecret opens the vault where a client secret comes into it, or out.
+func (a *app) openForClientSecret(ctx context.Context, l *storage.Ledger, s setting, vault bool) error {
+	store, err := a.store()
+	if err != nil {
+		return err
+	}
+	place, err := store.Tokens.ClientSecretPlace(ctx, s.secret)
+	if err != nil {
+		return err
+	}
+	return a.openSecrets(ctx, l, nil, vault || place == post.SecretVault)
+}
+
+func (a *app) keepClientSecret(ctx context.Context, s setting, value string, vault bool) error {
+	store, err := a.store()
+	if err != nil {
+		return err
+	}
+	place := post.SecretKeyring
+	if vault {
+		place = post.SecretVault
+	}
+	err = store.Tokens.SetClientSecret(ctx, s.secret, value, place)
+	var e *post.Error
+	if errors.As(err, &e) && accounts.KeyringTrouble(e.Reason) {
+		a.note("Where there is no keyring, keep it in the vault: postroom settings set %s --value-stdin --vault", s.key)
+	}
+	if err != nil {
+		return err
+	}
+	return a.tellClientSecret(ctx, s, true)
+}
+
+// tidySettings takes client secrets that an older version kept in the ledger to
+// where passwords are, as far as that is open.
+func (a *app) tidySettings(ctx context.Context, l *storage.Ledger) error {
+	store, err := a.store()
+	if err != nil || store.Tokens == nil {
+		return nil // secrets of a test
+	}
+	if err := a.openSecrets(ctx, l, nil, a.vaultStdin); err != nil {
+		return err
+	}
+	place := post.SecretKeyring
+	if store.Vault.Unlocked() {
+		place = post.SecretVault
+	}
+	if err := store.Tokens.MoveClientSecrets(ctx, place); err != nil {
+		a.log.Warn("move a client secret out of the ledger", slog.Any("err", err))
+	}
+	return nil
+}
+
+// clientSecretJSON is a client secret as scripts see it: where it lies.
+type clientSecretJSON struct {
+	Key   string `json:"key"`
+	Value string `json:"value"` // stars; empty: there is none
+	Kept  string `json:"kept,omitempty"`
+}
+
+// tellClientSecret says where a client secret is kept; where there is none only if
+// it was asked for.
+func (a *app) tellClientSecret(ctx context.Context, s setting, asked bool) error {
+	store, err := a.store()
+	if err != nil {
+		return nil // secrets of a test
+	}
+	place, err := store.Tokens.ClientSecretPlace(ctx, s.secret)
+	if err != nil || place == "" && !asked {
+		return err
+	}
+	where := map[post.SecretKind]string{
+		"": "not set", post.SecretKeyring: stars + " (in the system's keyring)", post.SecretVault: stars + " (in the vault)",
+		accounts.PlaceLedger: stars + " (in the ledger, where others can read it)",
+	}[place]
+	x := clientSecretJSON{Key: s.key, Kept: string(place)}
+	if place != "" {
+		x.Value = stars
+	}
+	if place == accounts.PlaceLedger {
+		a.note("%s was kept in the ledger by an older version. Start the keyring, or move it into the vault: postroom settings set %s --value-stdin --vault; or forget it: postroom settings set %s ''", s.key, s.key, s.key)
+	}
+	return a.answer(x, "%s = %s", s.key, where)
+}
+
+// stars stand for what is not shown.
+const stars = "********"
 
 func settingOf(key string) (setting, error) {
 	i := slices.IndexFunc(settings, func(s setting) bool { return s.key == key })
@@ -185,15 +337,11 @@ func settingOf(key string) (setting, error) {
 	return settings[i], nil
 }
 
-// tellSetting prints a setting; format gets its key and its value, or where it is
-// hidden stars.
-func (a *app) tellSetting(ctx context.Context, l *storage.Ledger, s setting, format string, hidden bool) error {
+// tellSetting prints a setting; format gets its key and its value.
+func (a *app) tellSetting(ctx context.Context, l *storage.Ledger, s setting, format string) error {
 	value, err := l.Setting(ctx, s.key, s.fallback())
 	if err != nil {
 		return err
-	}
-	if hidden && value != "" {
-		value = "********"
 	}
 	return a.answer(map[string]string{"key": s.key, "value": value}, format, s.key, oneLine(value))
 }

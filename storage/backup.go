@@ -58,14 +58,17 @@ func copyLedger(ctx context.Context, src, dst string) error {
 }
 
 // dropSecrets takes the sealed tokens out of a copy, and their bytes out of its
-// pages: a backup may be kept for longer than the key.
+// pages: a backup may be kept for longer than the key. With them goes a client
+// secret that an older version kept as a setting.
 func dropSecrets(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		return err
 	}
 	db.SetMaxOpenConns(1)
-	for _, do := range []string{"PRAGMA secure_delete=ON", "DELETE FROM account_secrets"} {
+	for _, do := range []string{
+		"PRAGMA secure_delete=ON", "DELETE FROM account_secrets", "DELETE FROM settings WHERE key LIKE 'oauth.%.client_secret'",
+	} {
 		if _, err := db.ExecContext(ctx, do); err != nil {
 			return errors.Join(err, db.Close())
 		}

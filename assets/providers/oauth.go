@@ -30,13 +30,18 @@ type AuthServer struct {
 	Grade    Grade  `json:"grade"`
 }
 
-// ClientIDSetting and ClientSecretSetting are the settings that hold what a
-// server calls us, in place of the data file. The second is no secret (RFC 8252
-// 8.5): a few providers give programs one and ask for it.
+// ClientIDSetting is the setting that holds what a server calls us, in place of
+// the data file.
 func (s *AuthServer) ClientIDSetting() string { return "oauth." + s.ID + ".client_id" }
 
-// ClientSecretSetting is the second; see ClientIDSetting.
+// ClientSecretSetting is how users name the client secret that a few providers give
+// programs and ask for. It is kept where passwords are, see
+// accounts.Tokens.SetClientSecret; older versions kept it as a setting.
 func (s *AuthServer) ClientSecretSetting() string { return "oauth." + s.ID + ".client_secret" }
+
+// ClientSecretPlaceSetting is the setting that says where it is kept: keyring or
+// vault.
+func (s *AuthServer) ClientSecretPlaceSetting() string { return s.ClientSecretSetting() + "_place" }
 
 //go:embed oauth.json
 var oauthText []byte

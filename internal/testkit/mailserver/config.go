@@ -4,6 +4,7 @@ package mailserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,6 +30,26 @@ var masterTemplate string
 
 //go:embed files/dovecot.conf.tmpl
 var dovecotTemplate string
+
+// opensslConf is read by Dovecot where it is to speak TLS 1.0 alone, for it has no setting of its own for that.
+const opensslConf = `openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = old
+[old]
+MinProtocol = TLSv1
+MaxProtocol = TLSv1
+CipherString = ALL:@SECLEVEL=0
+`
+
+// oauth2Conf is for Dovecot's passdb of that name.
+const oauth2Conf = `introspection_mode = post
+introspection_url = {{.Introspection}}
+username_attribute = email
+active_attribute = active
+active_value = true
+`
 
 // longestRun is the longest name of a run folder in bytes, for unix(7) allows a socket 108 and Dovecot's longest name
 // below it has 43.
@@ -92,7 +113,8 @@ type settings struct {
 	Deliver, DeliverGroup, LoginUser     string
 	DeliverUID, DeliverGID               string
 	Domains, Mechanisms, MainCF, Dovecot []string
-	LMTP                                 bool
+	LMTP, OldTLS                         bool
+	Introspection                        string
 }
 
 // prepare writes everything a start needs below s.run and fills the addresses in; it returns the tree to run.
@@ -112,7 +134,7 @@ func (s *Server) prepare(ctx context.Context, tree string, ids identities, opt O
 	if err := s.makeFolders(tree, ids); err != nil {
 		return "", err
 	}
-	if err := s.writeCertificates(); err != nil {
+	if err := s.writeCertificates(opt.Certificate); err != nil {
 		return "", err
 	}
 	ports, err := freePorts(4)
@@ -128,7 +150,7 @@ func (s *Server) prepare(ctx context.Context, tree string, ids identities, opt O
 		Owner: ids.owner, Group: ids.group, Nobody: ids.nobody,
 		Deliver: ids.deliverName, DeliverGroup: ids.groupName, LoginUser: ids.nobody,
 		DeliverUID: ids.deliver.Uid, DeliverGID: ids.deliver.Gid,
-		Domains: opt.Domains, Mechanisms: opt.Mechanisms, MainCF: opt.MainCF, Dovecot: opt.Dovecot, LMTP: opt.LMTP,
+		Domains: opt.Domains, Mechanisms: opt.Mechanisms, MainCF: opt.MainCF, Dovecot: opt.Dovecot, LMTP: opt.LMTP, OldTLS: opt.OldTLS, Introspection: opt.Introspection,
 	}
 	if !ids.root {
 		set.LoginUser = ids.deliverName
@@ -169,10 +191,15 @@ func (s *Server) makeFolders(tree string, ids identities) error {
 	)
 }
 
-func (s *Server) writeCertificates() error {
+func (s *Server) writeCertificates(shown *tls.Certificate) error {
 	certs, err := newCertificates()
 	if err != nil {
 		return err
+	}
+	if shown != nil {
+		if certs.server, certs.key, err = inPEM(shown); err != nil {
+			return err
+		}
 	}
 	s.CAPEM = certs.authority
 	s.CAFile = filepath.Join(s.run, "ca.pem")
@@ -204,7 +231,7 @@ func (s *Server) writeConfiguration(set settings, ids identities, opt Options) e
 		return err
 	}
 	for name, text := range map[string]string{
-		"etc/main.cf": mainTemplate, "etc/master.cf": masterTemplate, "dovecot/dovecot.conf": dovecotTemplate,
+		"etc/main.cf": mainTemplate, "etc/master.cf": masterTemplate, "dovecot/dovecot.conf": dovecotTemplate, "etc/openssl.cnf": opensslConf, "dovecot/oauth2.conf": oauth2Conf,
 	} {
 		parsed, err := template.New(name).Funcs(template.FuncMap{"join": strings.Join, "lower": strings.ToLower}).Parse(text)
 		if err != nil {

@@ -35,7 +35,8 @@ type Exim struct {
 	CAPEM          []byte
 	User, Password string
 
-	onward   string // port on this computer that all mail is handed to; empty: it is kept
+	onward   string           // port on this computer that all mail is handed to; empty: it is kept
+	shown    *tls.Certificate // in the place of a good one; may be nil
 	run      string
 	cmd      *exec.Cmd
 	lifeline io.WriteCloser // of the process that ends Exim with us
@@ -46,15 +47,21 @@ type Exim struct {
 // empty. A machine that can't run it skips the test, but fails it when CI is set.
 func StartExim(t testing.TB, mechanism string) *Exim {
 	t.Helper()
-	return startExim(t, mechanism, "")
+	return startExim(t, mechanism, "", nil)
 }
 
-func startExim(t testing.TB, mechanism, onward string) *Exim {
+// StartEximShowing is StartExim with that certificate in the place of a good one; it offers PLAIN.
+func StartEximShowing(t testing.TB, cert *tls.Certificate) *Exim {
+	t.Helper()
+	return startExim(t, "PLAIN", "", cert)
+}
+
+func startExim(t testing.TB, mechanism, onward string, cert *tls.Certificate) *Exim {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute) // the first start downloads packages
 	defer cancel()
 	for try := 1; ; try++ {
-		e, err := launchExim(ctx, mechanism, onward)
+		e, err := launchExim(ctx, mechanism, onward, cert)
 		switch {
 		case err == nil:
 			t.Cleanup(func() { e.stop(t) })
@@ -67,7 +74,7 @@ func startExim(t testing.TB, mechanism, onward string) *Exim {
 	}
 }
 
-func launchExim(ctx context.Context, mechanism, onward string) (*Exim, error) {
+func launchExim(ctx context.Context, mechanism, onward string, cert *tls.Certificate) (*Exim, error) {
 	tree, err := fetchTree(ctx, "exim")
 	if err != nil {
 		return nil, err
@@ -80,7 +87,7 @@ func launchExim(ctx context.Context, mechanism, onward string) (*Exim, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exim{onward: onward, run: run, User: "shop@example.test", Password: "correct horse battery"}
+	e := &Exim{onward: onward, shown: cert, run: run, User: "shop@example.test", Password: "correct horse battery"}
 	if err := e.start(ctx, tree, ids, mechanism); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(run))
 	}
@@ -98,6 +105,11 @@ func (e *Exim) start(ctx context.Context, tree string, ids identities, mechanism
 	certs, err := newCertificates()
 	if err != nil {
 		return err
+	}
+	if e.shown != nil {
+		if certs.server, certs.key, err = inPEM(e.shown); err != nil {
+			return err
+		}
 	}
 	ports, err := freePorts(2)
 	if err != nil {
@@ -213,7 +225,8 @@ func (e *Exim) ready(ctx context.Context) error {
 	defer cancel()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(e.CAPEM)
-	for addr, config := range map[string]*tls.Config{e.SubmissionAddr: nil, e.SMTPSAddr: {RootCAs: roots, ServerName: "localhost"}} {
+	secure := &tls.Config{RootCAs: roots, ServerName: "localhost", InsecureSkipVerify: e.shown != nil} //nolint:gosec // so that it is seen to be there
+	for addr, config := range map[string]*tls.Config{e.SubmissionAddr: nil, e.SMTPSAddr: secure} {
 		for {
 			err := greet(ctx, addr, "220 ", config)
 			if err == nil {
@@ -244,6 +257,9 @@ func zombie(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
+
+// Log is the path of Exim's main log.
+func (e *Exim) Log() string { return filepath.Join(e.run, "log", "mainlog") }
 
 func (e *Exim) logs() string {
 	var b strings.Builder

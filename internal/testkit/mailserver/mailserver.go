@@ -16,6 +16,7 @@ package mailserver
 
 import (
 	"context"
+	"crypto/tls"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -72,6 +73,16 @@ type Options struct {
 	// addresses that sign in have a mailbox each, all others share one.
 	LMTP bool
 
+	// Introspection is the address of an endpoint (RFC 7662) that both servers ask about access tokens, for the mechanisms
+	// XOAUTH2 and OAUTHBEARER; its answer has "active", and in "email" whose token it is.
+	Introspection string
+
+	// Certificate is shown by both servers in the place of a good one; its key must be its own. CAPEM has nothing to do with
+	// it then.
+	Certificate *tls.Certificate
+	// OldTLS makes both servers speak TLS 1.0 and nothing newer.
+	OldTLS bool
+
 	MainCF  []string // lines "name = value" for Postfix, after and thus over our own
 	Dovecot []string // lines for Dovecot, likewise
 }
@@ -89,6 +100,7 @@ type Server struct {
 	MailDir        string // folder of all Maildirs; gone after Stop unless Launch was given a folder
 	Log            string // Postfix's log file; Dovecot's is dovecot.log beside it
 
+	odd      bool   // its certificate or version of TLS is not for anybody to trust
 	run      string // folder of everything of this server
 	keeper   *exec.Cmd
 	lifeline io.Closer // writing end of the pipe; closing it ends the servers
@@ -170,7 +182,7 @@ func launchOnce(ctx context.Context, dir, tree string, ids identities, opt Optio
 	if err := os.Chmod(run, 0o755); err != nil { // other users' processes work in it
 		return nil, err
 	}
-	s := &Server{run: run, User: opt.User, Password: opt.Password, gone: make(chan struct{})}
+	s := &Server{odd: opt.Certificate != nil || opt.OldTLS, run: run, User: opt.User, Password: opt.Password, gone: make(chan struct{})}
 	tree, err = s.prepare(ctx, tree, ids, opt)
 	if err != nil {
 		return nil, err

@@ -291,7 +291,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	if how == "exim" {
-		e, err := launchExim(context.Background(), "PLAIN", "")
+		e, err := launchExim(context.Background(), "PLAIN", "", nil)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

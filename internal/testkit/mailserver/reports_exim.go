@@ -27,5 +27,5 @@ func StartEximRelay(t testing.TB, behind *Server) *Exim {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startExim(t, "PLAIN", port)
+	return startExim(t, "PLAIN", port, nil)
 }

@@ -67,6 +67,7 @@ type Config struct {
 	Mechanisms     []string // offered; PLAIN and LOGIN when nil; known: PLAIN LOGIN CRAM-MD5 XOAUTH2 OAUTHBEARER SCRAM-SHA-1 SCRAM-SHA-256, and those two with -PLUS
 	// Token, where set, decides about access tokens in the place of Password.
 	Token        func(token string) bool
+	EndPoint     bool // -PLUS knows tls-server-end-point alone (RFC 5929 4)
 	OtherChannel bool // -PLUS sees another connection, as behind somebody in between
 	AuthInClear  bool // STARTTLS mode: offer and take AUTH before TLS too
 

@@ -1,6 +1,7 @@
 package smtpscript
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 // scram is the server's side of RFC 5802 and RFC 7677 by a library that the
 // client does not use; with -PLUS it insists on the channel binding of its own
 // TLS connection: tls-exporter (RFC 9266) from TLS 1.3 on, tls-unique (RFC 5929)
-// before.
+// before, or with Config.EndPoint its own certificate.
 func (c *session) scram(mechanism string, initial [][]byte) (bool, error) {
 	base, plus := strings.CutSuffix(mechanism, "-PLUS")
 	hash := scram.SHA256
@@ -82,6 +83,10 @@ func (c *session) binding() (scram.ChannelBinding, bool) {
 		if b, err = scram.NewTLSExporterBinding(&state); err != nil {
 			return b, false
 		}
+	}
+	if c.srv.cfg.EndPoint { // of our certificates, which are all signed with SHA-256
+		sum := sha256.Sum256(c.srv.leaf)
+		b = scram.ChannelBinding{Type: scram.ChannelBindingTLSServerEndpoint, Data: sum[:]}
 	}
 	if c.srv.cfg.OtherChannel && len(b.Data) > 0 {
 		b.Data = append([]byte{b.Data[0] ^ 1}, b.Data[1:]...)

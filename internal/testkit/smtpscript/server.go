@@ -15,6 +15,7 @@ import (
 
 // Server is a running server. Make it with Start or Listen.
 type Server struct {
+	leaf      []byte // its certificate (DER)
 	cfg       Config
 	authority *Authority
 	tls       *tls.Config // nil in Plain mode
@@ -83,6 +84,7 @@ func (s *Server) prepareTLS() error {
 	if err != nil {
 		return err
 	}
+	s.leaf = cert.Certificate[0]
 	s.tls = &tls.Config{
 		Certificates: []tls.Certificate{cert},
 		MinVersion:   s.cfg.MinTLS,

@@ -1,10 +1,14 @@
 package accounts
 
 import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"strings"
 	"testing"
 
+	senders "postroom/accounts"
 	"postroom/assets/theme"
 	"postroom/assets/words"
 	"postroom/post"
@@ -119,6 +123,101 @@ func TestKeysInALockedVault(t *testing.T) {
 				return now != nil && strings.HasPrefix(now.SecretRef, "vault-") && r.openDialog()
 			})
 			r.tap("dkim.close")
+		})
+	}
+}
+
+// TestConnectionTestAsksForTheVault: before the account is tested, the passphrase of
+// the vault that has its password is asked for; who gives none is not tested.
+func TestConnectionTestAsksForTheVault(t *testing.T) {
+	for lang, mode := range map[words.Lang]theme.Mode{words.English: theme.Light, words.Chinese: theme.Dark} {
+		t.Run(string(lang), func(t *testing.T) {
+			r := newRig(t, lang, mode)
+			s := r.withStore()
+			a := withAccount(r)
+			a.Secret, a.SecretRef = post.SecretVault, "account-1"
+			if err := errors.Join(s.Vault.Create(t.Context(), testPhrase), s.Set(t.Context(), a, "geheim"), r.env.Ledger.UpdateAccount(t.Context(), a)); err != nil {
+				t.Fatal(err)
+			}
+			tested := 0
+			r.env.Doctor = func(ctx context.Context, a post.Account, _ *senders.Letter) senders.Report {
+				tested++
+				if got, err := s.Get(ctx, a); err != nil || got != "geheim" {
+					t.Errorf("tested without the password: %v", err)
+				}
+				return senders.Report{OK: true}
+			}
+			s.Vault.Lock()
+			r.view.Changed()
+			r.until("the panel", func() bool { return r.view.panel.shown.Account.Secret == post.SecretVault })
+			for _, button := range []string{"accounts.test", "accounts.test.send"} {
+				s.Vault.Lock()
+				tested = 0
+				r.tap(button)
+				r.until("the question", r.openDialog)
+				r.press(r.env.T("action.cancel"))
+				if tested != 0 || r.view.stopTest != nil {
+					t.Fatal("it was tested without the vault")
+				}
+				r.tap(button)
+				r.until("the question", r.openDialog)
+				r.givePhrase()
+				r.until("the test", func() bool { return tested == 1 && r.view.stopTest == nil })
+				r.tap(button) // now it is open
+				r.until("the next test", func() bool { return tested == 2 && r.view.stopTest == nil })
+			}
+		})
+	}
+}
+
+// TestSMIMEInALockedVault: a certificate is imported and removed where its key lies in
+// the vault; the passphrase is asked for each time that it is locked.
+func TestSMIMEInALockedVault(t *testing.T) {
+	if testing.Short() {
+		t.Skip("computing keys takes minutes under the race detector; the plain run does it")
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lang, mode := range map[words.Lang]theme.Mode{words.English: theme.Light, words.Chinese: theme.Dark} {
+		t.Run(string(lang), func(t *testing.T) {
+			r := newRig(t, lang, mode)
+			s := r.withStore()
+			a := withAccount(r)
+			a.Secret, a.SecretRef = post.SecretVault, "account-1"
+			if err := errors.Join(s.Vault.Create(t.Context(), testPhrase), s.Set(t.Context(), a, "geheim"), r.env.Ledger.UpdateAccount(t.Context(), a)); err != nil {
+				t.Fatal(err)
+			}
+			s.Vault.Lock()
+			kept := func() *post.Certificate {
+				t.Helper()
+				c, err := r.env.Ledger.Certificate(t.Context(), a.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c
+			}
+			c := &certificate{v: r.view, account: a, vault: senders.UsesVault(t.Context(), r.env.Ledger, &a)}
+			c.show()
+			c.chosen(testP12(t, key, "Brauhaus", "hello@brauhaus.example", "geheim"))
+			get[*widgets.Entry](r, "smime.passphrase").SetText("geheim")
+			r.tap("smime.import")
+			r.givePhrase()
+			r.until("the certificate", func() bool { return kept() != nil && r.openDialog() && shows(r, "Brauhaus, Test Authority") })
+			if !strings.HasPrefix(kept().SecretRef, "vault-") || len(r.ring.all()) != 0 {
+				t.Errorf("its key lies in %q, %d in the keyring", kept().SecretRef, len(r.ring.all()))
+			}
+			s.Vault.Lock()
+			entry := post.Account{ID: a.ID, Secret: post.SecretVault, SecretRef: kept().SecretRef}
+			r.tap("smime.remove")
+			r.press(r.env.T("action.remove"))
+			r.givePhrase()
+			r.until("nothing kept", func() bool {
+				_, err := s.Get(t.Context(), entry)
+				return kept() == nil && s.Vault.Unlocked() && err != nil
+			})
+			r.until("the panel at rest", func() bool { return !get[*widgets.Button](r, "accounts.smime").Disabled() })
 		})
 	}
 }

@@ -243,6 +243,22 @@ func (v *View) test(letter *senders.Letter) {
 		return
 	}
 	env := v.env
+	if s, ok := storeOf(env); !ok || s.Vault.Unlocked() || !s.Vault.Exists() {
+		v.beginTest(a, letter)
+		return
+	}
+	screens.Load(context.Background(), env, func(ctx context.Context) (bool, error) { return senders.UsesVault(ctx, env.Ledger, &a), nil }, func(vault bool, _ error) {
+		v.unlocked(vault, func() {
+			if now, ok := v.current(); ok && now.ID == a.ID && v.stopTest == nil {
+				v.beginTest(a, letter)
+			}
+		})
+	})
+}
+
+// beginTest tests an account whose secrets can be had.
+func (v *View) beginTest(a post.Account, letter *senders.Letter) {
+	env := v.env
 	ctx, leave := context.WithCancel(context.Background())
 	var steps []Step
 	var report senders.Report

@@ -2,7 +2,6 @@ package history
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	"postroom/accounts"
@@ -63,11 +62,10 @@ func (v *View) evidenceTo(path string, c receipts.Choice) {
 		p, err = writeEvidence(ctx, env, path, c, report)
 		return err
 	}, func(err error) {
-		var e *post.Error
 		switch {
 		case err == nil:
 			dialogs.Info(env.Words, env.Window, env.T("history.evidence.done"), env.T("history.evidence.hash", p.Hash))
-		case errors.As(err, &e) && e.Reason.Key == "vault.locked" && env.WithVault != nil:
+		case vaultLocked(err) && env.WithVault != nil:
 			env.WithVault(func() { v.evidenceTo(path, c) })
 		case post.KindOf(err) != post.KindCancelled:
 			dialogs.Error(env.Words, env.Window, err)

@@ -7,7 +7,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,9 +24,20 @@ import (
 	"postroom/ui/widgets"
 )
 
-// TestEvidenceAsksForTheVault: where a message is signed with a key that lies in a
-// locked vault, the passphrase is asked for, and then the pack is written.
-func TestEvidenceAsksForTheVault(t *testing.T) {
+// locked is the screen over a ledger with one message that was sent and signed with
+// a key in a locked vault. The test is the window's goroutine.
+type locked struct {
+	*testing.T
+	view     *View
+	store    accounts.Store
+	queue    chan func()
+	asked    int // for the passphrase
+	mailing  int64
+	delivery int64
+}
+
+func newLocked(t *testing.T, lang words.Lang) *locked {
+	t.Helper()
 	const phrase = "correct horse battery"
 	test.NewTempApp(t)
 	l, m := queued(t)
@@ -53,39 +66,114 @@ func TestEvidenceAsksForTheVault(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Vault.Lock()
-
-	queue := make(chan func(), 1000)
-	win := test.NewTempWindow(t, widgets.Space())
-	asked := 0
+	r := &locked{T: t, store: s, queue: make(chan func(), 1000), mailing: m.ID, delivery: ds[0].ID}
 	env := &screens.Env{
-		Ledger: l, Words: words.For(words.English), Window: win, Secrets: s, Clock: post.SystemClock{}, Zone: time.UTC, Log: slog.New(slog.DiscardHandler),
-		IDs: &screens.IDs{}, Post: func(f func()) { queue <- f }, Go: func(screens.Route) {},
+		Ledger: l, Words: words.For(lang), Window: test.NewTempWindow(t, widgets.Space()), Secrets: s, Clock: post.SystemClock{}, Zone: time.UTC,
+		Log: slog.New(slog.DiscardHandler), IDs: &screens.IDs{}, Post: func(f func()) { r.queue <- f }, Go: func(screens.Route) {},
 	}
 	env.WithVault = func(then func()) {
-		asked++
+		r.asked++
 		if err := s.Vault.Unlock(t.Context(), phrase); err != nil {
 			t.Error(err)
 		}
 		then()
 	}
-	v := New(env)
-	t.Cleanup(v.Hide)
-	path := filepath.Join(t.TempDir(), "evidence.zip")
-	v.evidenceTo(path, receipts.Choice{Mailing: m.ID})
+	r.view = New(env)
+	t.Cleanup(r.view.Hide)
+	return r
+}
+
+func (r *locked) until(what string, ok func() bool) {
+	r.Helper()
 	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
-	for {
-		if p, err := receipts.VerifyEvidence(path); err == nil && asked == 1 {
-			if p.Deliveries != 3 || len(p.Problems) > 0 {
-				t.Errorf("%+v", p)
-			}
-			break
-		}
+	for !ok() {
 		select {
-		case f := <-queue:
+		case f := <-r.queue:
 			f()
 		case <-deadline.C:
-			t.Fatalf("waited in vain for the pack; asked %d times", asked)
+			r.Fatalf("waited in vain for %s; asked %d times", what, r.asked)
 		}
+	}
+}
+
+// press taps the button of the dialog that is open, or opens.
+func (r *locked) press(words string) {
+	r.Helper()
+	var found *widgets.Button
+	r.until("the button "+words, func() bool {
+		if top := r.view.env.Window.Canvas().Overlays().Top(); top != nil {
+			for _, o := range test.LaidOutObjects(top) {
+				if b, ok := o.(*widgets.Button); ok && b.Text == words {
+					found = b
+				}
+			}
+		}
+		return found != nil
+	})
+	test.Tap(found)
+}
+
+// TestEvidenceAsksForTheVault: where a message is signed with a key that lies in a
+// locked vault, the passphrase is asked for, and then the pack is written.
+func TestEvidenceAsksForTheVault(t *testing.T) {
+	r := newLocked(t, words.English)
+	path := filepath.Join(t.TempDir(), "evidence.zip")
+	r.view.evidenceTo(path, receipts.Choice{Mailing: r.mailing})
+	r.until("the pack", func() bool {
+		p, err := receipts.VerifyEvidence(path)
+		if err != nil || r.asked != 1 {
+			return false
+		}
+		if p.Deliveries != 3 || len(p.Problems) > 0 {
+			t.Errorf("%+v", p)
+		}
+		return true
+	})
+}
+
+// TestMessageAsksForTheVault: one that was signed with a key in a locked vault is
+// shown and saved signed once the vault is open, or as it was before, as the user
+// chooses.
+func TestMessageAsksForTheVault(t *testing.T) {
+	for _, lang := range words.Langs {
+		t.Run(string(lang), func(t *testing.T) {
+			r := newLocked(t, lang)
+			env := r.view.env
+			saved := func(name, button string) string {
+				t.Helper()
+				path := filepath.Join(t.TempDir(), name)
+				r.view.messageTo(path, r.delivery)
+				if button != "" {
+					r.press(button)
+				}
+				var b []byte
+				r.until(name, func() bool {
+					var err error
+					b, err = os.ReadFile(path)
+					return err == nil && strings.HasSuffix(string(b), "\r\n")
+				})
+				return string(b)
+			}
+			without := saved("without.eml", env.T("history.signed.without"))
+			if strings.Contains(without, "DKIM-Signature") || r.asked != 0 || r.store.Vault.Unlocked() {
+				t.Errorf("asked %d times for a message without its signature", r.asked)
+			}
+			with := saved("with.eml", env.T("accounts.vault.unlock"))
+			if !strings.HasPrefix(with, "DKIM-Signature") || !strings.HasSuffix(with, without) || r.asked != 1 {
+				t.Errorf("asked %d times; the message is\n%s", r.asked, with)
+			}
+			if again := saved("again.eml", ""); again != with {
+				t.Errorf("another message with the vault open:\n%s", again)
+			}
+			r.store.Vault.Lock()
+			r.view.current = r.delivery
+			r.view.openMessage()
+			r.press(env.T("accounts.vault.unlock"))
+			r.until("the message", func() bool {
+				top := env.Window.Canvas().Overlays().Top()
+				return top != nil && r.asked == 2 && r.store.Vault.Unlocked()
+			})
+		})
 	}
 }

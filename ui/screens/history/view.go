@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"slices"
@@ -355,8 +356,10 @@ type message struct {
 }
 
 // read renders the message from what the ledger keeps: the same bytes as went
-// over the wire. A caught rehearsal is read from the trap's own file.
-func (v *View) read(ctx context.Context, id int64) (*message, error) {
+// over the wire. A caught rehearsal is read from the trap's own file. Without its
+// key a message is shown as it was before it was signed; where that lies in a locked
+// vault it is a fault, unless unsigned will do.
+func (v *View) read(ctx context.Context, id int64, unsigned bool) (*message, error) {
 	l := v.env.Ledger
 	h, err := l.Delivery(ctx, id)
 	if err != nil {
@@ -381,7 +384,9 @@ func (v *View) read(ctx context.Context, id int64) (*message, error) {
 		p.Date = v.env.Clock.Now().Truncate(time.Second)
 	}
 	if p.Signer, err = signerOf(ctx, v.env, from.Account); err != nil {
-		// Without its key the message is shown as it was before it was signed.
+		if !unsigned && vaultLocked(err) && v.env.WithVault != nil {
+			return nil, err
+		}
 		slog.Warn("a message is shown without its signature", "delivery", id, "err", err)
 		p.Signer = nil
 	}
@@ -397,16 +402,40 @@ func (v *View) read(ctx context.Context, id int64) (*message, error) {
 	return &message{preview: out}, nil
 }
 
+// vaultLocked reports that the vault's passphrase is all that is missing.
+func vaultLocked(err error) bool {
+	var e *post.Error
+	return errors.As(err, &e) && e.Reason.Key == "vault.locked"
+}
+
+// withMessage reads a message and calls then. Where the key that signed it lies in a
+// locked vault, the user chooses whether to open that or to go without.
+func (v *View) withMessage(id int64, then func(*message)) {
+	env := v.env
+	var read func(unsigned bool)
+	read = func(unsigned bool) {
+		screens.Load(context.Background(), env, func(ctx context.Context) (*message, error) { return v.read(ctx, id, unsigned) }, func(m *message, err error) {
+			switch {
+			case err == nil:
+				then(m)
+			case vaultLocked(err) && !unsigned && env.WithVault != nil:
+				dialogs.Choose(env.Words, env.Window, env.T("history.signed"), env.T("history.signed.sentence"),
+					dialogs.Choice{Label: env.T("history.signed.without"), Do: func() { read(true) }},
+					dialogs.Choice{Label: env.T("accounts.vault.unlock"), Default: true, Do: func() { env.WithVault(func() { read(false) }) }})
+			default:
+				dialogs.Error(env.Words, env.Window, err)
+			}
+		})
+	}
+	read(false)
+}
+
 func (v *View) openMessage() {
 	id, env := v.current, v.env
 	if id == 0 {
 		return
 	}
-	screens.Load(context.Background(), env, func(ctx context.Context) (*message, error) { return v.read(ctx, id) }, func(m *message, err error) {
-		if err != nil {
-			dialogs.Error(env.Words, env.Window, err)
-			return
-		}
+	v.withMessage(id, func(m *message) {
 		dialogs.Message(env.Words, env.Window, dialogs.Mail{
 			Subject: m.preview.Subject, Text: m.preview.Text, Source: string(m.preview.Source), HTML: m.preview.HTML,
 			Browse: func() { browse(env, m) },
@@ -432,11 +461,15 @@ func (v *View) saveMessage() {
 		return
 	}
 	dialogs.SaveFile(env.Words, env.Window, env.T("history.save_eml"), "message.eml", func(path string) {
-		screens.Load(context.Background(), env, func(ctx context.Context) (struct{}, error) {
-			m, err := v.read(ctx, id)
-			if err != nil {
-				return struct{}{}, err
-			}
+		v.messageTo(path, id)
+	})
+}
+
+// messageTo writes a message into a file.
+func (v *View) messageTo(path string, id int64) {
+	env := v.env
+	v.withMessage(id, func(m *message) {
+		screens.Load(context.Background(), env, func(context.Context) (struct{}, error) {
 			return struct{}{}, os.WriteFile(path, m.preview.Source, 0o600)
 		}, func(_ struct{}, err error) {
 			if err != nil {

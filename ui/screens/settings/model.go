@@ -11,7 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"postroom/accounts"
+	"postroom/assets/providers"
 	"postroom/assets/words"
+	"postroom/post"
 	"postroom/storage"
 )
 
@@ -40,10 +43,14 @@ type Model struct {
 	Folder   string            // of the data
 	Log      string            // the file
 	SignIn   map[string]string // what we are called at authorization servers, by the setting's key
+	// Secrets are the places of the client secrets, by the setting's key: keyring,
+	// vault or accounts.PlaceLedger. What they are is never read here.
+	Secrets map[string]post.SecretKind
 }
 
 // Load reads the settings. What was never set, or makes no sense, is as usual.
-func Load(ctx context.Context, l *storage.Ledger, lang words.Lang) (*Model, error) {
+// tokens knows the client secrets; nil: nobody does.
+func Load(ctx context.Context, l *storage.Ledger, tokens *accounts.Tokens, lang words.Lang) (*Model, error) {
 	set, err := l.Settings(ctx)
 	if err != nil {
 		return nil, err
@@ -52,8 +59,19 @@ func Load(ctx context.Context, l *storage.Ledger, lang words.Lang) (*Model, erro
 	m.SignIn = map[string]string{}
 	for _, s := range SignInServers() {
 		for _, f := range s.Fields {
+			if f.Secret {
+				continue
+			}
 			if set[f.Key] != "" {
 				m.SignIn[f.Key] = set[f.Key]
+			}
+		}
+	}
+	if tokens != nil {
+		m.Secrets = map[string]post.SecretKind{}
+		for _, s := range providers.AuthServers() {
+			if m.Secrets[s.ClientSecretSetting()], err = tokens.ClientSecretPlace(ctx, &s); err != nil {
+				return nil, err
 			}
 		}
 	}

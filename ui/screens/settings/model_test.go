@@ -40,7 +40,7 @@ func TestLoad(t *testing.T) {
 	want := &Model{SignIn: map[string]string{}, Language: words.Chinese, Theme: "light", Hours: 48, Folder: l.Dir(), Log: filepath.Join(l.Dir(), "logs", "postroom.log")}
 	check := func(what string) {
 		t.Helper()
-		got, err := Load(t.Context(), l, words.Chinese)
+		got, err := Load(t.Context(), l, nil, words.Chinese)
 		if err != nil {
 			t.Fatal(err)
 		}

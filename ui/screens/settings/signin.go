@@ -2,12 +2,15 @@ package settings
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"fyne.io/fyne/v2"
 
+	"postroom/accounts"
 	"postroom/assets/providers"
 	"postroom/assets/theme"
+	"postroom/post"
 	"postroom/ui/dialogs"
 	"postroom/ui/screens"
 	"postroom/ui/widgets"
@@ -21,6 +24,8 @@ type SignInField struct {
 	Hint  string // words; empty: none
 	Check func(string) bool
 	Wrong string // words: what it must be
+	// Secret: it is kept where passwords are, and never shown.
+	Secret bool
 }
 
 // SignInServer is one authorization server that can be set, with its guide.
@@ -34,21 +39,23 @@ type SignInServer struct {
 // SignInServers are all of them, in their order on the screen.
 func SignInServers() []SignInServer {
 	id := func(key string) SignInField {
-		return SignInField{key, "settings.signin.client", "settings.signin.client.hint", providers.CheckWord, "settings.signin.wrong.word"}
+		return SignInField{Key: key, Label: "settings.signin.client", Hint: "settings.signin.client.hint", Check: providers.CheckWord, Wrong: "settings.signin.wrong.word"}
 	}
 	var all []SignInServer
 	for _, s := range providers.AuthServers() {
 		x := SignInServer{ID: s.ID, Name: s.Name, Steps: s.Steps, Console: s.Console, Fields: []SignInField{id(s.ClientIDSetting())}}
 		if s.Secret {
-			x.Fields = append(x.Fields, SignInField{s.ClientSecretSetting(), "settings.signin.secret", "", providers.CheckWord, "settings.signin.wrong.word"})
+			x.Fields = append(x.Fields, SignInField{
+				Key: s.ClientSecretSetting(), Label: "settings.signin.secret", Check: providers.CheckWord, Wrong: "settings.signin.wrong.word", Secret: true,
+			})
 		}
 		all = append(all, x)
 	}
 	return append(all, SignInServer{ID: "own", Steps: "oauth.steps.own", Fields: []SignInField{
-		{providers.OwnIssuerSetting, "settings.signin.issuer", "settings.signin.issuer.hint", providers.CheckIssuer, "settings.signin.wrong.issuer"},
+		{Key: providers.OwnIssuerSetting, Label: "settings.signin.issuer", Hint: "settings.signin.issuer.hint", Check: providers.CheckIssuer, Wrong: "settings.signin.wrong.issuer"},
 		id(providers.OwnClientSetting),
-		{providers.OwnScopesSetting, "settings.signin.scopes", "settings.signin.scopes.hint", providers.CheckWords, "settings.signin.wrong.words"},
-		{providers.OwnHostsSetting, "settings.signin.hosts", "settings.signin.hosts.hint", providers.CheckWords, "settings.signin.wrong.words"},
+		{Key: providers.OwnScopesSetting, Label: "settings.signin.scopes", Hint: "settings.signin.scopes.hint", Check: providers.CheckWords, Wrong: "settings.signin.wrong.words"},
+		{Key: providers.OwnHostsSetting, Label: "settings.signin.hosts", Hint: "settings.signin.hosts.hint", Check: providers.CheckWords, Wrong: "settings.signin.wrong.words"},
 	}})
 }
 
@@ -57,15 +64,17 @@ type signIn struct {
 	view    *View
 	card    fyne.CanvasObject
 	servers []SignInServer
-	entries map[string]*widgets.Entry // by the setting's key
-	kept    map[string]string         // what is in the ledger
+	entries map[string]*widgets.Entry  // by the setting's key
+	kept    map[string]string          // what is in the ledger; of a secret nothing
+	places  map[string]post.SecretKind // where a secret is
+	forget  map[string]*widgets.Button
 	save    *widgets.Button
 	said    *widgets.Text
 }
 
 func newSignIn(v *View) *signIn {
 	env := v.env
-	c := &signIn{view: v, servers: SignInServers(), entries: map[string]*widgets.Entry{}, kept: map[string]string{}, said: widgets.NewSmall("").Wrapping()}
+	c := &signIn{view: v, servers: SignInServers(), entries: map[string]*widgets.Entry{}, kept: map[string]string{}, forget: map[string]*widgets.Button{}, said: widgets.NewSmall("").Wrapping()}
 	c.said.Hide()
 	c.save = widgets.NewButton(widgets.Normal, env.T("action.save"), c.onSave)
 	env.IDs.Set("settings.signin.save", c.save)
@@ -80,6 +89,9 @@ func newSignIn(v *View) *signIn {
 		rows.Add(widgets.HStack(8, widgets.Grow(widgets.NewStrong(name)), guide))
 		for _, f := range s.Fields {
 			e := widgets.NewEntry()
+			if f.Secret {
+				e = widgets.NewPasswordEntry()
+			}
 			if f.Hint != "" {
 				e.SetPlaceHolder(env.T(f.Hint))
 			}
@@ -88,6 +100,13 @@ func newSignIn(v *View) *signIn {
 			c.entries[f.Key] = e
 			env.IDs.Set("settings."+f.Key, e)
 			rows.Add(v.row(f.Label, e))
+			if f.Secret {
+				b := widgets.NewButton(widgets.Link, env.T("settings.signin.secret.forget"), func() { c.keepSecrets(map[string]string{f.Key: ""}) })
+				b.Hide()
+				c.forget[f.Key] = b
+				env.IDs.Set("settings."+f.Key+".forget", b)
+				rows.Add(widgets.HStack(0, widgets.Space(), b))
+			}
 		}
 	}
 	rows.Add(c.said)
@@ -102,8 +121,9 @@ func (c *signIn) typed(key string) string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(c.entries[key].Text, ",", " ")), " ")
 }
 
-// fill takes over what is in the ledger; what is being typed stays.
-func (c *signIn) fill(set map[string]string) {
+// fill takes over what is in the ledger, and where the secrets are; what is being
+// typed stays.
+func (c *signIn) fill(set map[string]string, places map[string]post.SecretKind) {
 	for key, e := range c.entries {
 		old, typed := c.kept[key], c.typed(key)
 		c.kept[key] = set[key]
@@ -111,7 +131,41 @@ func (c *signIn) fill(set map[string]string) {
 			e.SetText(set[key])
 		}
 	}
+	c.places = places
+	for key, b := range c.forget {
+		hint := ""
+		if places[key] != "" {
+			hint = c.view.env.T("settings.signin.secret." + string(places[key]))
+			b.Show()
+		} else {
+			b.Hide()
+		}
+		c.entries[key].SetPlaceHolder(hint)
+	}
+	c.card.Refresh()
 	c.enable()
+}
+
+// tokensOf knows where the client secrets are; nil for the secrets of a test.
+func tokensOf(env *screens.Env) *accounts.Tokens {
+	s, _ := env.Secrets.(accounts.Store)
+	return s.Tokens
+}
+
+// tidy takes a client secret that an older version kept in the ledger to the vault
+// where that is open, else into the keyring. Where neither takes it, the field says
+// so.
+func (c *signIn) tidy(ctx context.Context, t *accounts.Tokens) {
+	if t == nil {
+		return
+	}
+	place := post.SecretKeyring
+	if s, ok := c.view.env.Secrets.(accounts.Store); ok && s.Vault.Unlocked() {
+		place = post.SecretVault
+	}
+	if err := t.MoveClientSecrets(ctx, place); err != nil {
+		c.view.env.Log.Warn("move a client secret out of the ledger", "err", err)
+	}
 }
 
 func (c *signIn) enable() {
@@ -130,7 +184,7 @@ func (c *signIn) onSave() {
 	if c.save.Disabled() {
 		return
 	}
-	fresh := map[string]string{}
+	fresh, secrets := map[string]string{}, map[string]string{}
 	for _, s := range c.servers {
 		for _, f := range s.Fields {
 			value := c.typed(f.Key)
@@ -139,7 +193,11 @@ func (c *signIn) onSave() {
 				env.Window.Canvas().Focus(c.entries[f.Key])
 				return
 			}
-			if value != c.kept[f.Key] {
+			switch {
+			case value == c.kept[f.Key]:
+			case f.Secret:
+				secrets[f.Key] = value
+			default:
 				fresh[f.Key] = value
 			}
 		}
@@ -163,8 +221,65 @@ func (c *signIn) onSave() {
 			c.entries[key].SetText(value)
 		}
 		c.enable()
+		if len(secrets) > 0 {
+			c.keepSecrets(secrets)
+			return
+		}
 		c.view.tell(c.said, theme.Good, env.T("settings.signin.kept"))
 	})
+}
+
+// keepSecrets keeps client secrets, by their settings' keys, where passwords are:
+// in the vault where there is one, and else in the keyring. Empty forgets one.
+func (c *signIn) keepSecrets(secrets map[string]string) {
+	env := c.view.env
+	s, ok := env.Secrets.(accounts.Store)
+	if !ok || s.Tokens == nil || s.Vault == nil {
+		return
+	}
+	var keep func(place post.SecretKind)
+	keep = func(place post.SecretKind) {
+		screens.Load(context.Background(), env, func(ctx context.Context) (struct{}, error) {
+			for _, server := range providers.AuthServers() {
+				secret, ok := secrets[server.ClientSecretSetting()]
+				if !ok {
+					continue
+				}
+				if err := s.Tokens.SetClientSecret(ctx, &server, secret, place); err != nil {
+					return struct{}{}, err
+				}
+			}
+			return struct{}{}, nil
+		}, func(_ struct{}, err error) {
+			var e *post.Error
+			if errors.As(err, &e) && accounts.KeyringTrouble(e.Reason) && env.WithVault != nil {
+				c.enable()
+				what, _ := env.Words.Error(err)
+				dialogs.Choose(env.Words, env.Window, env.T("settings.signin.secret"), what, dialogs.Choice{Label: env.T("action.cancel")},
+					dialogs.Choice{Label: env.T("settings.signin.secret.to_vault"), Default: true, Do: func() { env.WithVault(func() { keep(post.SecretVault) }) }})
+				return
+			}
+			if err != nil {
+				c.enable()
+				dialogs.Error(env.Words, env.Window, err)
+				return
+			}
+			done := "settings.signin.secret.forgotten"
+			for key, secret := range secrets {
+				c.entries[key].SetText("")
+				if secret != "" {
+					done = "settings.signin.kept"
+				}
+			}
+			c.view.tell(c.said, theme.Good, env.T(done))
+			c.view.Changed()
+		})
+	}
+	if s.Vault.Exists() && env.WithVault != nil {
+		env.WithVault(func() { keep(post.SecretVault) })
+		return
+	}
+	keep(post.SecretKeyring)
 }
 
 // onGuide shows how to get a client id, a step a line.

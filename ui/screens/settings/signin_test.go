@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -8,10 +9,13 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/test"
 
+	"postroom/accounts"
 	"postroom/assets/providers"
 	"postroom/assets/theme"
 	"postroom/assets/words"
+	"postroom/post"
 	"postroom/ui/screens"
+	accountscreen "postroom/ui/screens/accounts"
 	"postroom/ui/widgets"
 )
 
@@ -96,4 +100,100 @@ func (r *rig) tap(id string) {
 	if !tapped {
 		r.Fatalf("there is no button %s", id)
 	}
+}
+
+// TestClientSecret: the client secret is typed hidden, kept in the vault where
+// there is no keyring, never shown again, replaced, and forgotten; one that an older
+// version left in the ledger goes where passwords are.
+func TestClientSecret(t *testing.T) {
+	r := newRig(t, words.English, theme.Light)
+	google, _ := providers.AuthServerByID("google")
+	key := google.ClientSecretSetting()
+	l := r.env.Ledger
+	s := accounts.Store{Keyring: noRing{}}.In(l.Dir(), l)
+	r.env.Secrets = s
+	r.env.WithVault = func(then func()) { accountscreen.WithVault(r.env, then) }
+	c := r.view.signIn
+	field := c.entries[key]
+	place := func(want post.SecretKind) func() bool {
+		return func() bool { return c.places[key] == want && field.Text == "" && c.save.Disabled() }
+	}
+	if !field.Password {
+		t.Error("what is typed can be read")
+	}
+	field.SetText("GOCSPX-planted")
+	test.Tap(c.save)
+	r.until("the question where to keep it", func() bool { return r.win.Canvas().Overlays().Top() != nil })
+	r.draw(filepath.Join(gallery(t), "settings-client-secret-no-keyring.png"))
+	r.press(english.T("settings.signin.secret.to_vault"))
+	r.typeInto("accounts.vault.passphrase", "long enough 1")
+	r.typeInto("accounts.vault.again", "long enough 1")
+	r.press(english.T("accounts.vault.create.yes"))
+	r.until("it in the vault", place(post.SecretVault))
+	if got := r.setting(key); got != "" {
+		t.Error("it is a setting")
+	}
+	if field.PlaceHolder != english.T("settings.signin.secret.vault") {
+		t.Errorf("the field says %q", field.PlaceHolder)
+	}
+	r.draw(filepath.Join(gallery(t), "settings-client-secret.png"))
+	r.tap("settings." + key + ".forget")
+	r.until("it forgotten", place(""))
+
+	if err := l.SetSetting(t.Context(), key, "GOCSPX-older"); err != nil {
+		t.Fatal(err)
+	}
+	r.view.Changed()
+	r.until("the older one in the vault", place(post.SecretVault))
+	if got := r.setting(key); got != "" {
+		t.Error("the older one is still a setting")
+	}
+	if err := l.SetSetting(t.Context(), key, "GOCSPX-older"); err != nil {
+		t.Fatal(err)
+	}
+	s.Vault.Lock()
+	r.view.Changed()
+	r.until("the older one where it was", place(accounts.PlaceLedger))
+	if field.PlaceHolder != english.T("settings.signin.secret.ledger") {
+		t.Errorf("the field says %q", field.PlaceHolder)
+	}
+}
+
+// noRing is the keyring of a computer that has none.
+type noRing struct{}
+
+func (noRing) Get(context.Context, post.Account) (string, error) { return "", errNoRing }
+func (noRing) Set(context.Context, post.Account, string) error   { return errNoRing }
+func (noRing) Delete(context.Context, post.Account) error        { return errNoRing }
+
+var errNoRing = &post.Error{Kind: post.KindSignIn, Reason: post.Reason{Key: "keyring.absent"}}
+
+// press taps the button with these words.
+func (r *rig) press(words string) {
+	r.Helper()
+	var found *widgets.Button
+	r.until("the button "+words, func() bool {
+		for _, o := range test.LaidOutObjects(r.win.Canvas().Overlays().Top()) {
+			if b, ok := o.(*widgets.Button); ok && b.Text == words {
+				found = b
+			}
+		}
+		return found != nil
+	})
+	test.Tap(found)
+}
+
+// typeInto types into the entry with this name.
+func (r *rig) typeInto(id, text string) {
+	r.Helper()
+	var found *widgets.Entry
+	r.until("the entry "+id, func() bool {
+		r.env.IDs.Each(func(x string, o fyne.CanvasObject) {
+			if e, ok := o.(*widgets.Entry); ok && x == id {
+				found = e
+			}
+		})
+		return found != nil
+	})
+	found.SetText(text)
 }

@@ -169,7 +169,9 @@ func (v *View) Hide() { v.loader.Stop() }
 // Changed reads the settings again.
 func (v *View) Changed() {
 	screens.Run(v.loader, func(ctx context.Context) (*Model, error) {
-		return Load(ctx, v.env.Ledger, v.env.Words.Lang())
+		tokens := tokensOf(v.env)
+		v.signIn.tidy(ctx, tokens)
+		return Load(ctx, v.env.Ledger, tokens, v.env.Words.Lang())
 	}, v.fill)
 }
 
@@ -187,7 +189,7 @@ func (v *View) fill(m *Model, err error) {
 	if !typing {
 		v.hours.SetText(strconv.Itoa(m.Hours))
 	}
-	v.signIn.fill(m.SignIn)
+	v.signIn.fill(m.SignIn, m.Secrets)
 	v.enableKeep()
 	v.folder.SetText(m.Folder)
 	v.log.SetText(m.Log)
