@@ -266,6 +266,7 @@ func (c *healthCheck) judgeSPF(ctx context.Context, records []string) Finding {
 		f := finding("", HealthBad, "health.spf.missing")
 		switch include := c.include(); {
 		case c.own:
+			f = finding("", HealthBad, "health.spf.missing_own", c.host)
 			f.Value = "v=spf1 " + allow + " ~all"
 		case include != "":
 			f = finding("", HealthBad, "health.spf.missing_known", c.provider.Name)

@@ -97,7 +97,7 @@ func TestHealthOfABareDomain(t *testing.T) {
 		t.Error("a bare domain is said to be sound")
 	}
 	for record, want := range map[string]Finding{
-		RecordSPF:   {What: post.Reason{Key: "health.spf.missing"}, Name: "shop.example", Value: "v=spf1 mx ip4:192.0.2.5 ip6:2001:db8::5 ~all"},
+		RecordSPF:   {What: post.Reason{Key: "health.spf.missing_own"}, Name: "shop.example", Value: "v=spf1 mx ip4:192.0.2.5 ip6:2001:db8::5 ~all"},
 		RecordDKIM:  {What: post.Reason{Key: "health.dkim.missing"}, Name: "s9._domainkey.shop.example"},
 		RecordDMARC: {What: post.Reason{Key: "health.dmarc.missing"}, Name: "_dmarc.shop.example", Value: "v=DMARC1; p=none; rua=mailto:shop@shop.example"},
 		RecordMX:    {What: post.Reason{Key: "health.mx.missing"}},
@@ -143,7 +143,7 @@ func TestSPF(t *testing.T) {
 		"macro":        {`shop.example. 60 IN TXT "v=spf1 exists:%{i}.list.example -all"` + own, HealthUnknown, "health.spf.unsure"},
 		"chain":        {chain + own, HealthBad, "health.spf.long"},
 		"itself":       {`shop.example. 60 IN TXT "v=spf1 include:shop.example -all"` + own, HealthBad, "health.spf.long"},
-		"spf10":        {`shop.example. 60 IN TXT "v=spf10 -all"` + own, HealthBad, "health.spf.missing"},
+		"spf10":        {`shop.example. 60 IN TXT "v=spf10 -all"` + own, HealthBad, "health.spf.missing_own"},
 	} {
 		h := checkHealth(t, sender("smtp.shop.example"), c.zone)
 		if f := h.of(t, RecordSPF); f.State != c.state || f.What.Key != c.key {

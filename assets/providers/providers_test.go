@@ -272,3 +272,41 @@ func TestFilesSentMail(t *testing.T) {
 		}
 	}
 }
+
+// TestAuthServers: the facts hold together, and the guide in each language says
+// the very text that is offered for copying.
+func TestAuthServers(t *testing.T) {
+	var f struct {
+		Servers []AuthServer `json:"servers"`
+	}
+	d := json.NewDecoder(bytes.NewReader(oauthText))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range f.Servers {
+		for what, address := range map[string]string{"auth_url": s.AuthURL, "token_url": s.TokenURL, "console": s.Console} {
+			if u, err := url.Parse(address); err != nil || u.Scheme != "https" || u.Host == "" {
+				t.Errorf("%s: %s %q", s.ID, what, address)
+			}
+		}
+		if _, err := time.Parse("2006-01", s.Checked); err != nil || len(s.Sources) == 0 && s.Grade != Unconfirmed || len(s.Scopes) == 0 || len(s.Hosts) == 0 {
+			t.Errorf("%s: %+v", s.ID, s)
+		}
+		for _, lang := range words.Langs {
+			w := words.For(lang)
+			steps := strings.Split(w.T(s.Steps), "\n")
+			if s.CopyStep < 1 || s.CopyStep > len(steps) || !strings.Contains(steps[s.CopyStep-1], s.Copy) {
+				t.Errorf("%s: the guide in %s does not say %q in step %d", s.ID, lang, s.Copy, s.CopyStep)
+			}
+			for i, step := range steps {
+				if !strings.HasPrefix(step, fmt.Sprintf("%d. ", i+1)) {
+					t.Errorf("%s: step %d in %s: %q", s.ID, i+1, lang, step)
+				}
+			}
+			if s.Path != "" && !strings.Contains(w.T(s.Guide), "http://127.0.0.1"+s.Path) {
+				t.Errorf("%s: the address is not in the short guide in %s", s.ID, lang)
+			}
+		}
+	}
+}
