@@ -232,7 +232,8 @@ func TestDiscover(t *testing.T) {
 		}},
 		{"autoconfig by token", "anna@shop.example", internet{pages: page(fmt.Sprintf(config, outgoing("out.shop.example", "465", "SSL", "%EMAILADDRESS%", "OAuth2")))}, &Proposal{
 			Source: FromAutoconfig, Provider: "Shop Mail", Host: "out.shop.example", Port: 465, TLS: post.TLSImplicit, TokenOnly: true,
-			Note: post.Reason{Key: "provider.note.token"},
+			Note:    post.Reason{Key: "provider.note.token"},
+			Mailbox: &providers.Server{Host: "imap.shop.example", Port: 993, TLS: post.TLSImplicit},
 		}},
 		{"SRV", "anna@shop.example", internet{zone: srvZone}, &Proposal{Source: FromSRV, Host: "first.shop.example", Port: 4465, TLS: post.TLSImplicit}},
 		{"SRV with STARTTLS", "anna@shop.example", internet{zone: "_submissions._tcp.shop.example. IN SRV 0 0 0 .\n_submission._tcp.shop.example. IN SRV 0 0 587 third.shop.example."}, &Proposal{
