@@ -51,7 +51,7 @@ type proposalJSON struct {
 	TLS       post.TLS        `json:"tls"`
 	User      string          `json:"user"`
 	Limits    post.Limits     `json:"limits"`
-	Mailbox   *serverJSON    `json:"mailbox"`
+	Mailbox   *serverJSON     `json:"mailbox"`
 	Note      string          `json:"note"`
 	Page      string          `json:"page"`
 	TokenOnly bool            `json:"token_only"`
