@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"postroom/assets/providers"
 	"postroom/post"
 )
 
@@ -33,7 +34,7 @@ var adviceWords = map[string]string{
 	"advice.refused_here":     "The server does not want to talk to this computer. Check the server's name; if it is right, ask your provider.",
 	"advice.password":         "The server does not accept this name and password. Check both. Many providers want an app password or authorisation code from their web site instead of your usual password.",
 	"advice.app_password":     "This provider wants an app password or authorisation code instead of your usual password. Make one on its web site, in the security settings.",
-	"advice.password_off":     "The provider has switched off sign-in by password for this mailbox. Ask its administrator to allow SMTP sign-in, or use a sign-in by token.",
+	"advice.password_off":     "The provider has switched off sign-in by password for this mailbox. Ask its administrator to allow “Authenticated SMTP”, or sign in through the browser instead.",
 	"advice.password_change":  "The provider wants you to change the password or sign in on its web site first.",
 	"advice.mechanism":        "The server has no way to sign in that fits the account's settings. It offers: {0}. Choose automatic sign-in, or ask your provider.",
 	"advice.no_sign_in":       "The server offers no sign-in on this port. Try port 465 or 587, or choose no sign-in for a server of your own.",
@@ -225,7 +226,7 @@ func replyAdvice(a post.Account, f *post.Fault) string {
 		return "advice.encryption"
 	case r.Code == 504, r.Code == 502, r.Code == 500:
 		return "advice.mechanism"
-	case r.Enhanced == "5.7.139", r.Enhanced == "5.7.30":
+	case r.Enhanced == "5.7.139" && !strings.Contains(strings.ToLower(r.Text), "credentials were incorrect"), r.Enhanced == "5.7.30":
 		return "advice.password_off"
 	case r.Code == 534, r.Enhanced == "5.7.9", wantsAppPassword(a.Host, r.Text):
 		return "advice.app_password"
@@ -236,13 +237,11 @@ func replyAdvice(a post.Account, f *post.Fault) string {
 // wantsAppPassword knows providers that never take the usual password, and the
 // words that others use.
 func wantsAppPassword(host, text string) bool {
-	host, text = strings.ToLower(host), strings.ToLower(text)
-	for _, h := range []string{"gmail.com", "yahoo.com", "aol.com", "mail.me.com", "qq.com", "163.com", "126.com", "yeah.net", "fastmail.com", "yandex.com"} {
-		if host == h || strings.HasSuffix(host, "."+h) {
-			return true
-		}
+	if p, ok := providers.ForHost(host); ok && p.WantsAppPassword() {
+		return true
 	}
-	for _, w := range []string{"app password", "application-specific", "app-specific", "authorization code", "授权码"} {
+	text = strings.ToLower(text)
+	for _, w := range []string{"app password", "application password", "application-specific", "app-specific", "authorization code", "授权码"} {
 		if strings.Contains(text, w) {
 			return true
 		}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"postroom/assets/providers"
 	"postroom/post"
 )
 
@@ -20,12 +21,13 @@ const maxPage = 256 << 10
 type clientConfig struct {
 	XMLName  xml.Name `xml:"clientConfig"`
 	Provider struct {
-		Name    string           `xml:"displayName"`
-		Servers []outgoingServer `xml:"outgoingServer"`
+		Name      string         `xml:"displayName"`
+		Servers   []configServer `xml:"outgoingServer"`
+		Mailboxes []configServer `xml:"incomingServer"`
 	} `xml:"emailProvider"`
 }
 
-type outgoingServer struct {
+type configServer struct {
 	Type     string   `xml:"type,attr"`
 	Host     string   `xml:"hostname"`
 	Port     int      `xml:"port"`
@@ -110,28 +112,45 @@ func readConfig(b []byte, a post.Address) (*Proposal, error) {
 	}
 	for i := range c.Provider.Servers {
 		s := &c.Provider.Servers[i]
-		mode, ok := map[string]post.TLS{"SSL": post.TLSImplicit, "STARTTLS": post.TLSStartTLS}[strings.TrimSpace(s.Socket)]
-		if !ok || s.Type != "smtp" {
+		p := s.read("smtp", a)
+		if p == nil {
 			continue
 		}
-		p := proposed(strings.TrimSpace(s.Host), s.Port, mode)
-		user, known := fillUser(strings.TrimSpace(s.User), a)
-		password, token := s.takes()
-		if p == nil || !known || !password && !token {
-			continue
-		}
-		p.Provider, p.User, p.TokenOnly = post.CleanReply(strings.TrimSpace(c.Provider.Name)), user, !password
+		p.Provider = post.CleanReply(strings.TrimSpace(c.Provider.Name))
 		if p.TokenOnly {
 			p.Note = post.Reason{Key: "provider.note.token"}
+		}
+		for i := range c.Provider.Mailboxes {
+			// An account signs in to both by one name.
+			if m := c.Provider.Mailboxes[i].read("imap", a); m != nil && m.User == p.User {
+				p.Mailbox = &providers.Server{Host: m.Host, Port: m.Port, TLS: m.TLS}
+				break
+			}
 		}
 		return p, nil
 	}
 	return nil, errors.New("no server with encryption and sign-in")
 }
 
+// read returns a server that can be used for the address, else nil.
+func (s *configServer) read(kind string, a post.Address) *Proposal {
+	mode, ok := map[string]post.TLS{"SSL": post.TLSImplicit, "STARTTLS": post.TLSStartTLS}[strings.TrimSpace(s.Socket)]
+	if !ok || s.Type != kind {
+		return nil
+	}
+	p := proposed(strings.TrimSpace(s.Host), s.Port, mode)
+	user, known := fillUser(strings.TrimSpace(s.User), a)
+	password, token := s.takes()
+	if p == nil || !known || !password && !token {
+		return nil
+	}
+	p.User, p.TokenOnly = user, !password
+	return p
+}
+
 // takes says what a server wants to be signed in with; one that says nothing
 // takes passwords.
-func (s *outgoingServer) takes() (password, token bool) {
+func (s *configServer) takes() (password, token bool) {
 	for _, how := range s.SignedIn {
 		switch strings.TrimSpace(how) {
 		case "password-cleartext", "password-encrypted", "plain", "secure":

@@ -58,7 +58,9 @@ type Proposal struct {
 	TLS      post.TLS // never none
 	User     string   // empty: the address
 	Limits   post.Limits
-	Note     post.Reason // where to make what one signs in with; empty: not known
+	Mailbox  *providers.Server // where answers and reports can be read (IMAP); nil: not known
+	Note     post.Reason       // where to make what one signs in with; empty: not known
+	Page     string            // the provider's page about that; empty: not known
 	// TokenOnly says that no password is of use there.
 	TokenOnly bool
 }
@@ -150,15 +152,15 @@ func (d *Discoverer) preset(_ context.Context, a post.Address, look *Look) *Prop
 		return nil
 	}
 	look.Result = post.Reason{Key: "discover.known", Args: []string{p.Name}}
-	return proposalOf(&p)
+	return proposalOf(&p, a)
 }
 
-// proposalOf is a known provider's first server.
-func proposalOf(p *providers.Provider) *Proposal {
+// proposalOf is a known provider's first server, for an address there.
+func proposalOf(p *providers.Provider, a post.Address) *Proposal {
 	s := p.SMTP[0]
 	return &Proposal{
-		Provider: p.Name, Host: s.Host, Port: s.Port, TLS: s.TLS, User: p.User, Limits: p.Quota(),
-		Note: post.Reason{Key: p.Note}, TokenOnly: p.PasswordEnded(),
+		Provider: p.Name, Host: s.Host, Port: s.Port, TLS: s.TLS, User: p.Login(a.Local), Limits: p.Quota(),
+		Mailbox: p.IMAP, Note: post.Reason{Key: p.Note}, Page: p.Page, TokenOnly: p.PasswordEnded(),
 	}
 }
 
@@ -178,7 +180,7 @@ func (d *Discoverer) mx(ctx context.Context, a post.Address, look *Look) *Propos
 		}
 		if p, ok := providers.ForMX(host); ok {
 			look.Result = post.Reason{Key: "discover.mx", Args: []string{post.CleanReply(host), p.Name}}
-			return proposalOf(&p)
+			return proposalOf(&p, a)
 		}
 	}
 	look.Result = dnsResult(err)

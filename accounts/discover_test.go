@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
+	"postroom/assets/providers"
 	"postroom/post"
 )
 
@@ -201,15 +202,22 @@ func TestDiscover(t *testing.T) {
 	}{
 		{"preset", "anna@gmail.com", internet{}, &Proposal{
 			Source: FromPreset, Provider: "Gmail", Host: "smtp.gmail.com", Port: 465, TLS: post.TLSImplicit,
-			Limits: post.Limits{PerDay: 500}, Note: post.Reason{Key: "provider.note.gmail"},
+			Limits: post.Limits{PerDay: 500}, Note: post.Reason{Key: "provider.note.gmail"}, Page: "https://myaccount.google.com/apppasswords",
+			Mailbox: &providers.Server{Host: "imap.gmail.com", Port: 993, TLS: post.TLSImplicit, Grade: providers.Thunderbird},
+		}},
+		{"name before the @", "anna@free.fr", internet{}, &Proposal{
+			Source: FromPreset, Provider: "Free", Host: "smtp.free.fr", Port: 465, TLS: post.TLSImplicit, User: "anna", Note: post.Reason{Key: "provider.note.usual"},
+			Mailbox: &providers.Server{Host: "imap.free.fr", Port: 993, TLS: post.TLSImplicit, Grade: providers.Thunderbird},
 		}},
 		{"token only", "anna@hotmail.com", internet{}, &Proposal{
 			Source: FromPreset, Provider: "Outlook.com", Host: "smtp-mail.outlook.com", Port: 587, TLS: post.TLSStartTLS,
 			Note: post.Reason{Key: "provider.note.outlook"}, TokenOnly: true,
+			Mailbox: &providers.Server{Host: "outlook.office365.com", Port: 993, TLS: post.TLSImplicit, Grade: providers.Thunderbird},
 		}},
 		{"MX", "anna@shop.example", internet{zone: "shop.example. IN MX 10 backup.example.\nshop.example. IN MX 20 shop-example.mail.protection.outlook.com."}, &Proposal{
 			Source: FromMX, Provider: "Microsoft 365", Host: "smtp.office365.com", Port: 587, TLS: post.TLSStartTLS,
-			Limits: post.Limits{PerMinute: 30, PerDay: 10000}, Note: post.Reason{Key: "provider.note.microsoft365"},
+			Limits: post.Limits{PerMinute: 30, PerDay: 10000}, Note: post.Reason{Key: "provider.note.microsoft365"}, Page: "https://aka.ms/smtp_auth_disabled",
+			Mailbox: &providers.Server{Host: "outlook.office365.com", Port: 993, TLS: post.TLSImplicit, Grade: providers.Thunderbird},
 		}},
 		{"autoconfig", "anna@shop.example", internet{pages: page(fmt.Sprintf(config,
 			outgoing("plain.shop.example", "25", "plain", "%EMAILADDRESS%", "password-cleartext")+
@@ -224,7 +232,8 @@ func TestDiscover(t *testing.T) {
 		}},
 		{"autoconfig by token", "anna@shop.example", internet{pages: page(fmt.Sprintf(config, outgoing("out.shop.example", "465", "SSL", "%EMAILADDRESS%", "OAuth2")))}, &Proposal{
 			Source: FromAutoconfig, Provider: "Shop Mail", Host: "out.shop.example", Port: 465, TLS: post.TLSImplicit, TokenOnly: true,
-			Note: post.Reason{Key: "provider.note.token"},
+			Note:    post.Reason{Key: "provider.note.token"},
+			Mailbox: &providers.Server{Host: "imap.shop.example", Port: 993, TLS: post.TLSImplicit},
 		}},
 		{"SRV", "anna@shop.example", internet{zone: srvZone}, &Proposal{Source: FromSRV, Host: "first.shop.example", Port: 4465, TLS: post.TLSImplicit}},
 		{"SRV with STARTTLS", "anna@shop.example", internet{zone: "_submissions._tcp.shop.example. IN SRV 0 0 0 .\n_submission._tcp.shop.example. IN SRV 0 0 587 third.shop.example."}, &Proposal{

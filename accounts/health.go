@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,8 +67,8 @@ type Health struct {
 // healthTime bounds all questions together.
 const healthTime = 30 * time.Second
 
-// usualSelectors are tried where an account does not say under which its server
-// signs.
+// usualSelectors are tried, after the provider's own, where an account does not
+// say under which its server signs.
 var usualSelectors = []string{"google", "selector1", "selector2", "default", "mail", "dkim", "s1", "s2", "k1", "fm1"}
 
 // CheckHealth asks the name service what there is about the domain of an
@@ -88,6 +89,7 @@ func CheckHealth(ctx context.Context, dns HealthDNS, a post.Account, now time.Ti
 	defer stop()
 	c := &healthCheck{dns: dns, a: a, domain: address.ASCII, host: hostName(a.Host)}
 	c.own = base(c.host) == base(c.domain)
+	c.provider, _ = providers.ForHost(c.host)
 	if c.own {
 		c.ips, _ = dns.LookupNetIP(limited, "ip", c.host+".") // without them the record's form is looked at
 		for i := range c.ips {
@@ -95,7 +97,11 @@ func CheckHealth(ctx context.Context, dns HealthDNS, a post.Account, now time.Ti
 		}
 	}
 	h := Health{Domain: c.domain, AskedAt: now.UTC().Truncate(time.Second), OK: true}
-	for _, look := range []func(context.Context) (Finding, bool){c.from, c.spf, c.dkim, c.dmarc, c.mx, c.ptr} {
+	looks := []func(context.Context) (Finding, bool){c.from, c.spf, c.dkim, c.dmarc, c.mx, c.ptr}
+	if _, known := providers.ForDomain(c.domain); known {
+		looks = looks[:1] // the rest is the provider's, and nobody else can change it
+	}
+	for _, look := range looks {
 		f, ok := look(limited)
 		if !ok {
 			continue
@@ -186,7 +192,8 @@ type healthCheck struct {
 	dns          HealthDNS
 	a            post.Account
 	domain, host string
-	own          bool // the server is of the domain itself
+	own          bool               // the server is of the domain itself
+	provider     providers.Provider // whose the server is; zero: not known
 	ips          []netip.Addr
 }
 
@@ -215,7 +222,7 @@ func asked(record string, err error) (Finding, bool) {
 func (c *healthCheck) from(context.Context) (Finding, bool) {
 	p, known := providers.ForDomain(c.domain)
 	if known {
-		if q, ok := providers.ForHost(c.host); !ok || q.Name != p.Name {
+		if q, ok := providers.ForHost(c.host); !p.SendsAt(c.host) && (!ok || q.Name != p.Name) {
 			return finding(RecordFrom, HealthBad, "health.from.elsewhere", p.Name, c.host), true
 		}
 		return finding(RecordFrom, HealthGood, "health.from.provider", p.Name), true
@@ -257,8 +264,13 @@ func (c *healthCheck) judgeSPF(ctx context.Context, records []string) Finding {
 	switch len(records) {
 	case 0:
 		f := finding("", HealthBad, "health.spf.missing")
-		if c.own { // of others only they know
+		switch include := c.include(); {
+		case c.own:
+			f = finding("", HealthBad, "health.spf.missing_own", c.host)
 			f.Value = "v=spf1 " + allow + " ~all"
+		case include != "":
+			f = finding("", HealthBad, "health.spf.missing_known", c.provider.Name)
+			f.Value = "v=spf1 " + include + " ~all"
 		}
 		return f
 	case 1:
@@ -283,18 +295,39 @@ func (c *healthCheck) judgeSPF(ctx context.Context, records []string) Finding {
 		return finding("", HealthUnknown, "health.spf.unsure")
 	case w.from != nil:
 		f := finding("", HealthBad, "health.spf.not_us", c.host)
-		f.Value = strings.Replace(records[0], records[0][:len("v=spf1")], "v=spf1 "+strings.TrimPrefix(allow, "mx "), 1)
+		f.Value = allowing(records[0], strings.TrimPrefix(allow, "mx "))
+		return f
+	case c.include() != "" && !slices.ContainsFunc(c.provider.SPF.Names, func(name string) bool { return slices.Contains(w.named, name) }):
+		f := finding("", HealthWeak, "health.spf.without", c.provider.Name)
+		f.Value = allowing(records[0], c.include())
 		return f
 	case !w.closed:
 		f := finding("", HealthWeak, "health.spf.no_end")
 		f.Value = records[0] + " ~all"
 		return f
 	}
+	if c.include() != "" {
+		return finding("", HealthGood, "health.spf.provider", c.provider.Name)
+	}
 	return finding("", HealthGood, "health.spf.there")
 }
 
+// include is what a record says to let the provider send (RFC 7208 5.2), empty
+// where that is not known or not needed.
+func (c *healthCheck) include() string {
+	if len(c.provider.SPF.Names) == 0 {
+		return ""
+	}
+	return "include:" + c.provider.SPF.Names[0]
+}
+
+// allowing puts terms at the front of a record, before any that ends it.
+func allowing(record, terms string) string {
+	return "v=spf1 " + terms + record[len("v=spf1"):]
+}
+
 func (c *healthCheck) dkim(ctx context.Context) (Finding, bool) {
-	selectors := usualSelectors
+	selectors := append(slices.Clone(c.provider.DKIM.Names), usualSelectors...)
 	if c.a.Selector != "" {
 		selectors = []string{c.a.Selector}
 	}

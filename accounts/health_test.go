@@ -97,7 +97,7 @@ func TestHealthOfABareDomain(t *testing.T) {
 		t.Error("a bare domain is said to be sound")
 	}
 	for record, want := range map[string]Finding{
-		RecordSPF:   {What: post.Reason{Key: "health.spf.missing"}, Name: "shop.example", Value: "v=spf1 mx ip4:192.0.2.5 ip6:2001:db8::5 ~all"},
+		RecordSPF:   {What: post.Reason{Key: "health.spf.missing_own"}, Name: "shop.example", Value: "v=spf1 mx ip4:192.0.2.5 ip6:2001:db8::5 ~all"},
 		RecordDKIM:  {What: post.Reason{Key: "health.dkim.missing"}, Name: "s9._domainkey.shop.example"},
 		RecordDMARC: {What: post.Reason{Key: "health.dmarc.missing"}, Name: "_dmarc.shop.example", Value: "v=DMARC1; p=none; rua=mailto:shop@shop.example"},
 		RecordMX:    {What: post.Reason{Key: "health.mx.missing"}},
@@ -143,7 +143,7 @@ func TestSPF(t *testing.T) {
 		"macro":        {`shop.example. 60 IN TXT "v=spf1 exists:%{i}.list.example -all"` + own, HealthUnknown, "health.spf.unsure"},
 		"chain":        {chain + own, HealthBad, "health.spf.long"},
 		"itself":       {`shop.example. 60 IN TXT "v=spf1 include:shop.example -all"` + own, HealthBad, "health.spf.long"},
-		"spf10":        {`shop.example. 60 IN TXT "v=spf10 -all"` + own, HealthBad, "health.spf.missing"},
+		"spf10":        {`shop.example. 60 IN TXT "v=spf10 -all"` + own, HealthBad, "health.spf.missing_own"},
 	} {
 		h := checkHealth(t, sender("smtp.shop.example"), c.zone)
 		if f := h.of(t, RecordSPF); f.State != c.state || f.What.Key != c.key {
@@ -167,6 +167,37 @@ func TestSPF(t *testing.T) {
 	}
 }
 
+// TestSPFOfAProvider: through a known provider its name in the record is looked
+// for, and what to publish is told.
+func TestSPFOfAProvider(t *testing.T) {
+	const google = "\n_spf.google.com. 60 IN TXT \"v=spf1 ip4:198.51.100.0/24 ~all\"\n"
+	for name, c := range map[string]struct{ host, zone, state, key, value string }{
+		"missing":      {"smtp.gmail.com", `shop.example. 60 IN TXT "x"`, HealthBad, "health.spf.missing_known", "v=spf1 include:_spf.google.com ~all"},
+		"named":        {"smtp.gmail.com", `shop.example. 60 IN TXT "v=spf1 include:_spf.google.com ~all"` + google, HealthGood, "health.spf.provider", ""},
+		"in any case":  {"smtp.gmail.com", `shop.example. 60 IN TXT "v=spf1 INCLUDE:_SPF.Google.com. -all"` + google, HealthGood, "health.spf.provider", ""},
+		"through":      {"smtp.gmail.com", `shop.example. 60 IN TXT "v=spf1 include:all.shop.example -all"` + "\n" + `all.shop.example. 60 IN TXT "v=spf1 include:_spf.google.com -all"` + google, HealthGood, "health.spf.provider", ""},
+		"redirected":   {"smtp.gmail.com", `shop.example. 60 IN TXT "v=spf1 redirect=_spf.google.com"` + google, HealthGood, "health.spf.provider", ""},
+		"without":      {"smtp.gmail.com", `shop.example. 60 IN TXT "v=spf1 ip4:192.0.2.1 -all"`, HealthWeak, "health.spf.without", "v=spf1 include:_spf.google.com ip4:192.0.2.1 -all"},
+		"another":      {"smtp.office365.com", `shop.example. 60 IN TXT "v=spf1 include:_spf.google.com -all"` + google, HealthWeak, "health.spf.without", "v=spf1 include:spf.protection.outlook.com include:_spf.google.com -all"},
+		"an older one": {"smtp.qiye.aliyun.com", "shop.example. 60 IN TXT \"v=spf1 include:spf.mxhichina.com -all\"\nspf.mxhichina.com. 60 IN TXT \"v=spf1 ip4:198.51.100.7 -all\"", HealthGood, "health.spf.provider", ""},
+		"gone":         {"smtp.gmail.com", `shop.example. 60 IN TXT "v=spf1 include:_spf.google.com -all"`, HealthBad, "health.spf.broken", ""},
+		// Its own address stands on the envelope: the record is not asked.
+		"a service": {"smtp.sendgrid.net", `shop.example. 60 IN TXT "v=spf1 ip4:192.0.2.1 -all"`, HealthGood, "health.spf.there", ""},
+	} {
+		f := ptrTo(checkHealth(t, sender(c.host), c.zone)).of(t, RecordSPF)
+		if f.State != c.state || f.What.Key != c.key || f.Value != c.value {
+			t.Errorf("%s: %+v", name, f)
+		}
+		if f.Value == "" || !strings.Contains(f.Value, "google") || c.host != "smtp.gmail.com" {
+			continue
+		}
+		// What it tells to copy makes it good.
+		if f = ptrTo(checkHealth(t, sender(c.host), `shop.example. 60 IN TXT "`+f.Value+`"`+google)).of(t, RecordSPF); f.What.Key != "health.spf.provider" {
+			t.Errorf("%s, after: %+v", name, f)
+		}
+	}
+}
+
 func TestDKIMAndDMARC(t *testing.T) {
 	a := sender("smtp.provider.example.net")
 	for name, c := range map[string]struct{ selector, zone, key string }{
@@ -183,7 +214,10 @@ func TestDKIMAndDMARC(t *testing.T) {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}
-	a.Selector = ""
+	a.Selector, a.Host = "", "smtppro.zoho.com" // its own selector is tried
+	if f := ptrTo(checkHealth(t, a, `zmail._domainkey.shop.example. 60 IN TXT `+keyText(t, 2048))).of(t, RecordDKIM); f.What.Key != "health.dkim.good" {
+		t.Errorf("%+v", f)
+	}
 	for zone, key := range map[string]string{
 		`_dmarc.shop.example. 60 IN TXT "v=DMARC1; p=reject"`:                                                        "health.dmarc.good",
 		`_dmarc.shop.example. 60 IN TXT "v=DMARC1; sp=none"`:                                                         "health.dmarc.broken",
@@ -208,9 +242,13 @@ func TestHealthOfAddressAndServer(t *testing.T) {
 	if f := ptrTo(checkHealth(t, a, `shop.example. 60 IN TXT "x"`)).of(t, RecordFrom); f.What.Key != "health.from.elsewhere" || f.State != HealthBad {
 		t.Errorf("%+v", f)
 	}
-	a.Host = "smtp.gmail.com"
-	if f := ptrTo(checkHealth(t, a, `shop.example. 60 IN TXT "x"`)).of(t, RecordFrom); f.What.Key != "health.from.provider" {
-		t.Errorf("%+v", f)
+	// The records of a provider's own domain are no business of its customer.
+	for email, host := range map[string]string{"me@gmail.com": "smtp.gmail.com", "me@hotmail.co.uk": "smtp.office365.com", "me@outlook.com": "smtp-mail.outlook.com"} {
+		a.Email, a.Host = email, host
+		h := checkHealth(t, a, `shop.example. 60 IN TXT "x"`)
+		if f := h.of(t, RecordFrom); f.What.Key != "health.from.provider" || len(h.Findings) != 1 || !h.OK {
+			t.Errorf("%s: %+v", email, h)
+		}
 	}
 	a = sender("smtp.provider.example.net")
 	a.User = "me@other.example"

@@ -29,9 +29,10 @@ type spfWalk struct {
 	dns     HealthDNS
 	from    []netip.Addr // nil: nobody in particular; then only the form is looked at
 	lookups int
-	open    bool // "+all": everybody may send
-	closed  bool // it ends in all or redirect
-	unsure  bool // a macro, or an answer that did not come
+	named   []string // whose records it refers to, by include or redirect
+	open    bool     // "+all": everybody may send
+	closed  bool     // it ends in all or redirect
+	unsure  bool     // a macro, or an answer that did not come
 }
 
 // records returns a domain's SPF records.
@@ -142,6 +143,8 @@ func (w *spfWalk) count() spfVerdict {
 
 // other evaluates another domain's record.
 func (w *spfWalk) other(ctx context.Context, domain string, depth int) spfVerdict {
+	domain = strings.ToLower(strings.TrimSuffix(domain, ".")) // it may end in a dot (7.1)
+	w.named = append(w.named, domain)
 	if verdict := w.count(); verdict != "" {
 		return verdict
 	}

@@ -36,6 +36,13 @@ type lookJSON struct {
 	Detail string          `json:"detail"`
 }
 
+// serverJSON is where answers and reports can be read (IMAP).
+type serverJSON struct {
+	Host string   `json:"host"`
+	Port int      `json:"port"`
+	TLS  post.TLS `json:"tls"`
+}
+
 type proposalJSON struct {
 	Source    accounts.Source `json:"source"`
 	Provider  string          `json:"provider"`
@@ -44,7 +51,9 @@ type proposalJSON struct {
 	TLS       post.TLS        `json:"tls"`
 	User      string          `json:"user"`
 	Limits    post.Limits     `json:"limits"`
+	Mailbox   *serverJSON     `json:"mailbox"`
 	Note      string          `json:"note"`
+	Page      string          `json:"page"`
 	TokenOnly bool            `json:"token_only"`
 }
 
@@ -74,14 +83,22 @@ func (a *app) discover(ctx context.Context, address string) (accounts.Discovery,
 			out.Steps = append(out.Steps, lookJSON{l.Source, l.Found, l.Tried, a.reason(l.Result)})
 		}
 		if p := found.Proposal; p != nil {
-			out.Proposal = &proposalJSON{p.Source, p.Provider, p.Host, p.Port, p.TLS, p.User, p.Limits, a.reason(p.Note), p.TokenOnly}
+			out.Proposal = &proposalJSON{p.Source, p.Provider, p.Host, p.Port, p.TLS, p.User, p.Limits, nil, a.reason(p.Note), p.Page, p.TokenOnly}
+			if m := p.Mailbox; m != nil {
+				out.Proposal.Mailbox = &serverJSON{m.Host, m.Port, m.TLS}
+			}
 		}
 		return found, a.object(out)
 	}
 	if p := found.Proposal; p != nil {
 		a.say("%-12s %s", "Server", serverOf(post.Account{Host: p.Host, Port: p.Port, TLS: p.TLS}))
-		if note := a.reason(p.Note); note != "" {
-			a.say("%-12s %s", "", oneLine(note))
+		if m := p.Mailbox; m != nil {
+			a.say("%-12s %s", "Mailbox", serverOf(post.Account{Host: m.Host, Port: m.Port, TLS: m.TLS}))
+		}
+		for _, more := range []string{a.reason(p.Note), p.Page} {
+			if more != "" {
+				a.say("%-12s %s", "", oneLine(more))
+			}
 		}
 	} else {
 		a.say("%s", a.words.T("accounts.find.none"))

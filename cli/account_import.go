@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -16,8 +17,8 @@ func (a *app) accountImport() *cobra.Command {
 	c := &cobra.Command{
 		Use: "import FILE", Short: "Add an account for each row of a CSV or XLSX file",
 		Long: `Import adds an account for each row. The columns are email (needed), account (its
-name), from_name, host, port, tls, user, password, per_minute, per_hour, per_day,
-connections, weight, imap_host, imap_port, imap_tls and proxy. Where the host is
+name here), from_name or name (the sender's), host, port, tls, user, password,
+per_minute, per_hour, per_day, connections, weight, imap_host, imap_port, imap_tls and proxy. Where the host is
 missing the server is looked for, as account discover does.
 
 Passwords go straight into the keyring, or with --vault into the vault, and are
@@ -76,7 +77,11 @@ func (a *app) importAccounts(ctx context.Context, l *storage.Ledger, file string
 		err = join(err, a.object(out))
 	} else {
 		for _, x := range out.Problems {
-			a.say("row %d %s: %s", x.Row, oneLine(x.Address), oneLine(x.Reason))
+			row := "row " + strconv.FormatInt(x.Row, 10)
+			if x.Address != "" {
+				row += " " + oneLine(x.Address)
+			}
+			a.say("%s: %s", row, oneLine(x.Reason))
 		}
 		verb := "added"
 		if dry {

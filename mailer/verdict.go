@@ -287,10 +287,15 @@ func aboutUs(e Event) (Verdict, bool) {
 	switch {
 	case quotaReply(code, enhanced, text): // 19
 		return Verdict{Fate: Keep, Link: link, Account: Wait, Schedule: Quota, Reason: because("account.quota")}, true
-	case senderReply(e.Phase, code, enhanced, text): // 20, 61
-		return Verdict{Fate: Keep, Link: Reset, Account: Stop, Reason: because("account.sender")}, true
+	case ownerReply(code, enhanced, text), senderReply(e.Phase, code, enhanced, text): // 20, 61
+		return Verdict{Fate: Keep, Link: link, Account: Stop, Reason: because("account.sender")}, true
 	case code == 530 || code == 538: // 15
 		return Verdict{Fate: Keep, Link: Drop, Account: Stop, Reason: because("account.settings")}, true
+	case code/100 == 4 && hasAny(text, "mi:dmc", "rp:drc"): // 17: NetEase's words for "enough over this connection"
+		return Verdict{
+			Fate: Keep, Link: Drop, Strike: strike("connection", 2, Wait), Learn: e.Phase == post.PhaseMAIL,
+			Reason: because("account.closing"),
+		}, true
 	case rateReply(code, enhanced, text): // 18, 58
 		v := Verdict{Fate: Keep, Link: link, Account: Wait, Schedule: Rate, Reason: because("account.rate")}
 		if e.Phase == post.PhaseDot && code == 421 { // 59
@@ -319,17 +324,52 @@ func quotaReply(code int, enhanced, text string) bool {
 	}
 	switch code / 100 {
 	case 4:
+		if strings.Contains(text, "peak") { // of a short while: row 18
+			return false
+		}
 	case 5:
 		// "Slow down" as 5yz is no reason to fail anybody. Sizes have limits too.
 		if !hasAny(text, "size", "mailbox", "storage", "too large", "too big") &&
-			hasAny(text, "limit exceeded", "rate exceeded", "sending rate", "too many messages", "quotaexceeded", "recipient rate") {
+			hasAny(text, "limit exceeded", "rate exceeded", "sending rate", "too many messages", "quotaexceeded", "recipient rate",
+				// Microsoft, Tencent, Alibaba, NetEase (messages and recipients of a day)
+				"refusequota", "frequency limited", "too frequently sending", "mi:stc", "rp:trc") {
 			return true
 		}
 	default:
 		return false
 	}
 	return hasAny(text, "daily sending", "daily limit", "daily user sending", "sending limit", "sending quota",
-		"daily quota", "quota exceeded for sender", "hourly limit", "message limit exceeded", "limit exceeded for")
+		"daily quota", "daily message quota", "quota exceeded for sender", "hourly limit", "message limit exceeded", "limit exceeded for")
+}
+
+// ownerWords are providers' words for an account that may not send, or not as
+// this address, until its owner does something about it. They come under many
+// codes, 4yz among them, and at any phase; none of them is about a recipient.
+var ownerWords = []string{
+	// Tencent (501)
+	"same as authorization user",
+	// NetEase (553, 554)
+	"must equal authorized user", "local user only", "dt:sum", "mi:spb",
+	// Alibaba (440)
+	"conform with authentication",
+	// iCloud (550 5.7.0), Fastmail (551 5.7.1)
+	"not one of your addresses", "not authorised to send from", "not authorized to send from",
+	// Microsoft (554 5.2.0, 554 5.2.252, 550 5.1.8)
+	"sendasdenied", "outboundspamexception", "bad outbound sender",
+	// Zoho (550 5.4.6, 554 5.1.8, 553)
+	"unusual sending activity", "email outgoing blocked", "sender address blocked", "relaying disallowed",
+	// Amazon (554), SendGrid (550), Brevo (450, 502), Mailgun (421)
+	"email address is not verified", "sending paused", "not authorized to perform",
+	"verified sender identity", "account is not yet activated", "is not allowed to send:",
+}
+
+// ownerReply recognises them (rows 20, 61).
+func ownerReply(code int, enhanced, text string) bool {
+	if c := code / 100; c != 4 && c != 5 {
+		return false
+	}
+	// With Microsoft it is the sender's own mailbox that is full.
+	return hasAny(text, ownerWords...) || detail(enhanced) == "2.2" && hasAny(text, "storedrv.submission")
 }
 
 // senderReply recognises that the server does not let this account send as this
@@ -366,8 +406,9 @@ func rateReply(code int, enhanced, text string) bool {
 	if hasAny(text, "grey", "gray") {
 		return false
 	}
-	return hasAny(text, "rate limit", "rate exceeded", "sending rate", "too many", "too fast", "throttl", "too frequent", "frequency",
-		"relay limit", "peak", "connection limit", "concurrent", "limit exceeded", "slow down") ||
+	return hasAny(text, "rate limit", "rate exceeded", "sending rate", "submission rate", "too many", "too fast", "throttl", "too frequent", "frequency",
+		"relay limit", "peak", "connection limit", "concurrent", "limit exceeded", "slow down",
+		"mi:sfq", "rp:qrc") || // NetEase: messages and recipients of a quarter of an hour
 		rateWord(detail(enhanced), text)
 }
 

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// AuthServer is an authorization server (RFC 6749) that gives tokens for mail.
-// None of its facts could be confirmed from here; each can be changed.
+// AuthServer is an authorization server (RFC 6749) that gives tokens for mail;
+// each of its facts can be changed.
 type AuthServer struct {
 	ID       string            `json:"id"`
 	Name     string            `json:"name"`
@@ -27,7 +27,12 @@ type AuthServer struct {
 	Guide    string `json:"guide"`     // words: how to get a client id
 	Steps    string `json:"steps"`     // words: the same, a step a line
 	Console  string `json:"console"`   // the page where that is done
+	Copy     string `json:"copy"`      // what one of the steps says to type there exactly; empty: nothing
+	CopyStep int    `json:"copy_step"` // which one, from 1
 	Grade    Grade  `json:"grade"`
+
+	Checked string   `json:"checked"` // see Provider
+	Sources []string `json:"sources"`
 }
 
 // ClientIDSetting is the setting that holds what a server calls us, in place of

@@ -1,8 +1,9 @@
 // Package providers is what is known about mail providers: their servers, how
-// one signs in there, how much they take, and what they mean by their own
-// refusals. All of it is in one data file, where each fact has its grade of
-// certainty; the file is data, and no promise of the providers: what comes from
-// it is shown to the user, who can change it.
+// one signs in there, how much they take, what a domain's records must say for
+// them, and what they mean by their own refusals. All of it is in one data file,
+// where each fact has its grade of certainty, and each provider the pages that
+// were read and the month; the file is data, and no promise of the providers:
+// what comes from it is shown to the user, who can change it.
 //
 // Words are keys of the catalogue. Nothing here connects to anything.
 package providers
@@ -26,6 +27,7 @@ const (
 	Own         Grade = "A" // the provider's own page
 	Thunderbird Grade = "D" // Thunderbird's provider database
 	Third       Grade = "B" // a third party
+	Zones       Grade = "Z" // what several customers' domains have in their published records
 	Unconfirmed Grade = "U"
 )
 
@@ -46,17 +48,42 @@ const (
 type Provider struct {
 	ID      string   `json:"id"`
 	Name    string   `json:"name"`
-	User    string   `json:"user"`    // the name to sign in with; empty: the address
+	User    string   `json:"user"`    // the name to sign in with; empty: the address; LocalPart: what stands before its @
 	Domains Names    `json:"domains"` // of its addresses
 	MX      Names    `json:"mx"`      // ends of the names of the servers that take mail for its customers' own domains
 	SMTP    []Server `json:"smtp"`    // best first
+	IMAP    *Server  `json:"imap"`    // nil: it keeps no mailboxes, or nothing is known
 	Hosts   Names    `json:"hosts"`   // where its servers have many names: the ends of them
 	SignIn  []SignIn `json:"sign_in"` // best first
 	Limits  []Limit  `json:"limits"`
 	Note    string   `json:"note"` // words: where to make what one signs in with
+	Page    string   `json:"page"` // where that is done or explained; empty: not known
+
+	// SPF are the names of which a customer's own domain has one in an include
+	// (RFC 7208 5.2), the one to publish today first. Only of providers that send
+	// with the customer's address as the sender on the envelope; others put their
+	// own there, and the domain's SPF record is not asked.
+	SPF Names `json:"spf"`
+	// DKIM are the selectors (RFC 6376 3.1) that it gives its customers.
+	DKIM Names `json:"dkim"`
 
 	// FilesSent: it files a copy of all that is sent through it by itself.
 	FilesSent Filing `json:"files_sent"`
+
+	Checked string   `json:"checked"` // the month in which its facts were last compared with the sources, "2026-11"
+	Sources []string `json:"sources"` // the pages that were read; none: nothing could be read, and all is unconfirmed
+}
+
+// LocalPart as a User stands for what is before the @ of the address.
+const LocalPart = "local"
+
+// Login returns the name to sign in with for an address, or nothing when that
+// is the address itself.
+func (p *Provider) Login(local string) string {
+	if p.User == LocalPart {
+		return local
+	}
+	return p.User
 }
 
 // Filing is what is known of that; without a grade nothing is.
@@ -70,7 +97,7 @@ type Names struct {
 	Grade Grade    `json:"grade"`
 }
 
-// Server is a submission server.
+// Server is a submission server, or one with mailboxes.
 type Server struct {
 	Host  string   `json:"host"`
 	Port  int      `json:"port"`
@@ -101,6 +128,7 @@ type refusal struct {
 	Contains string   `json:"contains"` // without regard to case
 	Words    string   `json:"words"`
 	Grade    Grade    `json:"grade"`
+	Source   string   `json:"source"` // the page that shows it; empty: unconfirmed
 }
 
 type file struct {
@@ -143,12 +171,25 @@ func ForMX(host string) (Provider, bool) {
 	return best, length > 0
 }
 
-// ForHost returns the provider whose submission server that is.
+// ForHost returns the provider whose submission server that is. Of several, the
+// one that names it first in its own list counts.
 func ForHost(host string) (Provider, bool) {
-	return find(func(p *Provider) bool {
-		return slices.ContainsFunc(p.SMTP, func(s Server) bool { return s.Host == fold(host) }) ||
-			slices.ContainsFunc(p.Hosts.Names, func(end string) bool { return under(host, end) })
-	})
+	if p, ok := find(func(p *Provider) bool { return p.SMTP[0].Host == fold(host) }); ok {
+		return p, true
+	}
+	return find(func(p *Provider) bool { return p.SendsAt(host) })
+}
+
+// SendsAt reports whether host is one of the provider's submission servers.
+func (p *Provider) SendsAt(host string) bool {
+	return slices.ContainsFunc(p.SMTP, func(s Server) bool { return s.Host == fold(host) }) ||
+		slices.ContainsFunc(p.Hosts.Names, func(end string) bool { return under(host, end) })
+}
+
+// WantsAppPassword reports whether the provider takes a password made for one
+// program, and never the one of its web site.
+func (p *Provider) WantsAppPassword() bool {
+	return !p.PasswordEnded() && !slices.ContainsFunc(p.SignIn, func(s SignIn) bool { return s.Kind == Password || s.Kind == APIKey })
 }
 
 // PasswordEnded reports whether the provider takes nothing but a token.

@@ -21,7 +21,7 @@ var rooms = []room{
 	// The command line runs where there is no window, so the Fyne part of assets is not for it.
 	{name: "cli", imports: append([]string{"assets"}, lower...), tests: []string{testkit}},
 
-	{name: "mailer", imports: []string{"compose", "accounts", "storage", "post"}, tests: append(floor, testkit)},
+	{name: "mailer", imports: []string{"compose", "accounts", "storage", "post"}, tests: append(floor, testkit, "assets/providers")},
 	{name: "receipts", imports: []string{"accounts", "contacts", "storage", "post"}, tests: append(floor, testkit)},
 	{name: "accounts", imports: []string{"assets/providers", "storage", "post"}, tests: append(floor, testkit)},
 	{name: "contacts", imports: []string{"storage", "post"}, tests: append(floor, testkit)},

@@ -14,6 +14,7 @@ import (
 	"postroom/assets/theme"
 	"postroom/assets/words"
 	"postroom/post"
+	"postroom/ui/dialogs"
 	"postroom/ui/task"
 	"postroom/ui/widgets"
 )
@@ -57,6 +58,8 @@ type finder struct {
 	result *widgets.Text
 	steps  *widgets.StepList
 	note   *widgets.Text // where to make the password; stands beside that
+	open   *widgets.Button
+	page   string // the provider's page about it, which open shows
 	looks  []senders.Look
 	filled map[Field]string   // what was filled in and may be replaced by the next search
 	stop   context.CancelFunc // nil while nothing is looked for
@@ -71,7 +74,9 @@ func newFinder(f *formView) *finder {
 	}
 	d.button = widgets.NewButton(widgets.Normal, env.T("accounts.find"), d.onFind)
 	env.IDs.Set("accounts.form.find", d.button)
-	for _, o := range []fyne.CanvasObject{d.result, d.steps, d.note} {
+	d.open = widgets.NewButton(widgets.Link, env.T("settings.signin.console"), d.onOpen)
+	env.IDs.Set("accounts.form.page", d.open)
+	for _, o := range []fyne.CanvasObject{d.result, d.steps, d.note, d.open} {
 		o.Hide()
 	}
 	return d
@@ -106,7 +111,7 @@ func (d *finder) onFind() {
 	run := d.run
 	d.looks = nil
 	d.button.SetText(env.T("action.stop"))
-	set(d.note, "")
+	d.advise(post.Reason{}, "", false)
 	d.say(theme.Quiet, env.T("accounts.find.working"))
 	var found senders.Discovery
 	d.stop = task.Run(context.Background(), env.Post, nil, func(ctx context.Context, _ task.Report) (err error) {
@@ -171,7 +176,12 @@ func (d *finder) ended(found senders.Discovery, err error) {
 func (d *finder) fill(p *senders.Proposal) {
 	f := d.form
 	env := f.view.env
-	d.say(theme.Good, env.T("accounts.find.found", net.JoinHostPort(p.Host, strconv.Itoa(p.Port))))
+	found, mailbox := env.T("accounts.find.found", net.JoinHostPort(p.Host, strconv.Itoa(p.Port))), ""
+	if m := p.Mailbox; m != nil {
+		mailbox = m.Host
+		found += " " + env.T("accounts.find.mailbox", m.Host)
+	}
+	d.say(theme.Good, found)
 	for i, m := range Modes {
 		if m == p.TLS {
 			f.mode.SetSelectedIndex(i)
@@ -180,7 +190,7 @@ func (d *finder) fill(p *senders.Proposal) {
 	f.entries[FieldHost].SetText(p.Host)
 	f.entries[FieldPort].SetText(strconv.Itoa(p.Port))
 	for field, text := range map[Field]string{
-		FieldUser: p.User, FieldPerMinute: number(p.Limits.PerMinute), FieldPerHour: number(p.Limits.PerHour), FieldPerDay: number(p.Limits.PerDay),
+		FieldIMAPHost: mailbox, FieldUser: p.User, FieldPerMinute: number(p.Limits.PerMinute), FieldPerHour: number(p.Limits.PerHour), FieldPerDay: number(p.Limits.PerDay),
 	} {
 		// What the user typed stays.
 		if e := f.entries[field]; e.Text == d.filled[field] {
@@ -188,8 +198,16 @@ func (d *finder) fill(p *senders.Proposal) {
 			d.filled[field] = text
 		}
 	}
+	if m := p.Mailbox; m != nil && f.entries[FieldIMAPHost].Text == m.Host {
+		for i, mode := range Modes {
+			if mode == m.TLS {
+				f.imapMode.SetSelectedIndex(i)
+			}
+		}
+		f.entries[FieldIMAPPort].SetText(strconv.Itoa(m.Port))
+	}
 	if p.Note.Key != "" { // else what onHost said stays
-		d.advise(p.Note, p.TokenOnly)
+		d.advise(p.Note, p.Page, p.TokenOnly)
 	}
 	if e := f.entries[FieldPassword]; f.rows[FieldPassword].Visible() {
 		env.Window.Canvas().Focus(e)
@@ -201,13 +219,25 @@ func (d *finder) fill(p *senders.Proposal) {
 func (d *finder) onHost(host string) {
 	p, ok := providers.ForHost(strings.TrimSpace(host))
 	if ok && host != d.form.start.Host {
-		d.advise(post.Reason{Key: p.Note}, p.PasswordEnded())
+		d.advise(post.Reason{Key: p.Note}, p.Page, p.PasswordEnded())
 	} else if d.note.Visible() {
-		d.advise(post.Reason{}, false)
+		d.advise(post.Reason{}, "", false)
 	}
 }
 
-func (d *finder) advise(note post.Reason, tokenOnly bool) {
+// onOpen shows the provider's page in the browser.
+func (d *finder) onOpen() {
+	env := d.form.view.env
+	if err := env.OpenURL(d.page); err != nil {
+		dialogs.Error(env.Words, env.Window, err)
+	}
+}
+
+// advise says where to make what one signs in with, and offers the page; an
+// empty note takes both away.
+func (d *finder) advise(note post.Reason, page string, tokenOnly bool) {
+	d.page = page
+	d.open.Hidden = page == "" || note.Key == ""
 	d.note.SetTone(theme.Plain)
 	if tokenOnly {
 		d.note.SetTone(theme.Attention)

@@ -9,6 +9,7 @@ import (
 	"fyne.io/fyne/v2"
 
 	senders "postroom/accounts"
+	"postroom/assets/providers"
 	"postroom/assets/theme"
 	"postroom/assets/words"
 	"postroom/post"
@@ -51,7 +52,8 @@ var (
 	}
 	google = &senders.Proposal{
 		Source: senders.FromMX, Provider: "Google Workspace", Host: "smtp.gmail.com", Port: 587, TLS: post.TLSStartTLS,
-		Limits: post.Limits{PerDay: 2000}, Note: post.Reason{Key: "provider.note.gmail"},
+		Limits: post.Limits{PerDay: 2000}, Note: post.Reason{Key: "provider.note.gmail"}, Page: "https://myaccount.google.com/apppasswords",
+		Mailbox: &providers.Server{Host: "imap.gmail.com", Port: 993, TLS: post.TLSImplicit},
 	}
 )
 
@@ -89,13 +91,23 @@ func TestFindSettings(t *testing.T) {
 	if r.win.Canvas().Focused() != fyne.Focusable(f.entries[FieldPassword]) {
 		t.Error("the password is not asked for next")
 	}
+	// Where answers can be read is filled in and said; the provider's page is offered.
+	if m := f.read(); m.IMAPHost != "imap.gmail.com" || m.IMAPPort != "993" || m.IMAPTLS != post.TLSImplicit || !strings.Contains(d.result.Text, "imap.gmail.com") {
+		t.Errorf("%+v, %q", m, d.result.Text)
+	}
+	opened := ""
+	r.env.OpenURL = func(page string) error { opened = page; return nil }
+	r.tap("accounts.form.page")
+	if !d.open.Visible() || opened != google.Page {
+		t.Errorf("opened %q", opened)
+	}
 	// Another search takes back what the first filled in, and nothing that was typed.
 	r.enter("user", "me")
 	r.tap("accounts.form.find")
 	<-s.asked
 	s.found <- senders.Discovery{Looks: lookedUp, Proposal: &senders.Proposal{Host: "out.example", Port: 465, TLS: post.TLSImplicit, User: "hello", TokenOnly: true}}
 	r.until("the search's end", func() bool { return d.stop == nil })
-	if r.text(FieldHost) != "out.example" || r.text(FieldPort) != "465" || r.text(FieldPerDay) != "" || r.text(FieldPerHour) != "7" || r.text(FieldUser) != "me" || d.note.Visible() {
+	if r.text(FieldHost) != "out.example" || r.text(FieldPort) != "465" || r.text(FieldPerDay) != "" || r.text(FieldPerHour) != "7" || r.text(FieldUser) != "me" || d.note.Visible() || d.open.Visible() || r.text(FieldIMAPHost) != "" {
 		t.Errorf("%+v, note %q", f.read(), d.note.Text)
 	}
 	// Enter saves now.

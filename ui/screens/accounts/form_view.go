@@ -171,7 +171,7 @@ func (f *formView) signInCard() fyne.CanvasObject {
 		hint = "accounts.hint.password_kept"
 	}
 	const use Field = "use_command"
-	return widgets.NewCard(env.T("accounts.form.sign_in"), nil, widgets.VStack(8, f.finder.note,
+	return widgets.NewCard(env.T("accounts.form.sign_in"), nil, widgets.VStack(8, f.finder.note, widgets.HStack(0, f.finder.open, widgets.Space()),
 		f.row(FieldUser, "accounts.user", f.entry(FieldUser, "accounts.hint.user")),
 		f.row(FieldPassword, "accounts.password", f.entry(FieldPassword, hint)),
 		f.row(FieldPlace, "accounts.place", f.place),

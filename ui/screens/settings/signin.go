@@ -3,6 +3,7 @@ package settings
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 
 	"fyne.io/fyne/v2"
@@ -33,6 +34,8 @@ type SignInServer struct {
 	ID, Name string // Name is empty for the one that is all the user's own
 	Steps    string // words, a step a line
 	Console  string // the page where a client id is made; empty: not known
+	Copy     string // what one of the steps says to type there exactly; empty: nothing
+	CopyStep int    // which one, from 1
 	Fields   []SignInField
 }
 
@@ -43,7 +46,7 @@ func SignInServers() []SignInServer {
 	}
 	var all []SignInServer
 	for _, s := range providers.AuthServers() {
-		x := SignInServer{ID: s.ID, Name: s.Name, Steps: s.Steps, Console: s.Console, Fields: []SignInField{id(s.ClientIDSetting())}}
+		x := SignInServer{ID: s.ID, Name: s.Name, Steps: s.Steps, Console: s.Console, Copy: s.Copy, CopyStep: s.CopyStep, Fields: []SignInField{id(s.ClientIDSetting())}}
 		if s.Secret {
 			x.Fields = append(x.Fields, SignInField{
 				Key: s.ClientSecretSetting(), Label: "settings.signin.secret", Check: providers.CheckWord, Wrong: "settings.signin.wrong.word", Secret: true,
@@ -300,6 +303,11 @@ func (c *signIn) onGuide(name string, s *SignInServer) {
 		})
 		env.IDs.Set("settings.signin.console", open)
 		buttons = []*widgets.Button{open, closing}
+	}
+	if s.Copy != "" {
+		copied := widgets.NewButton(widgets.Normal, env.T("settings.signin.copy", strconv.Itoa(s.CopyStep)), func() { fyne.CurrentApp().Clipboard().SetContent(s.Copy) })
+		env.IDs.Set("settings.signin.copy", copied)
+		buttons = append([]*widgets.Button{copied}, buttons...)
 	}
 	d = dialogs.Show(env.Window, dialogs.Options{
 		Title: env.T("settings.signin.guide.title", name), Body: rows, Buttons: buttons, Default: closing, Width: 620,
