@@ -30,7 +30,7 @@ func (m Mailbox) setHandled(a *post.Account, bad func(Field, string, ...string))
 	}
 }
 
-// handledRow is the field with what the rule is, and a way to choose among the
+// handledRow is the field with the rule below it, and a way to choose among the
 // folders of a mailbox that is known already.
 func (f *formView) handledRow() fyne.CanvasObject {
 	env := f.view.env
@@ -38,10 +38,10 @@ func (f *formView) handledRow() fyne.CanvasObject {
 	f.choose = widgets.NewButton(widgets.Normal, env.T("accounts.handled.choose"), f.onChoose)
 	f.choose.Hidden = f.old.IMAPHost == "" || env.Folders == nil
 	env.IDs.Set("accounts.form.handled.choose", f.choose)
-	row := f.row(FieldHandled, "accounts.handled", widgets.VStack(4,
-		widgets.HStack(8, widgets.Grow(entry), f.choose), widgets.NewSmall(env.T("accounts.handled.rule")).Wrapping()))
+	row := f.row(FieldHandled, "accounts.handled", widgets.HStack(8, widgets.Grow(entry), f.choose))
 	env.IDs.Set("accounts.form.handled", entry)
-	return row
+	const rule Field = "handled_rule"
+	return widgets.VStack(4, row, f.labelled(rule, "", widgets.NewSmall(env.T("accounts.handled.rule")).Wrapping()))
 }
 
 // onChoose asks the server for its folders.
