@@ -26,12 +26,13 @@ const (
 	maxRefused = 3
 	maxHandled = 50_000 // in one visit
 	maxAlike   = 20     // messages of the folder that are looked at for one report
+	maxCopies  = 3      // of one report on a server that does not show them afterwards
 )
 
 // HandledLedger is what a HandledFolder needs of the ledger.
 type HandledLedger interface {
 	HandledDue(ctx context.Context, account int64, server string, n int) ([]storage.HandledReport, error)
-	TryHandled(ctx context.Context, some []storage.HandledReport) error
+	TryHandled(ctx context.Context, some []storage.HandledReport, copies, refused int) error
 	HandledDone(ctx context.Context, some []storage.HandledReport) error
 	NoteHandled(ctx context.Context, account int64, server string, trouble post.Reason) error
 	HoldHandled(ctx context.Context, account int64, holder string, long time.Duration) (bool, error)
@@ -196,6 +197,10 @@ func (v *handling) enter() error {
 	if err != nil {
 		return err
 	}
+	// Where no list is given all flags can be set for good (RFC 9051 7.1).
+	if flags := selected.PermanentFlags; len(flags) > 0 && !slices.Contains(flags, imap.FlagDeleted) && !v.box.Caps().Has(imap.CapMove) {
+		return &post.Error{Kind: post.KindRejected, Op: opMove, Reason: post.Reason{Key: "handled.no_leave"}, Message: "the mailbox server lets us remove nothing from the INBOX"}
+	}
 	v.validity = selected.UIDValidity
 	return nil
 }
@@ -237,6 +242,12 @@ func (v *handling) move(ctx context.Context, some []report) error {
 	if !errors.As(err, &refused) {
 		return err
 	}
+	for i := range some {
+		some[i].Refused++
+	}
+	if err := v.Ledger.TryHandled(ctx, waiting(some), 0, 1); err != nil {
+		return err
+	}
 	if len(some) > 1 {
 		for i := range some {
 			if err := v.move(ctx, some[i:i+1]); err != nil {
@@ -245,17 +256,22 @@ func (v *handling) move(ctx context.Context, some []report) error {
 		}
 		return nil
 	}
-	v.refused++
-	if v.refusal == nil {
-		v.refusal = err
-	}
-	if err := v.Ledger.TryHandled(ctx, waiting(some)); err != nil || v.refused >= maxRefused {
-		return errors.Join(err, v.refusal)
+	v.keepRefusal(err)
+	if v.refused++; v.refused >= maxRefused {
+		return v.refusal
 	}
 	return nil
 }
 
-// moveTogether moves reports or, after an error, some or none of them.
+// keepRefusal keeps the first of what is told when the visit is over.
+func (v *handling) keepRefusal(err error) {
+	if v.refusal == nil {
+		v.refusal = err
+	}
+}
+
+// moveTogether moves reports. After an *imap.Error none is moved; after another
+// one, or none, those that are not moved wait on.
 func (v *handling) moveTogether(ctx context.Context, some []report) error {
 	var err error
 	if v.box.Caps().Has(imap.CapMove) {
@@ -286,22 +302,30 @@ func (v *handling) copyAndRemove(ctx context.Context, some []report) ([]report, 
 	}
 	var fresh, moved []report
 	for i := range some {
-		if there[some[i].UID] {
-			moved = append(moved, some[i])
-			continue
+		switch r := &some[i]; {
+		case there[r.UID]:
+			moved = append(moved, *r)
+		case r.Copies-r.Refused >= maxCopies: // or the folder would fill with them
+			v.keepRefusal(&post.Error{
+				Kind: post.KindRejected, Op: opMove, Reason: post.Reason{Key: "handled.unseen"},
+				Message: "the mailbox server took reports into the folder and does not show them there; they are not copied again",
+			})
+		default:
+			r.Copies++
+			fresh = append(fresh, *r)
 		}
-		some[i].Tries++
-		fresh = append(fresh, some[i])
 	}
-	if err := v.Ledger.TryHandled(ctx, waiting(fresh)); err != nil {
+	if err := v.Ledger.TryHandled(ctx, waiting(fresh), 1, 0); err != nil {
 		return nil, err
 	}
-	fresh, err = v.copyOver(fresh)
-	if err != nil {
+	if fresh, err = v.copyOver(fresh); err != nil {
 		return nil, err
 	}
 	moved = append(moved, fresh...)
-	return moved, v.remove(moved)
+	if err := v.remove(moved); err != nil {
+		return nil, v.broken(ctx, err) // no one by one: they lie in the folder
+	}
+	return moved, nil
 }
 
 // copyOver copies reports and returns those that the server says it copied.
@@ -331,9 +355,9 @@ func (v *handling) remove(some []report) error {
 }
 
 // copied looks which reports lie in the folder from an earlier visit, by UID, and
-// opens the INBOX again. Those that were never tried cannot.
+// opens the INBOX again. Those that were never copied cannot.
 func (v *handling) copied(some []report) (map[uint32]bool, error) {
-	tried := slices.DeleteFunc(slices.Clone(some), func(r report) bool { return r.Tries == 0 })
+	tried := slices.DeleteFunc(slices.Clone(some), func(r report) bool { return r.Copies == 0 })
 	if len(tried) == 0 {
 		return nil, nil
 	}

@@ -120,61 +120,6 @@ func (d *dovecot) folders() (all []string) {
 	return all
 }
 
-// bounceOf is a delivery report (RFC 3464) about one of our messages.
-func bounceOf(id, action, subject string) string {
-	return "From: MAILER-DAEMON@mx.example\nTo: shop@shop.example\nSubject: " + subject + "\nMessage-ID: <" + strings.ReplaceAll(subject, " ", ".") + "@mx.example>\n" +
-		"MIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nIt came back.\n" +
-		"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n\nFinal-Recipient: rfc822; ann@example.net\nAction: " + action + "\nStatus: 5.2.2\n\n" +
-		"--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: " + id + "\n--b--\n"
-}
-
-// readOf is a read receipt (RFC 8098), without a Message-ID of its own.
-func readOf(id, subject string) string {
-	return "From: Ann <ann@example.net>\nTo: shop@shop.example\nSubject: " + subject + "\nContent-Type: multipart/report; report-type=disposition-notification; boundary=b\n\n" +
-		"--b\n\nSeen.\n--b\nContent-Type: message/disposition-notification\n\nFinal-Recipient: rfc822; ann@example.net\nOriginal-Message-ID: " + id +
-		"\nDisposition: manual-action/MDN-sent-manually; displayed\n--b--\n"
-}
-
-// complaintOf is a feedback report (RFC 5965).
-func complaintOf(id, subject string) string {
-	return "From: feedback@isp.example\nTo: shop@shop.example\nSubject: " + subject + "\nMessage-ID: <" + strings.ReplaceAll(subject, " ", ".") + "@isp.example>\n" +
-		"Content-Type: multipart/report; report-type=feedback-report; boundary=b\n\n--b\n\nUnwanted.\n--b\nContent-Type: message/feedback-report\n\n" +
-		"Feedback-Type: abuse\nUser-Agent: x/1\nVersion: 1\n\n--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: " + id + "\n--b--\n"
-}
-
-func subjectOf(subject, raw string) string {
-	return strings.Replace(raw, "Subject: Re: Hello", "Subject: "+subject, 1)
-}
-
-func handledOf(l HandledLedger) *HandledFolder {
-	d := &accounts.Dialer{Secrets: fixedSecret("secret")}
-	return &HandledFolder{Dial: d.DialMailbox, Ledger: l, Log: slog.New(slog.DiscardHandler)}
-}
-
-// chooses gives the account a folder for handled reports.
-func chooses(t testing.TB, l *storage.Ledger, a post.Account, folder string) post.Account {
-	t.Helper()
-	a.HandledFolder = folder
-	if err := l.UpdateAccount(t.Context(), a); err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// reads fetches and then moves, as receipts fetch does.
-func reads(t testing.TB, l *storage.Ledger, a post.Account) (Result, int, error) {
-	t.Helper()
-	r, err := fetcher(l).Fetch(t.Context(), a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.NoteMailbox(t.Context(), StateOf(a, post.SystemClock{}.Now(), nil)); err != nil {
-		t.Fatal(err)
-	}
-	moved, err := handledOf(l).Visit(t.Context(), a)
-	return r, moved, err
-}
-
 // TestHandledFolder: in a real mailbox the reports of machines are moved, with
 // their flags, and nothing else is; only when a folder was chosen; by whatever
 // way the server has.
@@ -257,9 +202,9 @@ func TestHandledFolder(t *testing.T) {
 type cut int
 
 const (
-	goOn       cut = iota
-	cutBefore      // the server never gets this line
-	cutAfter       // the server does what it says, and the answer is lost
+	goOn      cut = iota
+	cutBefore     // the server never gets this line
+	cutAfter      // the server does what it says, and the answer is lost
 )
 
 // relay stands between the reader and a real server, and is told each line that

@@ -16,9 +16,10 @@ type HandledReport struct {
 	Server   string // as in Position, with the next two
 	Validity uint32
 	UID      uint32
-	// Tries counts how often it may have been copied or was refused; 0: it lies in
-	// no other folder for our doing.
-	Tries int
+	// Copies counts how often it may have been copied to the folder, those that were
+	// refused included; 0: it lies in no other folder for our doing.
+	Copies  int
+	Refused int // how often the server refused to take it
 }
 
 // understood reports that a message is a report of which the user need see
@@ -49,13 +50,13 @@ func (t *Tx) handled(in *Incoming, fresh bool, p *Position) error {
 }
 
 // HandledDue returns up to n reports that wait to be moved out of an account's
-// INBOX, as it was numbered when it was read last: those first that were tried
-// least, then by UID.
+// INBOX, as it was numbered when it was read last: those first that were
+// refused least, then by UID.
 func (l *Ledger) HandledDue(ctx context.Context, account int64, server string, n int) ([]HandledReport, error) {
 	const op = "look for handled reports"
-	rows, err := l.r.QueryContext(ctx, `SELECT h.digest, h.validity, h.uid, h.tries FROM handled_due h
+	rows, err := l.r.QueryContext(ctx, `SELECT h.digest, h.validity, h.uid, h.copies, h.refused FROM handled_due h
 			JOIN mailboxes m ON m.account_id = h.account_id AND m.server = h.server AND m.validity = h.validity
-		WHERE h.account_id = ? AND h.server = ? ORDER BY h.tries, h.uid LIMIT ?`, account, server, n)
+		WHERE h.account_id = ? AND h.server = ? ORDER BY h.refused, h.uid LIMIT ?`, account, server, n)
 	if err != nil {
 		return nil, classify(op, err)
 	}
@@ -63,7 +64,7 @@ func (l *Ledger) HandledDue(ctx context.Context, account int64, server string, n
 	var all []HandledReport
 	for rows.Next() {
 		r := HandledReport{Account: account, Server: server}
-		if err := rows.Scan(&r.Digest, &r.Validity, &r.UID, &r.Tries); err != nil {
+		if err := rows.Scan(&r.Digest, &r.Validity, &r.UID, &r.Copies, &r.Refused); err != nil {
 			return nil, classify(op, err)
 		}
 		all = append(all, r)
@@ -71,24 +72,25 @@ func (l *Ledger) HandledDue(ctx context.Context, account int64, server string, n
 	return all, classify(op, rows.Err())
 }
 
-// TryHandled notes, before it is done, that reports are copied to the folder, or
-// that it was refused.
-func (l *Ledger) TryHandled(ctx context.Context, some []HandledReport) error {
-	return l.eachHandled(ctx, "UPDATE handled_due SET tries = tries + 1 WHERE account_id = ? AND digest = ?", some)
+// TryHandled adds to how often reports may have been copied, before that is done,
+// and to how often they were refused.
+func (l *Ledger) TryHandled(ctx context.Context, some []HandledReport, copies, refused int) error {
+	return l.eachHandled(ctx, "UPDATE handled_due SET copies = copies + ?3, refused = refused + ?4 WHERE account_id = ?1 AND digest = ?2", some, copies, refused)
 }
 
 // HandledDone forgets reports that lie in the INBOX no more.
 func (l *Ledger) HandledDone(ctx context.Context, some []HandledReport) error {
-	return l.eachHandled(ctx, "DELETE FROM handled_due WHERE account_id = ? AND digest = ?", some)
+	return l.eachHandled(ctx, "DELETE FROM handled_due WHERE account_id = ?1 AND digest = ?2", some)
 }
 
-func (l *Ledger) eachHandled(ctx context.Context, query string, some []HandledReport) error {
+// eachHandled changes the rows of reports in one transaction.
+func (l *Ledger) eachHandled(ctx context.Context, query string, some []HandledReport, more ...any) error {
 	if len(some) == 0 {
 		return nil
 	}
 	return l.write(ctx, "note handled reports", func(t *Tx) error {
 		for i := range some {
-			if _, err := t.exec(query, some[i].Account, some[i].Digest); err != nil {
+			if _, err := t.exec(query, append([]any{some[i].Account, some[i].Digest}, more...)...); err != nil {
 				return err
 			}
 		}

@@ -14,7 +14,9 @@ CREATE TABLE handled_due (
     server     TEXT    NOT NULL,
     validity   INTEGER NOT NULL,
     uid        INTEGER NOT NULL,
-    -- Above 0: it may lie in the folder already, and was refused so often.
-    tries      INTEGER NOT NULL DEFAULT 0,
+    -- How often it may have been copied to the folder, and how often the server
+    -- refused to take it.
+    copies     INTEGER NOT NULL DEFAULT 0,
+    refused    INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (account_id, digest)
 ) STRICT, WITHOUT ROWID;
