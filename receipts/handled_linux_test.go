@@ -2,9 +2,12 @@ package receipts
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,11 +28,11 @@ type dovecot struct {
 }
 
 // newDovecot starts a server whose mailbox is that of office's account.
-func newDovecot(t testing.TB, lines ...string) (addr string) {
+func newDovecot(t testing.TB, lines ...string) *mailserver.Server {
 	t.Helper()
 	return mailserver.Start(t, mailserver.Options{
 		Domains: []string{"shop.example"}, User: "shop@shop.example", Password: "secret", Dovecot: lines,
-	}).IMAPAddr
+	})
 }
 
 // withoutMove is a server that offers UIDPLUS, but not MOVE; withoutBoth neither.
@@ -96,6 +99,20 @@ func (d *dovecot) lies(folder string) (all []string) {
 	return all
 }
 
+// expunge removes messages from the INBOX, as its user does.
+func (d *dovecot) expunge(set imap.UIDSet) {
+	d.t.Helper()
+	box := d.dial()
+	defer box.Close()
+	if _, err := box.Select("INBOX", nil).Wait(); err != nil {
+		d.t.Fatal(err)
+	}
+	deleted := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagDeleted}}
+	if err := errors.Join(box.Store(set, deleted, nil).Close(), box.UIDExpunge(set).Close()); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // known takes out which messages are recent: opening a mailbox to change it ends
 // that (RFC 3501 2.3.2), whatever is done then.
 func known(lying []string) (all []string) {
@@ -128,7 +145,7 @@ func TestHandledFolder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := openLedger(t, t.TempDir())
 			defer l.Close()
-			a, ids := office(t, l, newDovecot(t, lines...), 40)
+			a, ids := office(t, l, newDovecot(t, lines...).IMAPAddr, 40)
 			box := &dovecot{t, a}
 			all := func(first int) []string {
 				id := func(i int) string { return ids[first+i] }
@@ -344,7 +361,7 @@ func TestHandledCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := openLedger(t, t.TempDir())
 			defer l.Close()
-			server := newDovecot(t, lines...)
+			server := newDovecot(t, lines...).IMAPAddr
 			at, n, what := 0, 0, goOn
 			var said []string
 			addr := relay(t, server, func(line string) cut {
@@ -392,4 +409,201 @@ func TestHandledCutOff(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHandledRenumbered: when the INBOX is numbered anew, nothing is moved by its
+// old numbers; what waited is found again, and what is gone is forgotten. A server
+// that gives other numbers under the same validity gets nothing moved, either.
+func TestHandledRenumbered(t *testing.T) {
+	for name, more := range map[string]uint32{"as it should be": 1, "without a word": 0} {
+		t.Run(name, func(t *testing.T) {
+			l := openLedger(t, t.TempDir())
+			defer l.Close()
+			server := newDovecot(t)
+			a, ids := office(t, l, server.IMAPAddr, 20)
+			box := &dovecot{t, a}
+			a = chooses(t, l, a, "Handled")
+			box.put("INBOX", nil, bounceOf(ids[0], "failed", "gone soon"), subjectOf("person", answerTo(ids[1], "Yes.")))
+			box.put("INBOX", nil, movable("early", ids[4:])...)
+			if r, err := fetcher(l).Fetch(t.Context(), a); err != nil || r.Matched != 6 {
+				t.Fatalf("%+v %v", r, err)
+			}
+			p, err := l.Mailbox(t.Context(), a.ID, accounts.MailboxName(a))
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Its user removes the first, and the server loses its list of numbers: each
+			// message gets the number of the one that stood before it.
+			box.expunge(imap.UIDSetNum(1))
+			home := filepath.Join(server.MailDir, "shop.example", "shop")
+			lists, err := filepath.Glob(filepath.Join(home, "dovecot*"))
+			if err != nil || len(lists) == 0 {
+				t.Fatal(lists, err)
+			}
+			for _, file := range lists {
+				if err := os.RemoveAll(file); err != nil {
+					t.Fatal(err)
+				}
+			}
+			anew := fmt.Sprintf("3 V%d N1 G%032x\n", p.Validity+more, 7)
+			if err := os.WriteFile(filepath.Join(home, "dovecot-uidlist"), []byte(anew), 0o644); err != nil { //nolint:gosec // the server's user reads it
+				t.Fatal(err)
+			}
+			before := known(box.lies("INBOX"))
+			if moved, err := handledOf(l).Visit(t.Context(), a); err != nil || moved != 0 || !slices.Equal(known(box.lies("INBOX")), before) {
+				t.Errorf("by the old numbers: %d moved, %v, %v", moved, err, box.lies("INBOX"))
+			}
+			r, moved, err := reads(t, l, a)
+			left := []string{"person", "early answer"}
+			if more == 0 { // nobody knows what became of them
+				left = before
+			} else if r.Read != 5 || moved != 3 {
+				t.Errorf("%+v, %d moved", r, moved)
+			}
+			if got := known(box.lies("INBOX")); err != nil || r.Matched != 0 || !slices.Equal(got, left) {
+				t.Errorf("%+v, %v, in the INBOX: %v", r, err, got)
+			}
+			if due, err := l.HandledDue(t.Context(), a.ID, accounts.MailboxName(a), 9); err != nil || len(due) > 0 {
+				t.Errorf("still due: %v %v", due, err)
+			}
+		})
+	}
+}
+
+// TestHandledByItsUser: what the user moves or removes himself is forgotten, and
+// what he marks as removed is not removed for him.
+func TestHandledByItsUser(t *testing.T) {
+	l := openLedger(t, t.TempDir())
+	defer l.Close()
+	a, ids := office(t, l, newDovecot(t, withoutMove).IMAPAddr, 10)
+	box := &dovecot{t, a}
+	a = chooses(t, l, a, "Handled")
+	box.put("INBOX", nil, bounceOf(ids[0], "failed", "his own"), bounceOf(ids[1], "failed", "ours"))
+	box.put("INBOX", []imap.Flag{imap.FlagDeleted}, subjectOf("marked", answerTo(ids[2], "Yes.")))
+	if _, err := fetcher(l).Fetch(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	box.expunge(imap.UIDSetNum(1))
+	if moved, err := handledOf(l).Visit(t.Context(), a); err != nil || moved != 1 {
+		t.Errorf("%d moved, %v", moved, err)
+	}
+	if got := known(box.lies("INBOX")); !slices.Equal(got, []string{`marked \Deleted`}) {
+		t.Errorf("in the INBOX: %v", got)
+	}
+	if moved, err := handledOf(l).Visit(t.Context(), a); err != nil || moved != 0 {
+		t.Errorf("%d moved, %v", moved, err)
+	}
+}
+
+// TestHandledFolders: the folder for sent mail takes no reports, whatever it is
+// called; a folder that cannot be made is told; one that its user removed is made
+// again; a mailbox that keeps its folders below the INBOX gets it there.
+func TestHandledFolders(t *testing.T) {
+	spaces := []string{"namespace inbox {", "inbox = yes", "mailbox Outgoing {", "auto = create", "special_use = \\Sent", "}", "}"}
+	t.Run("names", func(t *testing.T) {
+		l := openLedger(t, t.TempDir())
+		defer l.Close()
+		a, ids := office(t, l, newDovecot(t, spaces...).IMAPAddr, 40)
+		box := &dovecot{t, a}
+		round := 0
+		try := func(folder string, moves int, trouble string) {
+			t.Helper()
+			a = chooses(t, l, a, folder)
+			box.put("INBOX", nil, bounceOf(ids[round], "failed", fmt.Sprint("round ", round)))
+			round++
+			if _, moved, err := reads(t, l, a); moved != moves || (err == nil) != (trouble == "") {
+				t.Errorf("%q: %d moved, %v", folder, moved, err)
+			}
+			if s := stateOf(t, l, a); s.HandledTrouble.Key != trouble {
+				t.Errorf("%q: %+v", folder, s.HandledTrouble)
+			}
+		}
+		try("Outgoing", 0, "handled.sent")
+		try("a..b", 0, "handled.no_folder")
+		try("Reports", 3, "")
+		client := box.dial()
+		if err := client.Delete("Reports").Wait(); err != nil {
+			t.Fatal(err)
+		}
+		client.Close()
+		try("Reports", 1, "")
+		try("REPORTS", 1, "") // for this server that is another one
+		if got := known(box.lies("Outgoing")); len(got) > 0 || !slices.Contains(box.folders(), "REPORTS") {
+			t.Errorf("%v, %v", got, box.folders())
+		}
+	})
+	t.Run("below the INBOX", func(t *testing.T) {
+		l := openLedger(t, t.TempDir())
+		defer l.Close()
+		a, ids := office(t, l, newDovecot(t, "namespace inbox {", "inbox = yes", "prefix = INBOX.", "separator = .", "}").IMAPAddr, 5)
+		box := &dovecot{t, a}
+		for i, folder := range []string{"Post/Handled", "INBOX.Post.Handled", "INBOX/Post/Handled"} {
+			a = chooses(t, l, a, folder)
+			box.put("INBOX", nil, bounceOf(ids[i], "failed", fmt.Sprint("round ", i)))
+			if _, moved, err := reads(t, l, a); err != nil || moved != 1 {
+				t.Errorf("%q: %d moved, %v", folder, moved, err)
+			}
+		}
+		if got := box.lies("INBOX.Post.Handled"); len(got) != 3 {
+			t.Errorf("%v in %v", got, box.folders())
+		}
+	})
+}
+
+// TestHandledOverQuota: a full mailbox keeps reports where they are and is told;
+// when there is room it goes on by itself.
+func TestHandledOverQuota(t *testing.T) {
+	l := openLedger(t, t.TempDir())
+	defer l.Close()
+	a, ids := office(t, l, newDovecot(t, withoutMove, "protocol imap {", "mail_plugins = quota imap_quota", "}", "plugin {", "quota = maildir:User quota", "quota_rule = *:messages=4", "}").IMAPAddr, 10)
+	box := &dovecot{t, a}
+	a = chooses(t, l, a, "Handled")
+	box.put("INBOX", nil, movable("full", ids)...)
+	if _, moved, err := reads(t, l, a); post.KindOf(err) != post.KindRejected || moved != 0 {
+		t.Errorf("%d moved, %v", moved, err)
+	}
+	if s := stateOf(t, l, a); s.HandledTrouble.Key != "handled.full" || !s.Trouble.IsZero() {
+		t.Errorf("%+v", s)
+	}
+	if got := known(box.lies("INBOX")); !slices.Equal(got, []string{"full one", "full two", "full answer", "full three"}) || len(box.lies("Handled")) > 0 {
+		t.Errorf("in the INBOX: %v", got)
+	}
+	box.expunge(imap.UIDSetNum(3))
+	if moved, err := handledOf(l).Visit(t.Context(), a); err != nil || moved != 3 {
+		t.Errorf("%d moved, %v", moved, err)
+	}
+	if got := box.lies("INBOX"); len(got) > 0 || len(box.lies("Handled")) != 3 {
+		t.Errorf("in the INBOX: %v", got)
+	}
+	if s := stateOf(t, l, a); !s.HandledTrouble.IsZero() {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestHandledWhileWatching: beside the reading, reports are moved as they come, and
+// a folder that is chosen meanwhile is noticed.
+func TestHandledWhileWatching(t *testing.T) {
+	l := openLedger(t, t.TempDir())
+	defer l.Close()
+	a, ids := office(t, l, newDovecot(t).IMAPAddr, 10)
+	box := &dovecot{t, a}
+	c := &handClock{}
+	d := &accounts.Dialer{Secrets: fixedSecret("secret")}
+	stop := watchWith(t, &Watcher{Dial: d.DialMailbox, Ledger: l, Clock: c, Log: slog.New(slog.DiscardHandler), Handled: handledOf(l)})
+	defer stop()
+	eventually(t, "a look at the accounts", func() bool { return c.waits(lookEvery) == 1 })
+	if n := c.waits(movedEvery); n > 0 {
+		t.Errorf("%d look after a folder that is not there", n)
+	}
+	a = chooses(t, l, a, "Handled")
+	c.fire(lookEvery)
+	eventually(t, "the first look", func() bool { return c.waits(movedEvery) == 1 })
+	box.put("INBOX", nil, movable("first", ids)...)
+	eventually(t, "the reports", func() bool {
+		due, err := l.HandledDue(t.Context(), a.ID, accounts.MailboxName(a), 9)
+		return err == nil && len(due) == 3
+	})
+	c.fire(movedEvery)
+	eventually(t, "the next look", func() bool { return c.waits(movedEvery) == 1 })
+	wantMoved(t, l, box, "Handled", "first")
 }
