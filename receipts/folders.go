@@ -119,7 +119,10 @@ func (v *handling) open() error {
 		return err
 	}
 	if name == sentFolder(all) {
-		return handledError("handled.sent", "that folder is for sent mail; choose another one")
+		return &post.Error{
+			Kind: post.KindRejected, Op: opMove, Reason: post.Reason{Key: "handled.sent"},
+			Message: "the folder " + name + " is for sent mail; choose another one for handled reports",
+		}
 	}
 	v.folder = name
 	if there {
