@@ -21,6 +21,7 @@ import (
 	"postroom/cli"
 	"postroom/mailer"
 	"postroom/post"
+	"postroom/receipts"
 	"postroom/storage"
 	"postroom/ui"
 )
@@ -72,7 +73,10 @@ func show(ctx context.Context, instance *ui.Instance, ledger *storage.Ledger, lo
 	mail := mailer.Serve(ctx, ledger, opt)
 	shell := ui.New(ui.Deps{
 		App: newApp(), Ledger: ledger, Mail: mail, Secrets: secrets,
-		Doctor:   dialer.Examine,
+		Doctor: dialer.Examine,
+		Folders: func(ctx context.Context, a post.Account) ([]string, error) {
+			return receipts.Folders(ctx, dialer.DialMailbox, a, log)
+		},
 		Practice: cli.PracticeDir(ledger.Dir()), Clock: post.SystemClock{}, Zone: time.Local, Log: log, Post: fyne.Do, Lang: lang, Theme: mode,
 	})
 	go instance.Serve(shell.Raise)

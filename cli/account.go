@@ -60,6 +60,7 @@ type accountJSON struct {
 	Limits post.Limits       `json:"limits"`
 	Used   usedJSON          `json:"used"`
 	habits
+	HandledFolder string `json:"handled_folder"`
 }
 
 // usedJSON has the keys of post.Limits: what of each is used.
@@ -76,7 +77,7 @@ func (a *app) describe(ctx context.Context, l *storage.Ledger, x post.Account) (
 	}
 	d := accountJSON{
 		Name: x.Name, Email: x.Email, Host: x.Host, Port: x.Port, TLS: x.TLS, Auth: x.Auth, State: x.State(a.Clock.Now()),
-		Limits: x.Limits, Used: usedJSON{used.Minute, used.Hour, used.Day},
+		Limits: x.Limits, Used: usedJSON{used.Minute, used.Hour, used.Day}, HandledFolder: x.HandledFolder,
 	}
 	if d.habits, err = habitsOf(ctx, l, x.ID); err != nil {
 		return d, err
@@ -178,6 +179,9 @@ func (a *app) accountShow(ctx context.Context, l *storage.Ledger, args []string)
 		line("Waits for you", "the ledger was restored; look at the password command, then: postroom account set "+x.Name+" --confirm-command")
 	}
 	d.tell(line)
+	if x.HandledFolder != "" {
+		line("Handled reports", "moved from the INBOX to "+x.HandledFolder)
+	}
 	line("State", a.stateOf(d))
 	for _, u := range []struct {
 		span  string

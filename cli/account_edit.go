@@ -16,6 +16,7 @@ import (
 	"postroom/accounts"
 	"postroom/assets/providers"
 	"postroom/post"
+	"postroom/receipts"
 	"postroom/storage"
 )
 
@@ -29,7 +30,7 @@ type accountFlags struct {
 	passwordCommand                            string
 	limits                                     post.Limits
 	connections, weight, position              int
-	imapHost, imapTLS                          string
+	imapHost, imapTLS, handledFolder           string
 	imapPort                                   int
 	vault, keyring, ask                        bool
 	pin, proxy, selector, oauth, clientID      string
@@ -68,6 +69,7 @@ func (f *accountFlags) add(c *cobra.Command) {
 	s.StringSliceVar(&f.scopes, "scope", nil, "what to ask that provider for, in place of the usual")
 	s.StringVar(&f.imapTLS, "imap-tls", "", "tls, starttls, or none (none only to this computer itself)")
 	s.StringVar(&f.sentCopies, "sent-copies", "none", "each or one: file a copy of each message, or of one of each mailing, in the account's own folder for sent mail")
+	s.StringVar(&f.handledFolder, "handled-folder", "", "move reports out of the INBOX to this `folder` of the mailbox once they are understood; '' moves nothing")
 	s.StringVar(&f.replyTokens, "reply-tokens", "none", "plus: ask for answers at name+token@domain, where the server takes that; so each is tied to its message")
 	s.StringVar(&f.signature, "signature", "", "what stands below its mail: a `text` with \\n between its lines, or the name of a file that holds it; '' for none")
 	f.changed = s.Changed
@@ -303,25 +305,26 @@ func cleanPin(s string) string {
 // the password that is to be kept in the keyring, if any.
 func (a *app) apply(x *post.Account, f *accountFlags) (secret string, err error) {
 	for name, set := range map[string]func(){
-		"email":         func() { x.Email = strings.TrimSpace(f.email) },
-		"from-name":     func() { x.FromName = strings.TrimSpace(f.fromName) },
-		"host":          func() { x.Host = strings.TrimSpace(f.host) },
-		"port":          func() { x.Port = f.port },
-		"tls":           func() { x.TLS = post.TLS(strings.ToLower(f.tls)) },
-		"auth":          func() { x.Auth = post.Auth(strings.ToLower(f.auth)) },
-		"user":          func() { x.User = f.user },
-		"per-minute":    func() { x.Limits.PerMinute = f.limits.PerMinute },
-		"per-hour":      func() { x.Limits.PerHour = f.limits.PerHour },
-		"per-day":       func() { x.Limits.PerDay = f.limits.PerDay },
-		"connections":   func() { x.Connections = f.connections },
-		"position":      func() { x.Position = f.position },
-		"weight":        func() { x.Weight = f.weight },
-		"imap-host":     func() { x.IMAPHost = strings.TrimSpace(f.imapHost) },
-		"imap-port":     func() { x.IMAPPort = f.imapPort },
-		"pin":           func() { x.Pin = cleanPin(f.pin) },
-		"proxy":         func() { x.Proxy = strings.TrimSpace(f.proxy) },
-		"dkim-selector": func() { x.Selector = strings.TrimSpace(f.selector) },
-		"imap-tls":      func() { x.IMAPTLS = post.TLS(strings.ToLower(f.imapTLS)) },
+		"email":          func() { x.Email = strings.TrimSpace(f.email) },
+		"from-name":      func() { x.FromName = strings.TrimSpace(f.fromName) },
+		"host":           func() { x.Host = strings.TrimSpace(f.host) },
+		"port":           func() { x.Port = f.port },
+		"tls":            func() { x.TLS = post.TLS(strings.ToLower(f.tls)) },
+		"auth":           func() { x.Auth = post.Auth(strings.ToLower(f.auth)) },
+		"user":           func() { x.User = f.user },
+		"per-minute":     func() { x.Limits.PerMinute = f.limits.PerMinute },
+		"per-hour":       func() { x.Limits.PerHour = f.limits.PerHour },
+		"per-day":        func() { x.Limits.PerDay = f.limits.PerDay },
+		"connections":    func() { x.Connections = f.connections },
+		"position":       func() { x.Position = f.position },
+		"weight":         func() { x.Weight = f.weight },
+		"imap-host":      func() { x.IMAPHost = strings.TrimSpace(f.imapHost) },
+		"imap-port":      func() { x.IMAPPort = f.imapPort },
+		"pin":            func() { x.Pin = cleanPin(f.pin) },
+		"proxy":          func() { x.Proxy = strings.TrimSpace(f.proxy) },
+		"dkim-selector":  func() { x.Selector = strings.TrimSpace(f.selector) },
+		"handled-folder": func() { x.HandledFolder = strings.TrimSpace(f.handledFolder) },
+		"imap-tls":       func() { x.IMAPTLS = post.TLS(strings.ToLower(f.imapTLS)) },
 	} {
 		if f.changed(name) {
 			set()
@@ -336,6 +339,9 @@ func (a *app) apply(x *post.Account, f *accountFlags) (secret string, err error)
 		return "", err
 	}
 	if err := checkMailbox(x); err != nil {
+		return "", err
+	}
+	if err := checkHandled(x); err != nil {
 		return "", err
 	}
 	if err := f.checkReplies(x); err != nil {
@@ -362,6 +368,19 @@ func checkMailbox(x *post.Account) error {
 		return usage("a mailbox without encryption is read only on this computer itself, not on %s", x.IMAPHost)
 	}
 	return nil
+}
+
+// checkHandled refuses a folder for handled reports that none can be moved to.
+func checkHandled(x *post.Account) error {
+	if x.HandledFolder != "" && x.IMAPHost == "" {
+		return usage("handled reports are moved within a mailbox, and %s has none; give it one with --imap-host, --imap-port and --imap-tls, or --handled-folder ''", x.Name)
+	}
+	err := receipts.CheckHandledFolder(x.HandledFolder)
+	var why *post.Error
+	if errors.As(err, &why) {
+		return usage("--handled-folder %q: %s", x.HandledFolder, why.Message)
+	}
+	return err
 }
 
 // chooseSecret settles where the password comes from. The account keeps what it

@@ -21,7 +21,8 @@ func (a *app) receiptsCommand() *cobra.Command {
 		Use: "fetch", Short: "Read the mailboxes back once",
 		Long: `Fetch reads what is new in the mailboxes of the accounts that have one: delivery
 reports, read receipts, replies, complaints, and requests to be left out. Nothing
-there is changed. A message counts only when it is tied to one of yours
+there is changed, but that reports are moved away once they are understood where
+"account set NAME --handled-folder FOLDER" asks for it. A message counts only when it is tied to one of yours
 by an id that nobody can guess; the others are shown by receipts list.
 
 A delivery that is uncertain is also looked for in the folder for sent mail, and
@@ -68,6 +69,7 @@ type fetchedJSON struct {
 	Paused     []int64                  `json:"paused,omitempty"`  // mailings that paused themselves over it
 	Settled    int                      `json:"settled,omitempty"` // uncertain ones that lie in the folder for sent mail
 	Filed      int                      `json:"filed,omitempty"`   // copies put there
+	Moved      int                      `json:"moved,omitempty"`   // reports moved to the folder for handled ones
 }
 
 func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string) error {
@@ -79,7 +81,7 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 		return err
 	}
 	d := &accounts.Dialer{Secrets: a.Secrets, Clock: a.Clock, Log: a.log}
-	sent := sentFolder(d, l, a.Secrets, a.Clock, a.log)
+	sent, handled := sentFolder(d, l, a.Secrets, a.Clock, a.log), handledFolder(d, l, a.log)
 	code := exitDone
 	for _, x := range all {
 		f := receipts.Fetcher{
@@ -92,30 +94,27 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 			return noted
 		}
 		var own receipts.SentResult
+		var moved int
+		troubles := []error{err}
 		if err == nil {
-			own, err = sent.Visit(ctx, x, true)
+			own, troubles[0] = sent.Visit(ctx, x, true)
+			moved, err = handled.Visit(ctx, x) // whatever the other did
+			troubles = append(troubles, err)
 		}
-		if err == nil || r.Read > 0 {
-			if err := a.answer(fetchedJSON{x.Name, r.Read, r.Matched, r.Unmatched, r.Unreadable, r.By, r.Paused, own.Settled, own.Filed}, "%s: %s%s%s", oneLine(x.Name), plural(int64(r.Read), "message read", "messages read"), a.byKind(r), ownWords(own)); err != nil {
+		if errors.Join(troubles...) == nil || r.Read > 0 || moved > 0 {
+			if err := a.answer(fetchedJSON{x.Name, r.Read, r.Matched, r.Unmatched, r.Unreadable, r.By, r.Paused, own.Settled, own.Filed, moved}, "%s: %s%s%s", oneLine(x.Name), plural(int64(r.Read), "message read", "messages read"), a.byKind(r), ownWords(own, moved, x.HandledFolder)); err != nil {
 				return err
 			}
 		}
 		for _, id := range r.Paused {
 			a.note("Mailing %d has paused itself, because too much of it came back; see: postroom mailing show %d", id, id)
 		}
-		if err == nil {
-			continue
-		}
-		var fault *post.Fault
-		switch {
-		case errors.As(err, &fault):
-			a.complain(oneLine(x.Name+": "+fault.Error()), kindOfFault(fault), map[string]any{"account": x.Name})
-			code = max(code, codeOfFault(fault))
-		case post.KindOf(err) == post.KindNetwork, post.KindOf(err) == post.KindRejected, post.KindOf(err) == post.KindNotFound:
-			a.complain(oneLine(x.Name+": "+err.Error()), post.KindOf(err), map[string]any{"account": x.Name})
-			code = max(code, exitFailed)
-		default:
-			return err
+		for _, err := range troubles {
+			bad, err := a.mailboxTrouble(x, err)
+			if err != nil {
+				return err
+			}
+			code = max(code, bad)
 		}
 	}
 	if code != exitDone {
@@ -124,13 +123,36 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 	return nil
 }
 
-// ownWords says what was done in the folder for sent mail.
-func ownWords(r receipts.SentResult) (s string) {
+// mailboxTrouble tells what went wrong with one mailbox, and the exit code for it.
+// What is about more than that mailbox it returns.
+func (a *app) mailboxTrouble(x post.Account, err error) (int, error) {
+	if err == nil {
+		return exitDone, nil
+	}
+	var fault *post.Fault
+	if errors.As(err, &fault) {
+		a.complain(oneLine(x.Name+": "+fault.Error()), kindOfFault(fault), map[string]any{"account": x.Name})
+		return codeOfFault(fault), nil
+	}
+	switch kind := post.KindOf(err); kind {
+	case post.KindNetwork, post.KindRejected, post.KindNotFound, post.KindConflict:
+		a.complain(oneLine(x.Name+": "+err.Error()), kind, map[string]any{"account": x.Name})
+		return exitFailed, nil
+	}
+	return exitDone, err
+}
+
+// ownWords says what was done in the folder for sent mail, and how many reports
+// were moved to another one.
+func ownWords(r receipts.SentResult, moved int, to string) (s string) {
 	if r.Settled > 0 {
 		s += "; " + plural(int64(r.Settled), "uncertain one lies", "uncertain ones lie") + " in the folder for sent mail"
 	}
 	if r.Filed > 0 {
 		s += "; " + plural(int64(r.Filed), "copy", "copies") + " filed there"
+	}
+	if moved > 0 {
+		s += "; " + plural(int64(moved), "report", "reports") + " moved to " + oneLine(to)
 	}
 	return s
 }
@@ -283,6 +305,8 @@ type mailboxJSON struct {
 	ReadAt  stamp  `json:"read_at"`
 	TriedAt stamp  `json:"tried_at"`
 	Error   string `json:"error"`
+	// HandledError is what kept handled reports from being moved.
+	HandledError string `json:"handled_error"`
 }
 
 func (a *app) receiptsMailboxes(ctx context.Context, l *storage.Ledger, _ []string) error {
@@ -311,7 +335,10 @@ func (a *app) receiptsMailboxes(ctx context.Context, l *storage.Ledger, _ []stri
 		if s.Trouble.Raw != "" {
 			trouble = "; since then: " + oneLine(s.Trouble.Raw)
 		}
-		if err := a.answer(mailboxJSON{x.Name, s.Server, stamp(s.ReadAt), stamp(s.TriedAt), s.Trouble.Raw}, "%s: %s%s", oneLine(x.Name), read, trouble); err != nil {
+		if s.HandledTrouble.Raw != "" {
+			trouble += "; " + oneLine(s.HandledTrouble.Raw)
+		}
+		if err := a.answer(mailboxJSON{x.Name, s.Server, stamp(s.ReadAt), stamp(s.TriedAt), s.Trouble.Raw, s.HandledTrouble.Raw}, "%s: %s%s", oneLine(x.Name), read, trouble); err != nil {
 			return err
 		}
 	}

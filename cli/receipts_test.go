@@ -245,6 +245,7 @@ func TestReceiptsFromPostfix(t *testing.T) {
 	d.filesCopies(server)
 	d.leavesByToken(server)
 	d.readsBesideSending(server, ids)
+	d.movesHandled(server, ids)
 	if out := d.run(exitDone, "check", "--json"); !strings.Contains(out, `"ok":true`) {
 		t.Error(out)
 	}
@@ -301,6 +302,49 @@ func (d *desk) filesCopies(server *mailserver.Server) {
 	if same < 2 {
 		d.t.Errorf("%d of the copies are what was delivered", same)
 	}
+}
+
+// movesHandled chooses a folder for handled reports: what Postfix reports from then
+// on goes there, what people write stays, and all that came before does.
+func (d *desk) movesHandled(server *mailserver.Server, ids map[string]string) {
+	d.t.Helper()
+	lie := func(folder string) int {
+		n := 0
+		for _, sub := range []string{"cur", "new"} {
+			files, err := os.ReadDir(filepath.Join(server.MailDir, "example.test", "shop", folder, sub))
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				d.t.Fatal(err)
+			}
+			n += len(files)
+		}
+		return n
+	}
+	d.run(exitDone, "receipts", "fetch")
+	before := lie("")
+	d.run(exitDone, "account", "set", "shop", "--handled-folder", "Handled/Reports")
+	d.run(exitDone, "send", "--account", "shop", "--to", "late@gone.test", "--to", "p9@example.test", "--subject", "Last", "--body", keepIn(d.t, "last.md", []byte("Last")), "--dsn", "all")
+	d.run(exitDone, "run", "--until-empty")
+	sendAnswers(d.t, server, "ann@example.test", "ann's own", []answer{{"Re: Hello", map[string]string{"In-Reply-To": ids["p8@example.test"]}, "I come.\n"}})
+	settle(d.t, server, 0)
+	waitFor(d.t, "the reports", func() bool { return lie("") == before+3 })
+	got := lines[fetchedJSON](d.t, d.run(exitDone, "receipts", "fetch", "--json"))[0]
+	if got.Read != 3 || got.Matched != 3 || got.Moved != 2 || lie("") != before+1 || lie(".Handled.Reports") != 2 {
+		d.t.Errorf("%+v, %d in the INBOX, %d in the folder, %d before", got, lie(""), lie(".Handled.Reports"), before)
+	}
+	if out := d.run(exitDone, "receipts", "mailboxes", "--json"); !strings.Contains(out, `"handled_error":""`) {
+		d.t.Error(out)
+	}
+	d.run(exitDone, "account", "set", "shop", "--handled-folder", "Outgoing")
+	d.run(exitDone, "send", "--account", "shop", "--to", "p9@example.test", "--subject", "Last", "--body", keepIn(d.t, "last.md", []byte("Last")), "--dsn", "all")
+	d.run(exitDone, "run", "--until-empty")
+	settle(d.t, server, 0)
+	waitFor(d.t, "the report", func() bool { return lie("") == before+2 })
+	d.run(exitFailed, "receipts", "fetch") // that one is for sent mail
+	if out := d.run(exitDone, "receipts", "mailboxes", "--json"); !strings.Contains(out, "sent mail") || !strings.Contains(out, `"error":""`) {
+		d.t.Error(out)
+	}
+	d.run(exitDone, "account", "set", "shop", "--handled-folder", "")
+	d.run(exitDone, "receipts", "fetch")
 }
 
 // readsBesideSending lets a run that does not end by itself read the mailbox: an

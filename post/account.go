@@ -110,6 +110,9 @@ type Account struct {
 	IMAPHost string
 	IMAPPort int
 	IMAPTLS  TLS
+	// HandledFolder is the folder of the mailbox that reports are moved to once
+	// they are understood; empty: the mailbox is only read.
+	HandledFolder string
 
 	Selector string // under which its server signs (RFC 6376 3.1); empty: not known
 	Position int    // its place in lists; those of one place are by name
@@ -211,6 +214,9 @@ func (a *Account) checkMore(op string) error {
 		if err := CheckProxy(a.Proxy, a.TLS); err != nil {
 			return err
 		}
+	}
+	if hasControl(a.HandledFolder) {
+		return Errorf(KindInvalid, op, "the name of a folder cannot hold line breaks or control characters")
 	}
 	if a.Secret == SecretOAuth && a.OAuth.IsZero() {
 		return Errorf(KindInvalid, op, "say which provider gives the token")

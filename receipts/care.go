@@ -57,19 +57,31 @@ func (c *care) tryAgain() bool {
 	return true
 }
 
+// others is a message besides uids[i]: the one behind it, else the last of those
+// before, which need not be near: handled reports may have been moved away.
+func (f *Fetcher) others(box *accounts.Mailbox, uids []imap.UID, i int) ([]imap.UID, error) {
+	if i+1 < len(uids) {
+		return uids[i+1 : i+2], nil
+	}
+	before, err := newUIDs(box, 0, uint32(uids[i]))
+	return before[max(0, len(before)-1):], err
+}
+
 // passOver leaves out uids[i], which the server cannot give, provided that it can
 // give another: else it is the server that is broken, and nothing is passed over.
 func (f *Fetcher) passOver(ctx context.Context, box *accounts.Mailbox, a post.Account, uids []imap.UID, i int, p *storage.Position, r *Result) error {
-	other := p.UID // the one before, which may be gone by now
-	if i+1 < len(uids) {
-		other = uint32(uids[i+1])
-	}
 	gave := false
 	limit := time.AfterFunc(f.patience(), box.Abort)
 	defer limit.Stop()
 	box.Allow(f.maxAnswer())
-	if err := eachMessage(box, []imap.UID{imap.UID(other)}, headerSection(), maxHeader, func(raw) { gave = true }); err != nil {
+	others, err := f.others(box, uids, i)
+	if err != nil {
 		return err
+	}
+	if len(others) > 0 {
+		if err := eachMessage(box, others, headerSection(), maxHeader, func(raw) { gave = true }); err != nil {
+			return err
+		}
 	}
 	if !gave {
 		return &post.Error{

@@ -19,4 +19,8 @@
 // transaction as what they found. So a fetch may be killed at any moment:
 // nothing is missed and nothing is counted twice. Watcher.Run does so for all
 // accounts in the background, each mailbox by itself.
+//
+// Nothing is changed in an INBOX but by HandledFolder.Visit, and only where the
+// user chose a folder for handled reports: it moves there what a machine reported,
+// after the ledger has it.
 package receipts

@@ -106,7 +106,7 @@ func (f *Fetcher) fetch(ctx context.Context, a post.Account) (*accounts.Mailbox,
 			return box, r, nil
 		}
 		box.Close()
-		err = f.broken(ctx, err)
+		err = broken(ctx, f.Log, opRead, err)
 		if k := post.KindOf(err); k != post.KindNetwork && k != post.KindRejected || !c.tryAgain() {
 			return nil, r, err
 		}
@@ -160,20 +160,26 @@ func (f *Fetcher) look(ctx context.Context, box *accounts.Mailbox, a post.Accoun
 	return p, uids, err
 }
 
+// What is done to a mailbox, in the errors of a conversation.
+const (
+	opRead = "read the mailbox"
+	opMove = "move handled reports"
+)
+
 // broken makes the error of a conversation that did not go well.
-func (f *Fetcher) broken(ctx context.Context, err error) error {
+func broken(ctx context.Context, log *slog.Logger, op string, err error) error {
 	var known *post.Error
 	var refused *imap.Error
 	switch {
 	case errors.As(err, &known):
 		return err
 	case ctx.Err() != nil:
-		return &post.Error{Kind: post.KindCancelled, Op: "read the mailbox", Message: "stopped; the next time goes on from there", Err: ctx.Err()}
+		return &post.Error{Kind: post.KindCancelled, Op: op, Message: "stopped; the next time goes on from there", Err: ctx.Err()}
 	case errors.As(err, &refused):
-		return &post.Error{Kind: post.KindRejected, Op: "read the mailbox", Message: post.CleanReply(refused.Text)}
+		return &post.Error{Kind: post.KindRejected, Op: op, Message: post.CleanReply(refused.Text)}
 	}
-	f.Log.Debug("mailbox", slog.Any("err", err))
-	return &post.Error{Kind: post.KindNetwork, Op: "read the mailbox", Message: "the mailbox server hung up, went silent or broke the protocol; the next time goes on from there"}
+	log.Debug("mailbox", slog.Any("err", err))
+	return &post.Error{Kind: post.KindNetwork, Op: op, Message: "the mailbox server hung up, went silent or broke the protocol; the next time goes on from there"}
 }
 
 // newUIDs lists the messages above last and below next, in order. What came
@@ -252,8 +258,7 @@ func readWhole(box *accounts.Mailbox, a post.Account, uids []imap.UID) (found []
 	if len(uids) == 0 {
 		return nil, nil
 	}
-	section := &imap.FetchItemBodySection{Peek: true, Partial: &imap.SectionPartial{Size: maxMessage}}
-	err = eachMessage(box, uids, section, maxMessage, func(m raw) {
+	err = eachMessage(box, uids, wholeSection(), maxMessage, func(m raw) {
 		if in, ok := incoming(a, m); ok {
 			found = append(found, in)
 		}

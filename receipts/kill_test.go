@@ -2,6 +2,7 @@ package receipts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -32,17 +33,35 @@ type mortalLedger struct {
 
 func (m *mortalLedger) RecordReceipts(ctx context.Context, found []storage.Incoming, p storage.Position) (storage.Noted, error) {
 	n, err := m.Ledger.RecordReceipts(ctx, found, p)
-	if m.left--; m.left == 0 {
-		self, err := os.FindProcess(os.Getpid())
-		if err == nil {
-			err = self.Kill()
-		}
-		if err != nil {
-			return n, err
-		}
-		select {} // until it takes effect
+	return n, errors.Join(err, m.die())
+}
+
+func (m *mortalLedger) TryHandled(ctx context.Context, some []storage.HandledReport, copies, refused int) error {
+	return errors.Join(m.Ledger.TryHandled(ctx, some, copies, refused), m.die())
+}
+
+func (m *mortalLedger) HandledDone(ctx context.Context, some []storage.HandledReport) error {
+	return errors.Join(m.Ledger.HandledDone(ctx, some), m.die())
+}
+
+// HoldHandled holds for a moment only: who is killed keeps the next one out no
+// longer, and nobody else is there.
+func (m *mortalLedger) HoldHandled(ctx context.Context, account int64, holder string, _ time.Duration) (bool, error) {
+	return m.Ledger.HoldHandled(ctx, account, holder, 0)
+}
+
+func (m *mortalLedger) die() error {
+	if m.left--; m.left != 0 {
+		return nil
 	}
-	return n, err
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = self.Kill()
+	}
+	if err != nil {
+		return err
+	}
+	select {} // until it takes effect
 }
 
 func TestMain(m *testing.M) {
@@ -69,13 +88,22 @@ func readAsChild(dir string) error {
 		return err
 	}
 	dies, _ := strconv.Atoi(os.Getenv(readerDies)) // not set: never
-	f := fetcher(&mortalLedger{l, dies})
+	mortal := &mortalLedger{l, dies}
+	f := fetcher(mortal)
 	f.Log = slog.New(slog.DiscardHandler)
 	f.Progress = func(done, _ int) { fmt.Println("step", done) }
 	began := time.Now()
-	r, err := f.Fetch(ctx, all[len(all)-1])
+	a := all[len(all)-1]
+	r, err := f.Fetch(ctx, a)
 	if err != nil {
 		return err
+	}
+	moved, err := handledOf(mortal).Visit(ctx, a)
+	if err != nil {
+		return err
+	}
+	if moved > 0 {
+		fmt.Println("moved", moved)
 	}
 	fmt.Printf("read %d matched %d in %d ms\n", r.Read, r.Matched, time.Since(began).Milliseconds())
 	status, err := os.ReadFile("/proc/self/status")

@@ -17,6 +17,9 @@ type Reading struct {
 	// ordinary mail, which is none of our business.
 	Says   []Saying
 	Source string // who wrote it, for show
+	// Report: it is a report, made by a machine to say what became of a message.
+	// What people write is none, nor what answers for them.
+	Report bool
 }
 
 // Saying is what a message tells about one recipient.
@@ -32,18 +35,24 @@ type Saying struct {
 func Parse(raw []byte) Reading {
 	l := takeApart(raw)
 	r := Reading{Source: post.CleanReply(l.source())}
-	for _, read := range []func(*letter, *Reading) bool{
-		(*letter).deliveryReport, (*letter).readReceipt, (*letter).feedback, (*letter).proseReport,
-		(*letter).unsubscribe, (*letter).moved, (*letter).autoReply, (*letter).reply,
-	} {
-		if read(&l, &r) {
-			break
-		}
+	r.Report = readBy(&l, &r, (*letter).deliveryReport, (*letter).readReceipt, (*letter).feedback, (*letter).proseReport)
+	if !r.Report {
+		readBy(&l, &r, (*letter).unsubscribe, (*letter).moved, (*letter).autoReply, (*letter).reply)
 	}
 	if len(r.Says) == 0 {
 		r.Refs = nil
 	}
 	return r
+}
+
+// readBy lets readers look at a message until one knows it.
+func readBy(l *letter, r *Reading, readers ...func(*letter, *Reading) bool) bool {
+	for _, read := range readers {
+		if read(l, r) {
+			return true
+		}
+	}
+	return false
 }
 
 // Concerns reports, from the header alone, whether a message is worth to be read

@@ -19,6 +19,11 @@ func headerSection() *imap.FetchItemBodySection {
 	return &imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, Peek: true, Partial: &imap.SectionPartial{Size: maxHeader}}
 }
 
+// wholeSection asks for a message as far as it is looked at, without a trace.
+func wholeSection() *imap.FetchItemBodySection {
+	return &imap.FetchItemBodySection{Peek: true, Partial: &imap.SectionPartial{Size: maxMessage}}
+}
+
 // raw is one message, or its header, as the server gave it.
 type raw struct {
 	uid   imap.UID
@@ -73,7 +78,7 @@ func incoming(a post.Account, m raw) (storage.Incoming, bool) {
 		return storage.Incoming{}, false
 	}
 	sum := sha256.Sum256(m.bytes)
-	in := storage.Incoming{Refs: read.Refs, Digest: sum[:]}
+	in := storage.Incoming{Refs: read.Refs, Digest: sum[:], Report: read.Report}
 	for i, s := range read.Says {
 		r := post.Receipt{Account: a.ID, UID: uint32(m.uid), Kind: s.Kind, At: m.at, Source: read.Source, Address: s.Address, Reply: s.Reply}
 		if i == 0 {

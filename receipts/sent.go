@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,8 +134,7 @@ func (v *visit) limit() *time.Timer {
 }
 
 func (v *visit) broken(ctx context.Context, err error) error {
-	f := Fetcher{Log: v.Log}
-	return f.broken(ctx, err)
+	return broken(ctx, v.Log, opRead, err)
 }
 
 // sentNames are what the folder is called on servers that do not say which it is
@@ -145,11 +145,7 @@ var sentNames = []string{"sent", "sent items", "sent messages", "sent mail", "ge
 func (v *visit) open() error {
 	limit := v.limit()
 	defer limit.Stop()
-	options := &imap.ListOptions{}
-	if v.box.Caps().Has(imap.CapSpecialUse) {
-		options.ReturnSpecialUse = true
-	}
-	all, err := v.box.List("", "*", options).Collect()
+	all, err := listFolders(v.box)
 	if err != nil {
 		return err
 	}
@@ -158,6 +154,10 @@ func (v *visit) open() error {
 	}
 	_, err = v.box.Select(v.folder, &imap.SelectOptions{ReadOnly: true}).Wait()
 	return err
+}
+
+func isSentName(name string) bool {
+	return slices.ContainsFunc(sentNames, func(known string) bool { return strings.EqualFold(name, known) })
 }
 
 func sentFolder(all []*imap.ListData) string {
@@ -176,10 +176,8 @@ func sentFolder(all []*imap.ListData) string {
 		if x.Delim != 0 {
 			name = name[strings.LastIndexByte(name, byte(x.Delim))+1:]
 		}
-		for _, known := range sentNames {
-			if usable && named == "" && strings.EqualFold(name, known) {
-				named = x.Mailbox
-			}
+		if usable && named == "" && isSentName(name) {
+			named = x.Mailbox
 		}
 	}
 	return named

@@ -26,6 +26,7 @@ const (
 	lastAgain   = time.Hour
 	sentEvery   = time.Minute      // whether copies are to be filed
 	searchEvery = 15 * time.Minute // for uncertain deliveries in the folder for sent mail
+	movedEvery  = 30 * time.Second // whether handled reports are to be moved
 )
 
 // WatchLedger is what a Watcher needs of the ledger.
@@ -44,6 +45,8 @@ type Watcher struct {
 	Clock  post.Clock
 	Log    *slog.Logger
 	Sent   *SentFolder // nil: it is not looked into
+	// Handled moves reports where an account has a folder for them; nil: none are.
+	Handled *HandledFolder
 }
 
 // Run reads until ctx ends, each mailbox by itself, so that one in trouble keeps
@@ -80,6 +83,9 @@ func (w *Watcher) Run(ctx context.Context) {
 				if w.Sent != nil {
 					all.Go(func() { w.keepSent(one, a) })
 				}
+				if w.Handled != nil && a.HandledFolder != "" {
+					all.Go(func() { w.keepHandled(one, a) })
+				}
 			}
 			for key, stop := range reading {
 				if !wanted[key] {
@@ -96,7 +102,7 @@ func (w *Watcher) Run(ctx context.Context) {
 
 // mailboxKey changes with all that another connection would have to be made for.
 func mailboxKey(a post.Account) string {
-	return fmt.Sprint(a.ID, " ", accounts.MailboxName(a), " ", a.IMAPPort, a.IMAPTLS, a.Auth, a.Secret, a.SecretRef, a.PasswordCommand, a.CommandHeld, a.Proxy, " ", a.Pin, " ", string(a.CA))
+	return fmt.Sprint(a.ID, " ", accounts.MailboxName(a), " ", a.IMAPPort, a.IMAPTLS, a.Auth, a.Secret, a.SecretRef, a.PasswordCommand, a.CommandHeld, a.Proxy, " ", a.Pin, " ", a.HandledFolder, " ", string(a.CA))
 }
 
 // wait reports false when ctx ended first.
@@ -162,6 +168,35 @@ func (w *Watcher) keepSent(ctx context.Context, a post.Account) {
 			next = again(err, failed)
 			failed++
 			w.Log.Warn("the folder for sent mail", slog.Int64("account", a.ID), slog.Any("err", err), slog.Duration("again", next))
+		}
+		if !w.wait(ctx, next) {
+			return
+		}
+	}
+}
+
+// keepHandled moves one account's handled reports over and over. What keeps them
+// from it is logged when it is new; the ledger has it in any case.
+func (w *Watcher) keepHandled(ctx context.Context, a post.Account) {
+	failed, said := 0, ""
+	for ctx.Err() == nil {
+		moved, err := w.Handled.Visit(ctx, a)
+		next := movedEvery
+		switch {
+		case err == nil:
+			failed, said = 0, ""
+		case ctx.Err() != nil:
+			return
+		default:
+			if moved > 0 { // it went on
+				failed = 0
+			}
+			next = again(err, failed)
+			failed++
+			if err.Error() != said {
+				said = err.Error()
+				w.Log.Warn("handled reports not moved", slog.Int64("account", a.ID), slog.Any("err", err), slog.Duration("again", next))
+			}
 		}
 		if !w.wait(ctx, next) {
 			return

@@ -241,7 +241,7 @@ func TestWatchPolls(t *testing.T) {
 
 // TestTroubleOf: whatever ends a reading is noted with a key that has words.
 func TestTroubleOf(t *testing.T) {
-	f := &Fetcher{Log: slog.New(slog.DiscardHandler)}
+	log := slog.New(slog.DiscardHandler)
 	for _, c := range []struct {
 		err  error
 		want post.Reason
@@ -250,8 +250,8 @@ func TestTroubleOf(t *testing.T) {
 		{&post.Fault{Phase: post.PhaseAuth, Reply: post.NewReply(454, "UNAVAILABLE later")}, post.Reason{Key: "mailbox.not_now", Args: []string{"UNAVAILABLE later"}}},
 		{&post.Fault{Phase: post.PhaseAuth, Reply: post.NewReply(535, "no")}, post.Reason{Key: "mailbox.sign_in", Args: []string{"no"}}},
 		{&post.Fault{Phase: post.PhaseSecret, Cause: post.CauseSecret, Reason: post.Reason{Key: "account.password"}}, post.Reason{Key: "account.password"}},
-		{f.broken(t.Context(), &imap.Error{Type: imap.StatusResponseTypeNo, Text: "no such box"}), post.Reason{Key: "mailbox.refused", Args: []string{"no such box"}}},
-		{f.broken(t.Context(), io.ErrUnexpectedEOF), post.Reason{Key: "mailbox.broke"}},
+		{broken(t.Context(), log, opRead, &imap.Error{Type: imap.StatusResponseTypeNo, Text: "no such box"}), post.Reason{Key: "mailbox.refused", Args: []string{"no such box"}}},
+		{broken(t.Context(), log, opRead, io.ErrUnexpectedEOF), post.Reason{Key: "mailbox.broke"}},
 		{errDied, post.Reason{Raw: "died"}},
 	} {
 		got := troubleOf(c.err)

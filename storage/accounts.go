@@ -13,7 +13,7 @@ import (
 
 const accountColumns = `id, name, email, from_name, host, port, tls, ca, auth, login, secret, secret_ref, password_command,
 	command_held, per_minute, per_hour, per_day, connections, imap_host, imap_port, imap_tls, hold, reason, wait_until,
-	wait_step, learned, weight, pin, proxy, oauth, selector, position, created_at, changed_at`
+	wait_step, learned, weight, pin, proxy, oauth, selector, position, handled_folder, created_at, changed_at`
 
 func scanAccount(row interface{ Scan(...any) error }) (a post.Account, err error) {
 	var reason, learned, oauth string
@@ -21,7 +21,7 @@ func scanAccount(row interface{ Scan(...any) error }) (a post.Account, err error
 	err = row.Scan(&a.ID, &a.Name, &a.Email, &a.FromName, &a.Host, &a.Port, &a.TLS, &a.CA, &a.Auth, &a.User, &a.Secret,
 		&a.SecretRef, &a.PasswordCommand, &a.CommandHeld, &a.Limits.PerMinute, &a.Limits.PerHour, &a.Limits.PerDay,
 		&a.Connections, &a.IMAPHost, &a.IMAPPort, &a.IMAPTLS, &a.Hold, &reason, &until, &a.WaitStep, &learned, &a.Weight,
-		&a.Pin, &a.Proxy, &oauth, &a.Selector, &a.Position, &created, &changed)
+		&a.Pin, &a.Proxy, &oauth, &a.Selector, &a.Position, &a.HandledFolder, &created, &changed)
 	if err != nil {
 		return a, err
 	}
@@ -54,12 +54,12 @@ func (l *Ledger) CreateAccount(ctx context.Context, a post.Account) (post.Accoun
 		now := post.Millis(t.now)
 		res, err := t.exec(`INSERT INTO accounts (name, email, from_name, host, port, tls, ca, auth, login, secret, secret_ref,
 			password_command, command_held, per_minute, per_hour, per_day, connections, imap_host, imap_port, imap_tls, learned,
-			weight, pin, proxy, oauth, selector, position, created_at, changed_at)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+			weight, pin, proxy, oauth, selector, position, handled_folder, created_at, changed_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 			a.Name, a.Email, a.FromName, a.Host, a.Port, string(a.TLS), notNil(a.CA), string(a.Auth), a.User, string(a.Secret), a.SecretRef,
 			a.PasswordCommand, a.CommandHeld, a.Limits.PerMinute, a.Limits.PerHour, a.Limits.PerDay, a.Connections,
 			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), string(learned), max(a.Weight, 1),
-			a.Pin, a.Proxy, oauth, a.Selector, a.Position, now, now)
+			a.Pin, a.Proxy, oauth, a.Selector, a.Position, a.HandledFolder, now, now)
 		if isUnique(err) {
 			return post.Errorf(post.KindConflict, op, "there is an account named %s already", a.Name)
 		}
@@ -89,19 +89,35 @@ func (l *Ledger) UpdateAccount(ctx context.Context, a post.Account) error {
 		if _, err := t.exec("UPDATE accounts SET learned='{}' WHERE id=? AND (host<>? OR port<>?)", a.ID, a.Host, a.Port); err != nil {
 			return err
 		}
+		if err := t.changeHandled(a.ID, a.HandledFolder); err != nil {
+			return err
+		}
 		n, err := t.change(`UPDATE accounts SET name=?, email=?, from_name=?, host=?, port=?, tls=?, ca=?, auth=?, login=?, secret=?,
 			secret_ref=?, password_command=?, command_held=?, per_minute=?, per_hour=?, per_day=?, connections=?, imap_host=?,
 			imap_port=?, imap_tls=?, weight=?, pin=?, proxy=?, oauth=?, selector=?, position=?,
-			changed_at=? WHERE id=? AND removed_at=0`,
+			handled_folder=?, changed_at=? WHERE id=? AND removed_at=0`,
 			a.Name, a.Email, a.FromName, a.Host, a.Port, string(a.TLS), notNil(a.CA), string(a.Auth), a.User, string(a.Secret),
 			a.SecretRef, a.PasswordCommand, a.CommandHeld, a.Limits.PerMinute, a.Limits.PerHour, a.Limits.PerDay, a.Connections,
 			a.IMAPHost, a.IMAPPort, string(a.IMAPTLS), max(a.Weight, 1), a.Pin, a.Proxy, oauth, a.Selector, a.Position,
-			post.Millis(t.now), a.ID)
+			a.HandledFolder, post.Millis(t.now), a.ID)
 		if isUnique(err) {
 			return post.Errorf(post.KindConflict, op, "there is an account named %s already", a.Name)
 		}
 		return oneRow(op, "the account", n, err)
 	})
+}
+
+// changeHandled begins anew where the folder for handled reports becomes another:
+// what waits goes to the new one, or where there is none stays where it is.
+func (t *Tx) changeHandled(account int64, folder string) error {
+	if folder == "" {
+		if _, err := t.exec("DELETE FROM handled_due WHERE account_id=?", account); err != nil {
+			return err
+		}
+	}
+	_, err := t.exec(`UPDATE mailboxes SET handled_trouble='' WHERE account_id=?1 AND handled_trouble<>''
+		AND EXISTS (SELECT 1 FROM accounts WHERE id=?1 AND handled_folder<>?2)`, account, folder)
+	return err
 }
 
 // Accounts lists all accounts by place and name.
@@ -153,6 +169,9 @@ func (l *Ledger) RemoveAccount(ctx context.Context, id int64) error {
 		n, err := t.change(`UPDATE accounts SET removed_at=?1, changed_at=?1, ca=x'', login='', secret='none', secret_ref='',
 			password_command='', oauth='', proxy='', hold='paused' WHERE id=?2 AND removed_at=0`, post.Millis(t.now), id)
 		if err := oneRow(op, "the account", n, err); err != nil {
+			return err
+		}
+		if _, err := t.exec("DELETE FROM handled_due WHERE account_id=?", id); err != nil {
 			return err
 		}
 		_, err = t.exec("DELETE FROM account_secrets WHERE account_id=?", id)

@@ -27,6 +27,9 @@ type Incoming struct {
 	// ledger knows, of a live mailing, ties it.
 	Refs   []string
 	Digest []byte // of its bytes
+	// Report: a machine made it to tell what became of a message (RFC 3464, 5965,
+	// 8098), so that nobody has to read it once it is understood and tied.
+	Report bool
 	Says   []Said // one per recipient that it speaks of; the first has the message
 }
 
@@ -74,7 +77,7 @@ func (l *Ledger) RecordReceipts(ctx context.Context, found []Incoming, p Positio
 		n = Noted{By: map[post.ReceiptKind]int{}}
 		bounced := map[int64]bool{}
 		for i := range found {
-			if err := t.incoming(&found[i], packed[i], &n, bounced); err != nil {
+			if err := t.incoming(&found[i], packed[i], &p, &n, bounced); err != nil {
 				return err
 			}
 		}
@@ -105,7 +108,7 @@ type tied struct {
 // incoming keeps one message and does what follows. It adds the mailing of one
 // that bounced to bounced. The message itself is kept once, with the first of the
 // receipts that come of it.
-func (t *Tx) incoming(in *Incoming, packed []byte, n *Noted, bounced map[int64]bool) error {
+func (t *Tx) incoming(in *Incoming, packed []byte, p *Position, n *Noted, bounced map[int64]bool) error {
 	d, err := t.tie(in.Refs)
 	if err != nil {
 		return err
@@ -143,7 +146,10 @@ func (t *Tx) incoming(in *Incoming, packed []byte, n *Noted, bounced map[int64]b
 	default:
 		n.Unmatched++
 	}
-	return nil
+	if d.id == 0 || !in.understood() {
+		return nil
+	}
+	return t.handled(in, fresh, p)
 }
 
 // tie finds the delivery of the first reference that is one of ours: the token

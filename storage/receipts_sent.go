@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"postroom/post"
@@ -93,46 +92,16 @@ func copiesDue(how post.SentCopies) string {
 // it may ask again to go on. It reports false while another does so: two that
 // look at the same time would both find no copy, and file two.
 func (l *Ledger) HoldCopies(ctx context.Context, account int64, holder string, long time.Duration) (held bool, err error) {
-	err = l.write(ctx, "hold the copies", func(t *Tx) error {
-		held = false
-		by, until, err := t.copiesHeld(account)
-		if err != nil || by != holder && t.now.Before(until) && until.Sub(t.now) <= long { // one beyond that is of a clock that ran ahead
-			return err
-		}
-		held = true
-		return t.setSetting(copiesHeldKey(account), holder+" "+strconv.FormatInt(post.Millis(t.now.Add(long)), 10))
-	})
-	return held, err
+	return l.hold(ctx, copiesHeldKey(account), holder, long)
 }
 
 // LetCopiesGo ends a holder's time.
 func (l *Ledger) LetCopiesGo(ctx context.Context, account int64, holder string) error {
-	return l.write(ctx, "let the copies go", func(t *Tx) error {
-		by, _, err := t.copiesHeld(account)
-		if err != nil || by != holder {
-			return err
-		}
-		_, err = t.exec("DELETE FROM settings WHERE key = ?", copiesHeldKey(account))
-		return err
-	})
+	return l.letGo(ctx, copiesHeldKey(account), holder)
 }
 
 func copiesHeldKey(account int64) string {
 	return "account.sent_copies_held." + strconv.FormatInt(account, 10)
-}
-
-func (t *Tx) copiesHeld(account int64) (by string, until time.Time, err error) {
-	var v string
-	err = t.scan("SELECT value FROM settings WHERE key = ?", []any{copiesHeldKey(account)}, &v)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", time.Time{}, nil
-	}
-	if err != nil {
-		return "", time.Time{}, err
-	}
-	by, at, _ := strings.Cut(v, " ")
-	n, err := strconv.ParseInt(at, 10, 64)
-	return by, post.FromMillis(n), err
 }
 
 // NoteCopy keeps that a copy of a delivery is filed, or never can be.

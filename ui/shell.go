@@ -31,6 +31,7 @@ type Deps struct {
 	Mail     *mailer.Service
 	Secrets  accounts.Secrets
 	Doctor   func(context.Context, post.Account, *accounts.Letter) accounts.Report
+	Folders  func(context.Context, post.Account) ([]string, error)
 	Practice string
 	Clock    post.Clock
 	Zone     *time.Location
@@ -107,7 +108,7 @@ func (s *Shell) build(lang words.Lang) {
 		v.Hide()
 	}
 	s.env = &screens.Env{
-		Ledger: s.d.Ledger, Words: words.For(lang), Window: s.win, Secrets: s.d.Secrets, Doctor: s.d.Doctor, Mail: s.d.Mail,
+		Ledger: s.d.Ledger, Words: words.For(lang), Window: s.win, Secrets: s.d.Secrets, Doctor: s.d.Doctor, Folders: s.d.Folders, Mail: s.d.Mail,
 		Practice: s.d.Practice, Clock: s.d.Clock, Zone: s.d.Zone, Log: s.d.Log, Post: s.d.Post, IDs: s.ids,
 		Go: s.Go, Restyle: s.restyle,
 		OpenURL: func(page string) error {

@@ -312,6 +312,7 @@ type (
 		ReplyTokens       string `json:"reply_tokens"`
 		SentCopies        string `json:"sent_copies"`
 		Signature         string `json:"signature"`
+		HandledFolder     string `json:"handled_folder"`
 	}
 	checked struct {
 		OK       bool

@@ -89,6 +89,7 @@ type Env struct {
 	Window   fyne.Window
 	Secrets  accounts.Secrets
 	Doctor   func(context.Context, post.Account, *accounts.Letter) accounts.Report
+	Folders  func(context.Context, post.Account) ([]string, error) // of its mailbox; nil: they cannot be listed
 	Mail     Mail
 	Practice string // the folder of the practice trap's catch
 	Clock    post.Clock

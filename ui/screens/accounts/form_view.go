@@ -35,6 +35,7 @@ type formView struct {
 
 	imapMode, copies *widgets.Select
 	plus             *widgets.Check
+	choose           *widgets.Button // a folder for handled reports
 
 	command *widgets.Check
 	rows    map[Field]fyne.CanvasObject
@@ -232,7 +233,7 @@ func texts(f *Form) map[Field]*string {
 		FieldName: &f.Name, FieldEmail: &f.Email, FieldFromName: &f.FromName, FieldHost: &f.Host, FieldPort: &f.Port, FieldUser: &f.User,
 		FieldPassword: &f.Password, FieldCommand: &f.Command, FieldCA: &f.CAPath, FieldPerMinute: &f.PerMinute, FieldPerHour: &f.PerHour,
 		FieldPerDay: &f.PerDay, FieldConnections: &f.Connections, FieldWeight: &f.Weight, FieldProxy: &f.Proxy,
-		FieldIMAPHost: &f.IMAPHost, FieldIMAPPort: &f.IMAPPort,
+		FieldIMAPHost: &f.IMAPHost, FieldIMAPPort: &f.IMAPPort, FieldHandled: &f.Handled,
 	}
 }
 
@@ -434,7 +435,7 @@ func (f *formView) forget() {
 func (f *formView) clear() { f.entries[FieldPassword].SetText("") }
 
 func (f *formView) enable(on bool) {
-	all := []fyne.Disableable{f.mode, f.auth, f.place, f.imapMode, f.copies, f.plus, f.command, f.save, f.aside, f.finder.button}
+	all := []fyne.Disableable{f.mode, f.auth, f.place, f.imapMode, f.copies, f.plus, f.choose, f.command, f.save, f.aside, f.finder.button}
 	for _, e := range f.entries {
 		all = append(all, e)
 	}

@@ -44,13 +44,14 @@ type Mailbox struct {
 	IMAPTLS            post.TLS
 	Plus               bool            // answers are asked for at name+token@domain
 	Copies             post.SentCopies // empty: none
+	Handled            string          // the folder for handled reports; empty: none
 }
 
 func mailboxOf(a *post.Account) Mailbox {
 	if a.IMAPHost == "" {
 		return Mailbox{IMAPPort: "993", IMAPTLS: post.TLSImplicit}
 	}
-	return Mailbox{IMAPHost: a.IMAPHost, IMAPPort: number(a.IMAPPort), IMAPTLS: a.IMAPTLS}
+	return Mailbox{IMAPHost: a.IMAPHost, IMAPPort: number(a.IMAPPort), IMAPTLS: a.IMAPTLS, Handled: a.HandledFolder}
 }
 
 // imapPortFor returns the port that suits a mode, unless another was typed.
@@ -88,6 +89,7 @@ func (m Mailbox) set(a *post.Account, bad func(Field, string, ...string)) {
 	case providers.FilesSentMail(a.Host):
 		bad(FieldCopies, "accounts.wrong.copies_provider")
 	}
+	m.setHandled(a, bad)
 }
 
 // keep stores what is no part of the account itself.
@@ -153,10 +155,16 @@ func (p *Panel) reading(ctx context.Context, l *storage.Ledger, w *words.Catalog
 		if !s.Trouble.IsZero() {
 			p.Trouble = w.T("accounts.mailbox.trouble", w.When(s.TriedAt.In(now.Location()), now), troubleWords(w, s.Trouble))
 		}
+		if !s.HandledTrouble.IsZero() {
+			p.Unmoved = w.T("accounts.handled.trouble", a.HandledFolder, troubleWords(w, s.HandledTrouble))
+		}
 	}
 	p.Facts = append(p.Facts, Fact{w.T("accounts.fact.mailbox"), net.JoinHostPort(a.IMAPHost, strconv.Itoa(a.IMAPPort))}, Fact{w.T("accounts.fact.mailbox_read"), read})
 	if p.Copies != "" {
 		p.Facts = append(p.Facts, Fact{w.T("accounts.copies"), w.T(copiesKey(p.Copies))})
+	}
+	if a.HandledFolder != "" {
+		p.Facts = append(p.Facts, Fact{w.T("accounts.handled"), a.HandledFolder})
 	}
 	return nil
 }
@@ -198,7 +206,7 @@ func (f *formView) mailboxCard() fyne.CanvasObject {
 		f.row(FieldIMAPTLS, "accounts.encryption", f.imapMode),
 		f.row(FieldIMAPPort, "accounts.port", f.entry(FieldIMAPPort, "")),
 		f.row(FieldCopies, "accounts.copies", f.copies),
-		f.row(FieldPlus, "", f.plus)))
+		f.row(FieldPlus, "", f.plus), f.handledRow()))
 }
 
 func (f *formView) fillMailbox(m Mailbox) {

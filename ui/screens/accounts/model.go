@@ -49,6 +49,8 @@ type Panel struct {
 	// Trouble is what kept the mailbox from being read the last time; empty:
 	// nothing did.
 	Trouble string
+	// Unmoved is likewise what kept its handled reports from being moved.
+	Unmoved string
 	Plus    bool            // see Mailbox
 	Copies  post.SentCopies // likewise
 }

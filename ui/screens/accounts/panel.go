@@ -30,6 +30,7 @@ type panel struct {
 	facts     *fyne.Container
 	limits    *fyne.Container
 	trouble   *widgets.Text // with the mailbox
+	unmoved   *widgets.Text // with the folder for handled reports
 	steps     *widgets.StepList
 	result    *widgets.Text
 	way       *widgets.Button
@@ -52,8 +53,8 @@ func newPanel(v *View) *panel {
 		why: widgets.NewText("").Wrapping(), raw: widgets.NewCode("").Toned(theme.Quiet).Wrapping(),
 		means:   widgets.NewText("").Wrapping(),
 		command: widgets.NewCode("").Wrapping(), facts: widgets.VStack(6), limits: widgets.VStack(10),
-		trouble: widgets.NewText("").Toned(theme.Bad).Wrapping(),
-		steps:   widgets.NewStepList(env.Words), result: widgets.NewText("").Wrapping(),
+		trouble: widgets.NewText("").Toned(theme.Bad).Wrapping(), unmoved: widgets.NewText("").Toned(theme.Bad).Wrapping(),
+		steps: widgets.NewStepList(env.Words), result: widgets.NewText("").Wrapping(),
 	}
 	edit := widgets.NewButton(widgets.Link, env.T("action.edit"), v.onEdit)
 	remove := widgets.NewButton(widgets.Danger, env.T("action.remove"), v.onRemove)
@@ -84,6 +85,7 @@ func newPanel(v *View) *panel {
 	p.hold = widgets.NewButton(widgets.Normal, env.T("action.pause"), v.onHold)
 	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again, head, sign, smime, p.send, up, down}
 	env.IDs.Set("accounts.mailbox.trouble", p.trouble)
+	env.IDs.Set("accounts.handled.trouble", p.unmoved)
 	env.IDs.Set("accounts.test", p.test)
 	env.IDs.Set("accounts.edit", edit)
 	env.IDs.Set("accounts.pause", p.hold)
@@ -97,8 +99,8 @@ func newPanel(v *View) *panel {
 		widgets.VStack(4, p.why, p.raw, p.means), p.held,
 		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, p.send, health), widgets.HStack(10, head, sign),
 		widgets.HStack(10, smime, widgets.Space(), up, down), p.wayRow, p.result, p.steps, p.pin,
-		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts, p.trouble)
-	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps, p.way, p.pin, p.trouble} {
+		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts, p.trouble, p.unmoved)
+	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps, p.way, p.pin, p.trouble, p.unmoved} {
 		o.Hide()
 	}
 	p.card = widgets.NewCard("", nil, container.NewVScroll(widgets.Inset(1, 10, 1, 1, p.content)))
@@ -116,6 +118,7 @@ func (p *panel) show(m *Panel) {
 	set(p.raw, m.Raw)
 	set(p.means, m.Means)
 	set(p.trouble, m.Trouble)
+	set(p.unmoved, m.Unmoved)
 	tone := theme.Plain
 	if m.StateKey == post.AccountStopped {
 		tone = theme.Bad
