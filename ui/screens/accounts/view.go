@@ -242,7 +242,7 @@ func (v *View) test(letter *senders.Letter) {
 	if !ok {
 		return
 	}
-	env := v.env
+	env, plus := v.env, v.panel.shown.Plus
 	ctx, leave := context.WithCancel(context.Background())
 	var steps []Step
 	var report senders.Report
@@ -256,6 +256,9 @@ func (v *View) test(letter *senders.Letter) {
 		v.panel.testEnded(steps, err)
 		if err == nil && distrusted(report) {
 			v.panel.offerPin(report.TLS)
+		}
+		if err == nil {
+			v.panel.plus.set(v, plusAfter(report, plus))
 		}
 	})
 	v.stopTest = stop
