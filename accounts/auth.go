@@ -88,8 +88,14 @@ func (s *signIn) mechanism() (string, *post.Fault) {
 	default:
 		wanted = []string{strings.ToUpper(string(s.a.Auth))}
 	}
+	return firstOffered(wanted, s.hello.ext.Auth)
+}
+
+// firstOffered returns the first of the mechanisms that are wanted, best first,
+// which the server offers.
+func firstOffered(wanted, offered []string) (string, *post.Fault) {
 	for _, mech := range wanted {
-		if slices.Contains(s.hello.ext.Auth, mech) {
+		if slices.Contains(offered, mech) {
 			return mech, nil
 		}
 	}
@@ -97,7 +103,7 @@ func (s *signIn) mechanism() (string, *post.Fault) {
 		Phase: post.PhaseAuth, Cause: post.CauseNoMechanism, Detail: "the server offers no sign-in",
 		Reason: post.Reason{Key: "fault.no_sign_in"},
 	}
-	if offer := joinWords(s.hello.ext.Auth); offer != "" {
+	if offer := joinWords(offered); offer != "" {
 		f.Detail = post.CleanReply("the server offers " + offer + ", not " + joinWords(wanted))
 		f.Reason = post.Reason{Key: "fault.no_mechanism", Args: []string{offer}}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-sasl"
+	"github.com/wneessen/go-mail/smtp"
 
 	"postroom/post"
 )
@@ -83,6 +84,7 @@ func (d *Dialer) DialMailbox(ctx context.Context, a post.Account) (*Mailbox, err
 			m, fault = s.openMailbox(ctx)
 			s.secret = ""
 		}
+		tokenRefused(fault)
 	}
 	if fault != nil {
 		return nil, fault
@@ -265,30 +267,42 @@ func (s *signIn) signInMailbox(ctx context.Context, c *imapclient.Client) *post.
 	if s.secret == "" {
 		return authFault("a mailbox needs a password")
 	}
+	way, fault := s.mailboxWay(c)
+	if fault != nil {
+		return fault
+	}
 	if fault := s.d.guard.enter(ctx, s.key, s.d.now); fault != nil {
 		return fault
 	}
 	s.keep(s.secret)
-	err := s.loginMailbox(c)
+	err := way()
 	var refused *imap.Error
 	s.d.guard.leave(s.key, errors.As(err, &refused), s.d.now())
 	if err == nil {
 		return nil
 	}
-	fault := mailboxFault(ctx, post.PhaseAuth, err)
+	fault = mailboxFault(ctx, post.PhaseAuth, err)
 	s.scrub(fault)
 	return fault
 }
 
-func (s *signIn) loginMailbox(c *imapclient.Client) error {
+// mailboxWay chooses how to sign in. A token goes only where one is asked for; by
+// which mechanism is not the account's to say, whose choice is for sending.
+func (s *signIn) mailboxWay(c *imapclient.Client) (func() error, *post.Fault) {
 	caps := c.Caps()
 	switch {
 	case s.isToken():
-		return c.Authenticate(bearer{s.a.Login(), s.secret})
+		offered := caps.AuthMechanisms()
+		slices.Sort(offered)
+		mech, fault := firstOffered([]string{mechBearer, mechXOAUTH2}, offered)
+		if fault != nil {
+			return nil, fault
+		}
+		return func() error { return c.Authenticate(tokenSASL{s.client(mech)}) }, nil
 	case caps.Has(imap.AuthCap(sasl.Plain)):
-		return c.Authenticate(sasl.NewPlainClient("", s.a.Login(), s.secret))
+		return func() error { return c.Authenticate(sasl.NewPlainClient("", s.a.Login(), s.secret)) }, nil
 	default:
-		return c.Login(s.a.Login(), s.secret).Wait()
+		return func() error { return c.Login(s.a.Login(), s.secret).Wait() }, nil
 	}
 }
 
@@ -308,18 +322,18 @@ func mailboxFault(ctx context.Context, phase post.Phase, err error) *post.Fault 
 	return fault
 }
 
-// bearer is XOAUTH2 for IMAP: an access token in the place of a password.
-type bearer struct{ user, token string }
+// tokenSASL is a sign-in by token as SMTP has it, for IMAP, where it is the same.
+type tokenSASL struct{ smtp.Auth }
 
-var _ sasl.Client = bearer{}
+var _ sasl.Client = tokenSASL{}
 
 // Start returns the whole of it.
-func (b bearer) Start() (mech string, first []byte, err error) {
-	return "XOAUTH2", []byte("user=" + b.user + "\x01auth=Bearer " + b.token + "\x01\x01"), nil
+func (t tokenSASL) Start() (mech string, first []byte, err error) {
+	return t.Auth.Start(&smtp.ServerInfo{TLS: true})
 }
 
 // Next answers the server's explanation of a refusal, which ends it.
-func (bearer) Next([]byte) ([]byte, error) { return []byte{}, nil }
+func (t tokenSASL) Next(challenge []byte) ([]byte, error) { return t.Auth.Next(challenge, true) }
 
 // cappedConn reads no more than it may.
 type cappedConn struct {

@@ -109,7 +109,7 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 		var fault *post.Fault
 		switch {
 		case errors.As(err, &fault):
-			a.complain(oneLine(x.Name+": "+fault.Error()), kindOfFault(fault), map[string]any{"account": x.Name})
+			a.complain(oneLine(x.Name+": "+a.faultWords(fault)), kindOfFault(fault), map[string]any{"account": x.Name})
 			code = max(code, codeOfFault(fault))
 		case post.KindOf(err) == post.KindNetwork, post.KindOf(err) == post.KindRejected, post.KindOf(err) == post.KindNotFound:
 			a.complain(oneLine(x.Name+": "+err.Error()), post.KindOf(err), map[string]any{"account": x.Name})
@@ -122,6 +122,15 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 		return ended{code}
 	}
 	return nil
+}
+
+// faultWords says why a mailbox could not be opened: in plain words before the
+// server's own where those do not say it.
+func (a *app) faultWords(f *post.Fault) string {
+	if why := a.words.Reason(f.Reason); why != "" && !f.Reply.IsZero() {
+		return why + " (" + f.Error() + ")"
+	}
+	return f.Error()
 }
 
 // ownWords says what was done in the folder for sent mail.
