@@ -332,8 +332,11 @@ func (t tokenSASL) Start() (mech string, first []byte, err error) {
 	return t.Auth.Start(&smtp.ServerInfo{TLS: true})
 }
 
-// Next answers the server's explanation of a refusal, which ends it.
-func (t tokenSASL) Next(challenge []byte) ([]byte, error) { return t.Auth.Next(challenge, true) }
+// Next answers the server's explanation of a refusal, which ends it (RFC 7628
+// 3.2.3). XOAUTH2 would answer with nothing, which go-imap writes as "=": only a
+// first response may be that (RFC 4959 3), and Dovecot complains of it instead of
+// saying why it refused.
+func (tokenSASL) Next([]byte) ([]byte, error) { return []byte{1}, nil }
 
 // cappedConn reads no more than it may.
 type cappedConn struct {
