@@ -14,6 +14,7 @@ import (
 // Words are the user's language.
 type Words interface {
 	T(key string, args ...any) string
+	Reason(r post.Reason) string
 	State(s post.State) string
 	Receipt(k post.ReceiptKind) string
 }
@@ -86,6 +87,9 @@ func (g *page) delivery(p *pack, h *storage.HistoryRow, r *record, own *personal
 			s.Said = w.T("cause." + a.Fault)
 		}
 		row.Steps = append(row.Steps, s)
+	}
+	if why := w.Reason(post.Reason{Key: h.Reason.Key}); h.State == post.StateSent && why != "" { // it was uncertain
+		row.Steps = append(row.Steps, pageStep{When: clockTime(h.ChangeAt), What: w.State(h.State) + ": " + why})
 	}
 	for i, c := range r.Came {
 		s := pageStep{When: deref(c.At), What: w.T("history.step." + string(c.Kind)), Said: brief(c.Code, c.Enhanced)}
