@@ -270,9 +270,9 @@ func (a *app) receiptsShow(ctx context.Context, l *storage.Ledger, args []string
 }
 
 // tellFunnel says in one line how far the messages of a mailing are known to
-// have come. Of those that were taken, nothing was heard of the rest.
+// have come. Of those that were accepted, nothing was heard of the rest.
 func (a *app) tellFunnel(f post.Funnel) {
-	words := []string{number(f[post.OutcomeAccepted]) + " taken by the provider"}
+	words := []string{number(f[post.OutcomeAccepted]) + " accepted by the provider"}
 	heard := false
 	for _, o := range post.CameBack {
 		if n := f[o]; n > 0 {

@@ -237,7 +237,7 @@ func TestReceiptsFromPostfix(t *testing.T) {
 	if third.Read != 0 || third.Matched != 0 || third.Unmatched != 0 {
 		t.Errorf("counted again: %+v", third)
 	}
-	if out := d.run(exitDone, "mailing", "show", "1"); !strings.Contains(out, "300 taken by the provider, 203 delivered, 93 bounced, 1 replied, 2 unsubscribed, 1 without news") {
+	if out := d.run(exitDone, "mailing", "show", "1"); !strings.Contains(out, "300 accepted by the provider, 203 delivered, 93 bounced, 1 replied, 2 unsubscribed, 1 no news") {
 		t.Errorf("the funnel:\n%s", out)
 	}
 	d.wantFunnel(post.Funnel{
