@@ -54,6 +54,8 @@ var adviceWords = map[string]string{
 	"advice.token":            "Sign in with the provider again.",
 	"advice.client_id":        "Set the client id for this provider in the settings, or use an app password.",
 	"advice.not_arrived":      "The server took the message, but it is not in the inbox yet. Look there in some minutes, and in the folder for junk.",
+	"advice.plus_refused":     "The server takes no mail to name+token@domain. Do not ask for answers there: they come to the address itself.",
+	"advice.plus_lost":        "Mail to name+token@domain does not come to the inbox. Do not ask for answers there: they come to the address itself.",
 	"advice.junk":             "The message came, but as junk. Check the domain: SPF, DKIM and DMARC tell others that your mail is real.",
 	"advice.sender":           "The server did not take the message; why stands beside it. Often the account's address must be the one that belongs to the sign-in.",
 	"advice.confirm_command":  "Look at the password command and confirm it, because the ledger was restored or copied.",
@@ -159,6 +161,23 @@ func arrivalAdvice(junk string) string {
 		return "advice.junk"
 	}
 	return "advice.not_arrived"
+}
+
+const (
+	keyPlusRefused = "advice.plus_refused"
+	keyPlusLost    = "advice.plus_lost"
+)
+
+// plusAdvice is for a letter to an address with a detail that was refused, or is
+// not in the inbox.
+func plusAdvice(f *post.Fault) string {
+	switch {
+	case f == nil:
+		return keyPlusLost
+	case f.Phase == post.PhaseRCPT && f.Reply.Class() == 5:
+		return keyPlusRefused
+	}
+	return ""
 }
 
 func secretAdvice(key string) string {

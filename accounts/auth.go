@@ -90,7 +90,10 @@ func (s *signIn) mechanism() (string, *post.Fault) {
 	var wanted []string
 	switch {
 	case s.isToken():
-		wanted = s.bearers()
+		wanted = []string{mechBearer, mechXOAUTH2}
+		if s.a.Auth == post.AuthXOAUTH2 {
+			wanted = wanted[1:]
+		}
 	case s.a.Auth == post.AuthAuto, s.a.Auth == "":
 		wanted = []string{mechPlain, mechLogin}
 		if preparable(s.a.Login()) && preparable(s.secret) {
@@ -107,16 +110,17 @@ func (s *signIn) mechanism() (string, *post.Fault) {
 	default:
 		wanted = []string{strings.ToUpper(string(s.a.Auth))}
 	}
+	return firstOffered(wanted, s.hello.ext.Auth)
+}
+
+// firstOffered returns the first of the mechanisms that are wanted, best first,
+// which the server offers.
+func firstOffered(wanted, offered []string) (string, *post.Fault) {
 	for _, mech := range wanted {
-		if slices.Contains(s.hello.ext.Auth, mech) {
+		if slices.Contains(offered, mech) {
 			return mech, nil
 		}
 	}
-	return "", noMechanism(s.hello.ext.Auth, wanted)
-}
-
-// noMechanism is the fault of a server that offers nothing of what is wanted.
-func noMechanism(offered, wanted []string) *post.Fault {
 	f := &post.Fault{
 		Phase: post.PhaseAuth, Cause: post.CauseNoMechanism, Detail: "the server offers no sign-in",
 		Reason: post.Reason{Key: "fault.no_sign_in"},
@@ -125,15 +129,7 @@ func noMechanism(offered, wanted []string) *post.Fault {
 		f.Detail = post.CleanReply("the server offers " + offer + ", not " + joinWords(wanted))
 		f.Reason = post.Reason{Key: "fault.no_mechanism", Args: []string{offer}}
 	}
-	return f
-}
-
-// bearers are the mechanisms that take a token, best first.
-func (s *signIn) bearers() []string {
-	if s.a.Auth == post.AuthXOAUTH2 {
-		return []string{mechXOAUTH2}
-	}
-	return []string{mechBearer, mechXOAUTH2}
+	return "", f
 }
 
 // isToken reports that the secret is an access token, which never goes where a
@@ -160,7 +156,7 @@ func (s *signIn) client(mech string) smtp.Auth {
 	case mechCRAMMD5:
 		return smtp.CRAMMD5Auth(user, s.secret)
 	case mechBearer:
-		return s.bearerClient()
+		return bearerClient{user: user, token: s.secret, host: s.host, port: s.a.Port}
 	case mechXOAUTH2:
 		return smtp.XOAuth2Auth(user, s.secret)
 	default:
@@ -282,10 +278,6 @@ type bearerClient struct {
 }
 
 var _ smtp.Auth = bearerClient{}
-
-func (s *signIn) bearerClient() bearerClient {
-	return bearerClient{user: s.a.Login(), token: s.secret, host: s.host, port: s.a.Port}
-}
 
 // Start returns the whole of it.
 func (b bearerClient) Start(*smtp.ServerInfo) (mech string, first []byte, err error) {

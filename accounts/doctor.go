@@ -19,7 +19,7 @@ const (
 
 // Step is one step of a sign-in, as the doctor tells it.
 type Step struct {
-	Name   string // resolve, connect, tls, ehlo, auth, imap, send or arrive
+	Name   string // resolve, connect, tls, ehlo, auth, imap, send, arrive or plus
 	OK     bool
 	Detail string // what was found, or what went wrong, as it came
 	// Advice says what to do when the step failed: the catalogue key, and in
@@ -30,9 +30,24 @@ type Step struct {
 	Took       time.Duration
 }
 
+// Failed reports that the account is of no use as it is. What plus did not find
+// is no failure: answers come to the address without a detail as well.
+func (s *Step) Failed() bool { return !s.OK && s.Name != StepPlus }
+
+// Unreachable reports that mail to the account's address with a detail was seen
+// not to reach the inbox; another trouble on the way says nothing about that.
+func (s *Step) Unreachable() bool {
+	return s.Name == StepPlus && (s.Advice.Key == keyPlusRefused || s.Advice.Key == keyPlusLost)
+}
+
+// advise gives a step the advice of a key without arguments.
+func (s *Step) advise(key string) {
+	s.Advice, s.AdviceText = post.Reason{Key: key}, adviceWords[key]
+}
+
 // Report is what the doctor found.
 type Report struct {
-	OK         bool
+	OK         bool   // no step failed
 	Steps      []Step // up to the first that failed
 	Extensions Extensions
 	TLS        *TLSInfo // nil when no certificate was seen
@@ -45,7 +60,8 @@ type Report struct {
 func (d *Dialer) Test(ctx context.Context, a post.Account) Report { return d.Examine(ctx, a, nil) }
 
 // Examine is Test, which then sends a letter from the account to itself and looks
-// for it in the mailbox. nil sends nothing.
+// for it in the mailbox, and tells whether one to the account's address with a
+// detail gets there too. nil sends nothing.
 func (d *Dialer) Examine(ctx context.Context, a post.Account, l *Letter) Report {
 	s := d.begin(a)
 	s.secretFault = d.guard.check(s.key, d.now())
@@ -69,12 +85,16 @@ func (d *Dialer) Examine(ctx context.Context, a post.Account, l *Letter) Report 
 		tokenRefused(fault)
 	}
 	r.OK, r.Extensions, r.TLS = fault == nil, s.hello.ext, s.tls
-	id := ""
+	var letter, tagged letterCopy
+	var plus *Step
 	if r.OK && l != nil {
 		var step Step
-		step, id = s.sendLetter(ctx, l)
+		step, letter = s.sendLetter(ctx, l)
 		r.OK = step.OK
 		tell(step)
+		if r.OK && a.IMAPHost != "" {
+			plus, tagged = s.sendPlus(ctx, l)
+		}
 	}
 	if s.wire != nil {
 		s.wire.Quit(politeQuit)
@@ -85,9 +105,15 @@ func (d *Dialer) Examine(ctx context.Context, a post.Account, l *Letter) Report 
 		tell(step)
 	}
 	if r.OK && l != nil && a.IMAPHost != "" {
-		step := d.testArrival(ctx, a, l, id)
+		step := d.testArrival(ctx, a, l, letter.id)
 		r.OK = step.OK
 		tell(step)
+	}
+	if r.OK && plus != nil {
+		if plus.OK {
+			*plus = d.findPlus(ctx, a, l, *plus, &tagged)
+		}
+		tell(*plus)
 	}
 	return r
 }

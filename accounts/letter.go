@@ -16,14 +16,18 @@ import (
 )
 
 // The doctor's steps about a message from an account to itself. Arrive is looked
-// for in the account's mailbox, where it has one.
+// for in the account's mailbox, where it has one; then plus tells whether a second
+// message came there that went to an address with a detail (RFC 5233), as
+// post.ReplyTokensPlus would ask for answers.
 const (
 	StepSend   = "send"
 	StepArrive = "arrive"
+	StepPlus   = "plus"
 )
 
-// Letter is a message that the doctor sends from an account to itself, once, as
-// soon as it has signed in. It is no mailing: it stands in no outbox and no
+// Letter is a message that the doctor sends from an account to itself, as soon as
+// it has signed in: once, and where the account has a mailbox once more to its
+// address with a detail. It is no mailing: it stands in no outbox and no
 // history, and what becomes of it is told in the Report alone.
 type Letter struct {
 	Subject, Text string
@@ -38,20 +42,30 @@ const (
 	bodyTime   = 3 * time.Minute // RFC 5321 4.5.3.2.5
 )
 
-// compose returns the message with its Message-ID, and the address that it goes
-// from and to.
-func (l *Letter) compose(a post.Account, now time.Time) (message []byte, id, address string, fault *post.Fault) {
-	to, err := post.ParseAddress(a.Email)
+// letterCopy is a letter on its way to one address.
+type letterCopy struct {
+	from, to post.Address
+	id       string // Message-ID
+	quiet    bool   // nobody is to be told when it cannot be delivered
+}
+
+// newCopy returns a copy from an account to its own address.
+func newCopy(a post.Account) (c letterCopy, fault *post.Fault) {
+	from, err := post.ParseAddress(a.Email)
 	if err != nil {
-		return nil, "", "", &post.Fault{Phase: post.PhaseRender, Cause: post.CauseProtocol, Detail: "the account's address cannot be used"}
+		return c, &post.Fault{Phase: post.PhaseRender, Cause: post.CauseProtocol, Detail: "the account's address cannot be used"}
 	}
-	address, id = to.Wire(), "<test."+rand.Text()+"@"+to.ASCII+">"
+	return letterCopy{from: from, to: from, id: "<test." + rand.Text() + "@" + from.ASCII + ">"}, nil
+}
+
+// render returns the message.
+func (l *Letter) render(c *letterCopy, now time.Time) []byte {
 	var b bytes.Buffer
 	for _, h := range [][2]string{
 		{"Date", now.Format("Mon, 02 Jan 2006 15:04:05 -0700")},
-		{"From", "<" + address + ">"},
-		{"To", "<" + address + ">"},
-		{"Message-ID", id},
+		{"From", "<" + c.from.Wire() + ">"},
+		{"To", "<" + c.to.Wire() + ">"},
+		{"Message-ID", c.id},
 		{"Subject", mime.BEncoding.Encode("utf-8", strings.Join(strings.Fields(l.Subject), " "))},
 		{"Auto-Submitted", "auto-generated"},
 		{"MIME-Version", "1.0"},
@@ -67,57 +81,96 @@ func (l *Letter) compose(a post.Account, now time.Time) (message []byte, id, add
 		b.WriteString(text[:line] + "\r\n")
 	}
 	b.WriteString(text + "\r\n") // no line of base64 begins with a dot
-	return b.Bytes(), id, address, nil
+	return b.Bytes()
 }
 
-// send hands the letter over (RFC 5321 3.3) and returns its Message-ID and what
-// the server said.
-func (s *signIn) send(ctx context.Context, l *Letter) (id, said string, fault *post.Fault) {
-	message, id, address, fault := l.compose(s.a, s.d.now())
-	if fault != nil {
-		return "", "", fault
-	}
+// send hands a copy of the letter over (RFC 5321 3.3) and returns what the server
+// said. After a fault the connection is closed.
+func (s *signIn) send(ctx context.Context, l *Letter, c *letterCopy) (said string, fault *post.Fault) {
+	defer func() {
+		if fault != nil {
+			s.hangUp(fault)
+		}
+	}()
 	release := context.AfterFunc(ctx, s.wire.Abort)
 	defer release()
-	utf8 := ""
-	if strings.ContainsFunc(address, func(r rune) bool { return r > '~' }) {
+	utf8, notify := "", ""
+	if c.from.NeedsSMTPUTF8() {
 		utf8 = " SMTPUTF8" // RFC 6531 3.4; a server without it refuses, and says so
+	}
+	if c.quiet && s.hello.ext.DSN {
+		notify = " NOTIFY=NEVER" // RFC 3461 4.1
 	}
 	for _, c := range []struct {
 		phase post.Phase
 		line  string
 		class int
-	}{{post.PhaseMAIL, "MAIL FROM:<" + address + ">" + utf8, 2}, {post.PhaseRCPT, "RCPT TO:<" + address + ">", 2}, {post.PhaseDATA, "DATA", 3}} {
+	}{{post.PhaseMAIL, "MAIL FROM:<" + c.from.Wire() + ">" + utf8, 2}, {post.PhaseRCPT, "RCPT TO:<" + c.to.Wire() + ">" + notify, 2}, {post.PhaseDATA, "DATA", 3}} {
 		reply, fault := s.ask(ctx, c.phase, c.line, nil)
 		if fault == nil && reply.Class() != c.class {
 			fault = refusal(c.phase, reply)
 		}
 		if fault != nil {
-			return id, "", fault
+			return "", fault
 		}
 	}
-	if err := s.wire.Write(append(message, ".\r\n"...), bodyTime); err != nil {
-		return id, "", faultOf(ctx, post.PhaseBody, err)
+	if err := s.wire.Write(append(l.render(c, s.d.now()), ".\r\n"...), bodyTime); err != nil {
+		return "", faultOf(ctx, post.PhaseBody, err)
 	}
 	reply, err := s.wire.ReadReply(time.Now().Add(dotTime))
 	switch {
 	case err != nil:
-		return id, "", faultOf(ctx, post.PhaseDot, err)
+		return "", faultOf(ctx, post.PhaseDot, err)
 	case reply.Class() != 2:
-		return id, "", refusal(post.PhaseDot, reply)
+		return "", refusal(post.PhaseDot, reply)
 	}
-	return id, address + ": " + reply.String(), nil
+	return c.to.Wire() + ": " + reply.String(), nil
 }
 
-// sendLetter is the doctor's step of sending. After it the connection is of no
-// further use.
-func (s *signIn) sendLetter(ctx context.Context, l *Letter) (Step, string) {
-	began := s.d.now()
-	id, said, fault := s.send(ctx, l)
-	if fault != nil {
-		s.hangUp(fault)
+// sendLetter is the doctor's step of sending.
+func (s *signIn) sendLetter(ctx context.Context, l *Letter) (Step, letterCopy) {
+	began, said := s.d.now(), ""
+	c, fault := newCopy(s.a)
+	if fault == nil {
+		said, fault = s.send(ctx, l, &c)
 	}
-	return s.step(StepSend, said, fault, s.d.now().Sub(began)), id
+	return s.step(StepSend, said, fault, s.d.now().Sub(began)), c
+}
+
+// sendPlus sends the letter to the account's address with a detail like those
+// that tell answers apart, but of no mailing. There is no step where the address
+// takes none; one that is OK is not at its end, as the letter has to be found.
+func (s *signIn) sendPlus(ctx context.Context, l *Letter) (*Step, letterCopy) {
+	c, fault := newCopy(s.a)
+	if fault != nil {
+		return nil, c
+	}
+	var ok bool
+	random := strings.ToLower(rand.Text())
+	if c.to, ok = c.from.WithDetail(random[:16] + ".0." + random[16:]); !ok { // no row has the number 0
+		return nil, c
+	}
+	c.quiet = true
+	began := s.d.now()
+	said, fault := s.send(ctx, l, &c)
+	step := s.step(StepPlus, said, fault, s.d.now().Sub(began))
+	if key := plusAdvice(fault); fault != nil && key != "" {
+		step.advise(key)
+	}
+	return &step, c
+}
+
+// findPlus looks in the mailbox for what sendPlus sent.
+func (d *Dialer) findPlus(ctx context.Context, a post.Account, l *Letter, sent Step, c *letterCopy) Step {
+	found := d.testArrival(ctx, a, l, c.id)
+	found.Name, found.Took = StepPlus, found.Took+sent.Took
+	switch {
+	case found.OK:
+		found.Detail = c.to.Wire()
+	case found.Fault == nil:
+		found.advise(plusAdvice(nil))
+	}
+	return found
 }
 
 // testArrival looks for a letter in the account's mailbox until it is there.
@@ -148,8 +201,7 @@ func (d *Dialer) testArrival(ctx context.Context, a post.Account, l *Letter, id 
 		step.Detail = step.Fault.Detail
 		step.Advice, step.AdviceText = advice(MailboxOf(a), step.Fault)
 	case !step.OK:
-		key := arrivalAdvice(step.Detail)
-		step.Advice, step.AdviceText = post.Reason{Key: key}, adviceWords[key]
+		step.advise(arrivalAdvice(step.Detail))
 	}
 	return step
 }

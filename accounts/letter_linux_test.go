@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/mail"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,7 +38,9 @@ func readable(t *testing.T, s *mailserver.Server) post.Account {
 }
 
 // TestLetterArrives sends a message to oneself through a real Postfix and finds
-// it in a real Dovecot; and where it is put among the junk, says so.
+// it in a real Dovecot; and where it is put among the junk, says so. Whether one to
+// the address with a detail gets there is told apart from it, and where it does not
+// no report comes into the mailbox.
 func TestLetterArrives(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED in short mode: real servers are used in the plain run")
@@ -52,14 +56,23 @@ func TestLetterArrives(t *testing.T) {
 		name, steps, advice string
 		opt                 mailserver.Options
 		wait                time.Duration
+		messages            int
 	}{
-		{"inbox", "resolve connect tls ehlo auth send imap arrive", "", mailserver.Options{}, 2 * time.Minute},
+		{"no plus", "resolve connect tls ehlo auth send imap arrive plus!", "advice.plus_refused", mailserver.Options{
+			MainCF: []string{"smtpd_reject_unlisted_recipient = yes", "virtual_mailbox_maps = inline:{{shop@example.test = example.test/shop/}}"},
+		}, 2 * time.Minute, 1},
+		{"plus is another's", "resolve connect tls ehlo auth send imap arrive plus!", "advice.plus_lost", mailserver.Options{
+			Dovecot: []string{junk}, MainCF: []string{"virtual_mailbox_maps = inline:{{shop@example.test = example.test/shop/}}, static:example.test/shop/.Junk/"},
+		}, 2 * time.Minute, 2},
+		{"inbox", "resolve connect tls ehlo auth send imap arrive plus", "", mailserver.Options{
+			MainCF: []string{"recipient_delimiter = +", "virtual_mailbox_maps = inline:{{shop@example.test = example.test/shop/}}"},
+		}, 2 * time.Minute, 2},
 		{"junk", "resolve connect tls ehlo auth send imap arrive!", "advice.junk", mailserver.Options{
 			Dovecot: []string{junk}, MainCF: []string{"virtual_mailbox_maps = inline:{{shop@example.test = example.test/shop/.Junk/}}"},
-		}, 2 * time.Minute},
+		}, 2 * time.Minute, 1},
 		{"nowhere", "resolve connect tls ehlo auth send imap arrive!", "advice.not_arrived", mailserver.Options{
 			MainCF: []string{"virtual_mailbox_maps = inline:{{shop@example.test = example.test/somebody/}}"},
-		}, time.Second},
+		}, time.Second, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := mailserver.Start(t, c.opt)
@@ -67,7 +80,8 @@ func TestLetterArrives(t *testing.T) {
 			text := strings.Repeat("问候 and a line.\n", 20) + ".\n"
 			r := d.Examine(t.Context(), readable(t, s), &Letter{Subject: "发信测试 of a shop", Text: text, Wait: c.wait})
 			last := r.Steps[len(r.Steps)-1]
-			if stepNames(r) != c.steps || r.OK != (c.advice == "") || last.Advice.Key != c.advice {
+			plus := last.Name == StepPlus
+			if stepNames(r) != c.steps || r.OK != (c.advice == "" || plus) || last.Advice.Key != c.advice {
 				t.Fatalf("%s, ok %v: %+v", stepNames(r), r.OK, last)
 			}
 			ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -76,8 +90,18 @@ func TestLetterArrives(t *testing.T) {
 				t.Fatal(err)
 			}
 			all := s.Messages(t)
-			if len(all) != 1 || all[0].Sender != s.User || all[0].Recipient != s.User {
-				t.Fatalf("%d messages", len(all))
+			if len(all) != c.messages { // no report either of one that nobody takes
+				t.Fatalf("%d messages, want %d", len(all), c.messages)
+			}
+			slices.SortFunc(all, func(a, b mailserver.Delivered) int { return len(a.Recipient) - len(b.Recipient) })
+			if all[0].Sender != s.User || all[0].Recipient != s.User {
+				t.Errorf("to %s from %s", all[0].Recipient, all[0].Sender)
+			}
+			if len(all) > 1 {
+				detail := strings.TrimSuffix(strings.TrimPrefix(all[1].Recipient, "shop+"), "@example.test")
+				if !regexp.MustCompile(`^[a-z2-7]{16}\.0\.[a-z2-7]{10}$`).MatchString(detail) {
+					t.Errorf("the second went to %s", all[1].Recipient)
+				}
 			}
 			m, err := mail.ReadMessage(bytes.NewReader(all[0].Raw))
 			if err != nil {
@@ -145,10 +169,15 @@ func TestLetterAtLiars(t *testing.T) {
 			}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			step := (&Dialer{Secrets: planted(secretForTests)}).testArrival(t.Context(), mailboxAccount(s.addr, post.TLSImplicit, ca.pem), &Letter{Wait: wait}, "<x@example.test>")
+			d, a := &Dialer{Secrets: planted(secretForTests)}, mailboxAccount(s.addr, post.TLSImplicit, ca.pem)
+			step := d.testArrival(t.Context(), a, &Letter{Wait: wait}, "<x@example.test>")
+			plus := d.findPlus(t.Context(), a, &Letter{Wait: wait}, Step{OK: true}, &letterCopy{id: "<x@example.test>"})
 			runtime.ReadMemStats(&after)
 			if step.OK != c.arrived || step.Advice.Key != c.advice {
 				t.Errorf("%+v", step)
+			}
+			if lost := strings.Replace(c.advice, "not_arrived", "plus_lost", 1); plus.Name != StepPlus || plus.OK != c.arrived || plus.Advice.Key != lost || plus.Failed() {
+				t.Errorf("%+v", plus)
 			}
 			if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 256 { // all the numbers there are take 16384
 				t.Errorf("%d MiB", took)

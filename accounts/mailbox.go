@@ -14,6 +14,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 	"github.com/emersion/go-sasl"
+	"github.com/wneessen/go-mail/smtp"
 
 	"postroom/post"
 )
@@ -83,6 +84,7 @@ func (d *Dialer) DialMailbox(ctx context.Context, a post.Account) (*Mailbox, err
 			m, fault = s.openMailbox(ctx)
 			s.secret = ""
 		}
+		tokenRefused(fault)
 	}
 	if fault != nil {
 		return nil, fault
@@ -265,7 +267,7 @@ func (s *signIn) signInMailbox(ctx context.Context, c *imapclient.Client) *post.
 	if s.secret == "" {
 		return authFault("a mailbox needs a password")
 	}
-	login, fault := s.mailboxLogin(c)
+	way, fault := s.mailboxWay(c)
 	if fault != nil {
 		return fault
 	}
@@ -273,7 +275,7 @@ func (s *signIn) signInMailbox(ctx context.Context, c *imapclient.Client) *post.
 		return fault
 	}
 	s.keep(s.secret)
-	err := login()
+	err := way()
 	var refused *imap.Error
 	s.d.guard.leave(s.key, errors.As(err, &refused), s.d.now())
 	if err == nil {
@@ -284,26 +286,24 @@ func (s *signIn) signInMailbox(ctx context.Context, c *imapclient.Client) *post.
 	return fault
 }
 
-// mailboxLogin chooses how to sign in from what is offered, best first. A token
-// goes only to a server that takes tokens.
-func (s *signIn) mailboxLogin(c *imapclient.Client) (func() error, *post.Fault) {
+// mailboxWay chooses how to sign in. A token goes only where one is asked for; by
+// which mechanism is not the account's to say, whose choice is for sending.
+func (s *signIn) mailboxWay(c *imapclient.Client) (func() error, *post.Fault) {
 	caps := c.Caps()
-	if !s.isToken() {
-		if caps.Has(imap.AuthCap(sasl.Plain)) {
-			return func() error { return c.Authenticate(sasl.NewPlainClient("", s.a.Login(), s.secret)) }, nil
+	switch {
+	case s.isToken():
+		offered := caps.AuthMechanisms()
+		slices.Sort(offered)
+		mech, fault := firstOffered([]string{mechBearer, mechXOAUTH2}, offered)
+		if fault != nil {
+			return nil, fault
 		}
+		return func() error { return c.Authenticate(tokenSASL{s.client(mech)}) }, nil
+	case caps.Has(imap.AuthCap(sasl.Plain)):
+		return func() error { return c.Authenticate(sasl.NewPlainClient("", s.a.Login(), s.secret)) }, nil
+	default:
 		return func() error { return c.Login(s.a.Login(), s.secret).Wait() }, nil
 	}
-	for _, mech := range s.bearers() {
-		switch {
-		case !caps.Has(imap.AuthCap(mech)):
-		case mech == mechBearer:
-			return func() error { return c.Authenticate(mailboxBearer{s.bearerClient()}) }, nil
-		default:
-			return func() error { return c.Authenticate(mailboxXOAUTH2{s.a.Login(), s.secret}) }, nil
-		}
-	}
-	return nil, noMechanism(caps.AuthMechanisms(), s.bearers())
 }
 
 // mailboxFault makes the post.Fault of an error of the IMAP client.
@@ -322,33 +322,21 @@ func mailboxFault(ctx context.Context, phase post.Phase, err error) *post.Fault 
 	return fault
 }
 
-// mailboxXOAUTH2 is XOAUTH2 for IMAP.
-type mailboxXOAUTH2 struct{ user, token string }
+// tokenSASL is a sign-in by token as SMTP has it, for IMAP, where it is the same.
+type tokenSASL struct{ smtp.Auth }
 
-var _ sasl.Client = mailboxXOAUTH2{}
-
-// Start returns the whole of it.
-func (b mailboxXOAUTH2) Start() (mech string, first []byte, err error) {
-	return mechXOAUTH2, []byte("user=" + b.user + "\x01auth=Bearer " + b.token + "\x01\x01"), nil
-}
-
-// Next answers the server's explanation of a refusal, which ends it.
-func (mailboxXOAUTH2) Next([]byte) ([]byte, error) { return []byte{}, nil }
-
-// mailboxBearer is OAUTHBEARER for IMAP.
-type mailboxBearer struct{ bearerClient }
-
-var _ sasl.Client = mailboxBearer{}
+var _ sasl.Client = tokenSASL{}
 
 // Start returns the whole of it.
-func (b mailboxBearer) Start() (mech string, first []byte, err error) {
-	return b.bearerClient.Start(nil)
+func (t tokenSASL) Start() (mech string, first []byte, err error) {
+	return t.Auth.Start(&smtp.ServerInfo{TLS: true})
 }
 
-// Next answers the server's explanation of a refusal, which ends it.
-func (b mailboxBearer) Next(challenge []byte) ([]byte, error) {
-	return b.bearerClient.Next(challenge, true)
-}
+// Next answers the server's explanation of a refusal, which ends it (RFC 7628
+// 3.2.3). XOAUTH2 would answer with nothing, which go-imap writes as "=": only a
+// first response may be that (RFC 4959 3), and Dovecot complains of it instead of
+// saying why it refused.
+func (tokenSASL) Next([]byte) ([]byte, error) { return []byte{1}, nil }
 
 // cappedConn reads no more than it may.
 type cappedConn struct {

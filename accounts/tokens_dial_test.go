@@ -57,14 +57,7 @@ func TestDialWithToken(t *testing.T) {
 				t.Error(err)
 			}
 			// The server has forgotten this access token, though it should last.
-			have, seal, err := d.read(t.Context(), d.a)
-			if err != nil {
-				t.Fatal(err)
-			}
-			have.Access = "ended-early"
-			if err := d.write(t.Context(), d.a, seal, have); err != nil {
-				t.Fatal(err)
-			}
+			forget(t, d)
 			if err := try(1); err != nil {
 				t.Error(err)
 			}
@@ -102,6 +95,20 @@ func dialFault(t *testing.T, d *Dialer, a post.Account) *post.Fault {
 		t.Fatalf("no fault but %v", err)
 	}
 	return fault
+}
+
+// forget puts an access token in the place of the account's that no server knows,
+// though it should last.
+func forget(t *testing.T, d *desk) {
+	t.Helper()
+	have, seal, err := d.read(t.Context(), d.a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	have.Access = "ended-early"
+	if err := d.write(t.Context(), d.a, seal, have); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestTokenNeverAsPassword: a server that offers passwords only gets nothing.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"postroom/internal/testkit/mailserver"
@@ -19,8 +20,8 @@ import (
 func tableOfTokens(b *table) {
 	for _, mech := range []string{mechXOAUTH2, mechBearer} {
 		d := newDesk(b.T)
-		asked := introspect(b.T, d, "shop@example.test")
-		s := mailserver.Start(b.T, mailserver.Options{Mechanisms: []string{mech}, Introspection: asked})
+		url, _ := introspect(b.T, d, "shop@example.test")
+		s := mailserver.Start(b.T, mailserver.Options{Mechanisms: []string{mech}, Introspection: url})
 		d.a.User, d.a.CA = s.User, s.CAPEM
 		d.signIn(b.T)
 		dial := &Dialer{Secrets: Store{Keyring: d.ring, Tokens: d.Tokens}}
@@ -66,10 +67,12 @@ func (d *desk) swap(t *testing.T, access string) {
 }
 
 // introspect answers mail servers' questions about tokens (RFC 7662 2.2), whose all
-// are whose.
-func introspect(t *testing.T, d *desk, whose string) (url string) {
+// are whose, and counts them.
+func introspect(t *testing.T, d *desk, whose string) (url string, asked *atomic.Int64) {
 	t.Helper()
+	asked = new(atomic.Int64)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
 		token := r.PostFormValue("token")
 		answer := map[string]any{"active": false}
 		if strings.TrimSpace(token) != "" && d.server.Good(r.Context(), token) {
@@ -79,5 +82,5 @@ func introspect(t *testing.T, d *desk, whose string) (url string) {
 		_ = json.NewEncoder(w).Encode(answer) // the mail server may be gone
 	}))
 	t.Cleanup(s.Close)
-	return s.URL
+	return s.URL, asked
 }

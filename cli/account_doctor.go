@@ -13,9 +13,16 @@ import (
 	"postroom/storage"
 )
 
-// adviceOf is what to do about a failed step of a test: in the provider's own
-// case, where its refusal is known.
-func (a *app) adviceOf(x *post.Account, s *accounts.Step) string {
+// adviceOf is what to do about a step of a test: in the provider's own case, where
+// its refusal is known. tokens is how the account asks for answers.
+func (a *app) adviceOf(x *post.Account, tokens post.ReplyTokens, s *accounts.Step) string {
+	set := "postroom account set " + oneLine(x.Name) + " --reply-tokens "
+	switch {
+	case s.Name == accounts.StepPlus && s.OK && tokens == post.ReplyTokensNone:
+		return "Each answer can be asked for at an address of its own: " + set + string(post.ReplyTokensPlus)
+	case s.Unreachable() && tokens == post.ReplyTokensPlus:
+		return "Answers are asked for there and get lost. End that: " + set + string(post.ReplyTokensNone)
+	}
 	if s.Fault != nil && !s.Fault.Reply.IsZero() {
 		if means := a.meaning(x.Host, s.Fault.Reply.String()); means != "" {
 			return means
@@ -47,7 +54,9 @@ func (a *app) accountTest() *cobra.Command {
 		Long: `Test goes through a sign-in one step at a time and says what to do where one
 fails. It sends nothing, unless you ask for a message to yourself: that goes from
 the account to its own address, stands in no outbox and no history, and is looked
-for in the account's mailbox for a minute where the account has one.`,
+for in the account's mailbox for a minute where the account has one. Then it goes
+once more, to name+token@domain, to tell whether answers can be asked for there
+(see --reply-tokens of account set); nothing is set by that.`,
 		Example: "  postroom account test shop\n  postroom account test shop --send", Args: takes(1, "the name of the account"),
 	}
 	c.Flags().BoolVar(&send, "send", false, "send a message to the account's own address, and see it arrive")
@@ -65,9 +74,13 @@ func (a *app) testAccount(ctx context.Context, l *storage.Ledger, name string, s
 	if err := a.openSecrets(ctx, l, []post.Account{x}, false); err != nil {
 		return err
 	}
+	tokens, err := l.ReplyTokens(ctx, x.ID)
+	if err != nil {
+		return err
+	}
 	d := accounts.Dialer{Secrets: a.Secrets, Clock: a.Clock, Log: a.log}
 	if !a.json {
-		d.Trace = func(s accounts.Step) { a.tellStep(&x, s) }
+		d.Trace = func(s accounts.Step) { a.tellStep(&s, a.adviceOf(&x, tokens, &s)) }
 	}
 	var letter *accounts.Letter
 	if send {
@@ -80,7 +93,7 @@ func (a *app) testAccount(ctx context.Context, l *storage.Ledger, name string, s
 			out.Extensions = []string{}
 		}
 		for _, s := range r.Steps {
-			out.Steps = append(out.Steps, stepJSON{s.Name, s.OK, s.Detail, a.adviceOf(&x, &s), s.Took.Milliseconds()})
+			out.Steps = append(out.Steps, stepJSON{s.Name, s.OK, s.Detail, a.adviceOf(&x, tokens, &s), s.Took.Milliseconds()})
 		}
 		err = a.object(out)
 	}
@@ -113,13 +126,16 @@ func lastFault(r accounts.Report) *post.Fault {
 }
 
 // tellStep prints a step of a test as it ends.
-func (a *app) tellStep(x *post.Account, s accounts.Step) {
+func (a *app) tellStep(s *accounts.Step, advice string) {
 	result := "ok"
-	if !s.OK {
+	switch {
+	case s.Failed():
 		result = "FAILED"
+	case !s.OK:
+		result = "no"
 	}
 	a.say("%-8s %-7s %s (%s)", s.Name, result, oneLine(s.Detail), took(s.Took))
-	if advice := a.adviceOf(x, &s); advice != "" {
+	if advice != "" {
 		a.say("%-16s %s", "", oneLine(advice))
 	}
 	_ = a.out.Flush() // a failure comes back at the end

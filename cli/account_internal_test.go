@@ -35,7 +35,7 @@ func TestMeaning(t *testing.T) {
 			t.Errorf("%q, %v", d.Reason, err)
 		}
 		step := accounts.Step{AdviceText: "usual", Fault: &post.Fault{Reply: post.NewReply(451, tc.raw[4:])}}
-		if got := a.adviceOf(&x, &step); got != tc.advice {
+		if got := a.adviceOf(&x, post.ReplyTokensNone, &step); got != tc.advice {
 			t.Errorf("%q", got)
 		}
 	}

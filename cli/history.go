@@ -19,8 +19,9 @@ func (a *app) historyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "history", Short: "What became of every message",
 		Long: `History lists all deliveries, the oldest first, or those that the flags choose.
-"Sent" means that your own provider took the message; what came back since, such
-as "bounced" or "replied", stands beside it (see: postroom receipts fetch).`,
+"Accepted" means that your own provider took the message (--state and --json call
+that sent); what came back since, such as "bounced" or "replied", stands beside it
+(see: postroom receipts fetch).`,
 		Example: `  postroom history --mailing 3 --state failed
   postroom history --mailing 3 --outcome bounced
   postroom history --search anna --json
@@ -138,7 +139,7 @@ func (a *app) tellDelivery(d *storage.HistoryRow) error {
 	if when.IsZero() {
 		when = d.ChangeAt
 	}
-	became := string(x.State)
+	became := a.words.Fate(d.State, d.Kind, d.Held)
 	if x.Receipt != post.ReceiptNone {
 		became += ", " + a.words.Receipt(x.Receipt)
 	}

@@ -204,11 +204,9 @@ func (a *app) tellMailing(d mailingJSON, m *post.Mailing) error {
 		line += ": " + d.Reason
 	}
 	sep := "  "
-	for _, s := range post.States {
-		if n := d.Counts[s]; n > 0 {
-			line += sep + number(n) + " " + string(s)
-			sep = ", "
-		}
+	for _, n := range a.byWord(d.Counts, m.Kind) {
+		line += sep + n
+		sep = ", "
 	}
 	if d.EndsAt.String() != "" {
 		line += "; " + number(d.Rate) + " a minute, ends about " + moment(time.Time(d.EndsAt))
@@ -218,6 +216,23 @@ func (a *app) tellMailing(d mailingJSON, m *post.Mailing) error {
 	}
 	a.say("%s", oneLine(line))
 	return nil
+}
+
+// byWord counts deliveries by the word for their state, which some states share.
+func (a *app) byWord(counts map[post.State]int64, kind post.MailingKind) (all []string) {
+	sum := map[string]int64{}
+	var words []string
+	for _, s := range post.States {
+		word := a.words.Fate(s, kind, false)
+		if counts[s] > 0 && sum[word] == 0 {
+			words = append(words, word)
+		}
+		sum[word] += counts[s]
+	}
+	for _, word := range words {
+		all = append(all, number(sum[word])+" "+word)
+	}
+	return all
 }
 
 func (a *app) mailingList(ctx context.Context, l *storage.Ledger, _ []string) error {

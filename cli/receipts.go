@@ -123,6 +123,15 @@ func (a *app) fetchReceipts(ctx context.Context, l *storage.Ledger, name string)
 	return nil
 }
 
+// faultWords says why a mailbox could not be opened: in plain words before the
+// server's own where those do not say it.
+func (a *app) faultWords(f *post.Fault) string {
+	if why := a.words.Reason(f.Reason); why != "" && !f.Reply.IsZero() {
+		return why + " (" + f.Error() + ")"
+	}
+	return f.Error()
+}
+
 // mailboxTrouble tells what went wrong with one mailbox, and the exit code for it.
 // What is about more than that mailbox it returns.
 func (a *app) mailboxTrouble(x post.Account, err error) (int, error) {
@@ -131,7 +140,7 @@ func (a *app) mailboxTrouble(x post.Account, err error) (int, error) {
 	}
 	var fault *post.Fault
 	if errors.As(err, &fault) {
-		a.complain(oneLine(x.Name+": "+fault.Error()), kindOfFault(fault), map[string]any{"account": x.Name})
+		a.complain(oneLine(x.Name+": "+a.faultWords(fault)), kindOfFault(fault), map[string]any{"account": x.Name})
 		return codeOfFault(fault), nil
 	}
 	switch kind := post.KindOf(err); kind {
@@ -283,9 +292,9 @@ func (a *app) receiptsShow(ctx context.Context, l *storage.Ledger, args []string
 }
 
 // tellFunnel says in one line how far the messages of a mailing are known to
-// have come. Of those that were taken, nothing was heard of the rest.
+// have come. Of those that were accepted, nothing was heard of the rest.
 func (a *app) tellFunnel(f post.Funnel) {
-	words := []string{number(f[post.OutcomeAccepted]) + " taken by the provider"}
+	words := []string{number(f[post.OutcomeAccepted]) + " accepted by the provider"}
 	heard := false
 	for _, o := range post.CameBack {
 		if n := f[o]; n > 0 {

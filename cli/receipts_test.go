@@ -61,7 +61,7 @@ with smtplib.SMTP_SSL(host, int(port), context=ssl.create_default_context(cafile
     s.login(job["user"], job["password"])
     for a in job["answers"]:
         m = EmailMessage()
-        m["From"], m["To"], m["Subject"] = job["user"], job["to"], a["subject"]
+        m["From"], m["To"], m["Subject"] = job["user"], a["to"] or job["to"], a["subject"]
         for k, v in (a["headers"] or {}).items():
             m[k] = v
         m.set_content(a["text"])
@@ -72,6 +72,7 @@ type answer struct {
 	Subject string            `json:"subject"`
 	Headers map[string]string `json:"headers"`
 	Text    string            `json:"text"`
+	To      string            `json:"to"` // empty: the server's user
 }
 
 func sendAnswers(t *testing.T, server *mailserver.Server, user, password string, all []answer) {
@@ -212,13 +213,13 @@ func TestReceiptsFromPostfix(t *testing.T) {
 	away := re("p3@example.test")
 	away["Auto-Submitted"] = "auto-replied"
 	sendAnswers(t, server, "ann@example.test", "ann's own", []answer{
-		{"Re: Hello", re("p0@example.test"), "Thank you, I will come.\n"},
-		{"Re: Hello", re("p1@example.test"), "退订\n"},
-		{"Unsubscribe", re("p2@example.test"), "Please.\n"},
-		{"Re: Hello", away, "I am away.\n"},
-		{"Unsubscribe", nil, "p4@example.test does not want it.\n"},
-		{"Re: Hello", map[string]string{"In-Reply-To": strings.Replace(ids["p5@example.test"], ".", ".1", 1)}, "unsubscribe\n"},
-		{"Lunch?", nil, "Today?\n"},
+		{Subject: "Re: Hello", Headers: re("p0@example.test"), Text: "Thank you, I will come.\n"},
+		{Subject: "Re: Hello", Headers: re("p1@example.test"), Text: "退订\n"},
+		{Subject: "Unsubscribe", Headers: re("p2@example.test"), Text: "Please.\n"},
+		{Subject: "Re: Hello", Headers: away, Text: "I am away.\n"},
+		{Subject: "Unsubscribe", Text: "p4@example.test does not want it.\n"},
+		{Subject: "Re: Hello", Headers: map[string]string{"In-Reply-To": strings.Replace(ids["p5@example.test"], ".", ".1", 1)}, Text: "unsubscribe\n"},
+		{Subject: "Lunch?", Text: "Today?\n"},
 	})
 	settle(t, server, 0)
 	second := lines[fetchedJSON](t, d.run(exitDone, "receipts", "fetch", "--account", "shop", "--json"))[0]
@@ -236,7 +237,7 @@ func TestReceiptsFromPostfix(t *testing.T) {
 	if third.Read != 0 || third.Matched != 0 || third.Unmatched != 0 {
 		t.Errorf("counted again: %+v", third)
 	}
-	if out := d.run(exitDone, "mailing", "show", "1"); !strings.Contains(out, "300 taken by the provider, 203 delivered, 93 bounced, 1 replied, 2 unsubscribed, 1 without news") {
+	if out := d.run(exitDone, "mailing", "show", "1"); !strings.Contains(out, "300 accepted by the provider, 203 delivered, 93 bounced, 1 replied, 2 unsubscribed, 1 no news") {
 		t.Errorf("the funnel:\n%s", out)
 	}
 	d.wantFunnel(post.Funnel{
@@ -324,7 +325,7 @@ func (d *desk) movesHandled(server *mailserver.Server, ids map[string]string) {
 	d.run(exitDone, "account", "set", "shop", "--handled-folder", "Handled/Reports")
 	d.run(exitDone, "send", "--account", "shop", "--to", "late@gone.test", "--to", "p9@example.test", "--subject", "Last", "--body", keepIn(d.t, "last.md", []byte("Last")), "--dsn", "all")
 	d.run(exitDone, "run", "--until-empty")
-	sendAnswers(d.t, server, "ann@example.test", "ann's own", []answer{{"Re: Hello", map[string]string{"In-Reply-To": ids["p8@example.test"]}, "I come.\n"}})
+	sendAnswers(d.t, server, "ann@example.test", "ann's own", []answer{{"Re: Hello", map[string]string{"In-Reply-To": ids["p8@example.test"]}, "I come.\n", ""}})
 	settle(d.t, server, 0)
 	waitFor(d.t, "the reports", func() bool { return lie("") == before+3 })
 	got := lines[fetchedJSON](d.t, d.run(exitDone, "receipts", "fetch", "--json"))[0]
@@ -359,7 +360,7 @@ func (d *desk) readsBesideSending(server *mailserver.Server, ids map[string]stri
 		ended <- Run(ctx, Deps{Version: "test"}, []string{"--data", d.data, "run"}, strings.NewReader(""), &out, &out)
 	}()
 	for _, address := range []string{"p6@example.test", "p7@example.test"} { // the second comes to one who waits
-		sendAnswers(d.t, server, "ann@example.test", "ann's own", []answer{{"Re: Hello", map[string]string{"In-Reply-To": ids[address]}, "I come.\n"}})
+		sendAnswers(d.t, server, "ann@example.test", "ann's own", []answer{{Subject: "Re: Hello", Headers: map[string]string{"In-Reply-To": ids[address]}, Text: "I come.\n"}})
 		waitFor(d.t, "the answer", func() bool {
 			return strings.Contains(d.run(exitDone, "history", "--search", address, "--json"), `"receipt":"replied"`)
 		})

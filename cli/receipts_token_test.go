@@ -28,7 +28,7 @@ func (d *desk) leavesByToken(server *mailserver.Server) {
 	if to != server.User {
 		d.t.Errorf("the wish goes to %q", to)
 	}
-	sendAnswers(d.t, server, "ann@example.test", "ann's own", []answer{{subject, nil, "\n"}})
+	sendAnswers(d.t, server, "ann@example.test", "ann's own", []answer{{Subject: subject, Text: "\n"}})
 	settle(d.t, server, 0)
 	if got := lines[fetchedJSON](d.t, d.run(exitDone, "receipts", "fetch", "--json"))[0]; got.By[post.ReceiptUnsubscribed] != 1 || got.Unmatched != 0 {
 		d.t.Errorf("the wish by token: %+v", got)

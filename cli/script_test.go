@@ -191,7 +191,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("no condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code, "keys": keys, "value": value, "server": server, "authserver": authServer, "withdraw": withdraw, "pin": pin, "nameserver": nameserver, "taken": taken, "connected": connected,
+			"code": code, "keys": keys, "value": value, "server": server, "mailbox": mailbox, "shut": shut, "authserver": authServer, "withdraw": withdraw, "pin": pin, "nameserver": nameserver, "taken": taken, "connected": connected,
 			"ledger": ledger, "crowd": crowd, "lock": lock, "term": term, "logged": logged, "closedport": closedPort,
 		},
 	})

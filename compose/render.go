@@ -192,20 +192,14 @@ func (m *Mailing) header(dst *Message, p *Params) error {
 	return nil
 }
 
-// maxLocal is how long the part before "@" may be (RFC 5321 4.5.3.1.1).
-const maxLocal = 64
-
 // appendReplyTo says where answers go: where the user wants them, else, for a
 // sender that wants it, to an address of its own for each message.
 func (m *Mailing) appendReplyTo(b []byte, dst *Message, p *Params) []byte {
 	if len(m.replyTo) > 0 || !slices.Contains(m.plus, p.From.Account) {
 		return append(b, m.replyTo...)
 	}
-	a := dst.from
-	if strings.ContainsAny(a.Local, "+\"") {
-		return b
-	}
-	if a.Local += "+" + token(p.MessageID); len(a.Local) > maxLocal {
+	a, ok := dst.from.WithDetail(token(p.MessageID))
+	if !ok {
 		return b
 	}
 	return appendMailbox(b, "Reply-To", cleanName(p.From.FromName), a)

@@ -28,6 +28,22 @@ func (a Address) String() string { return a.Local + "@" + a.Domain }
 // Wire returns the address as it goes over the wire: the domain in ASCII form.
 func (a Address) Wire() string { return a.Local + "@" + a.ASCII }
 
+// maxLocal is how long the part before "@" may be, in bytes (RFC 5321 4.5.3.1.1).
+const maxLocal = 64
+
+// WithDetail returns the address with a detail behind "+" (RFC 5233 1), which
+// servers that know of it deliver to the address itself. ok is false where that
+// makes no address: there is a "+" already, the local part is quoted, or it would
+// be too long.
+func (a Address) WithDetail(detail string) (with Address, ok bool) {
+	if strings.ContainsAny(a.Local, "+\"") {
+		return a, false
+	}
+	with = a
+	with.Local += "+" + detail
+	return with, len(with.Local) <= maxLocal
+}
+
 // NeedsSMTPUTF8 reports whether the local part is beyond ASCII, which a server
 // must offer SMTPUTF8 for (RFC 6531).
 func (a Address) NeedsSMTPUTF8() bool { return !isASCII(a.Local) }
@@ -129,7 +145,7 @@ func checkLocal(s string) string {
 	switch {
 	case s == "":
 		return "nothing stands before the @"
-	case len(s) > 64: // RFC 5321 4.5.3.1.1
+	case len(s) > maxLocal:
 		return "the part before the @ is longer than 64 characters"
 	case s[0] == '"':
 		return checkQuoted(s)

@@ -38,8 +38,12 @@ type Fault struct {
 	Err    error  // for errors.Is; never shown
 }
 
-// Error returns the phase and what came, in that order.
+// Error returns the phase and what came, in that order; about a secret what came
+// is a sentence, which says it all.
 func (f *Fault) Error() string {
+	if f.Phase == PhaseSecret && f.Detail != "" {
+		return f.Detail
+	}
 	s := string(f.Phase) + ": "
 	switch {
 	case !f.Reply.IsZero():

@@ -14,7 +14,8 @@ import (
 // Words are the user's language.
 type Words interface {
 	T(key string, args ...any) string
-	State(s post.State) string
+	Reason(r post.Reason) string
+	Fate(s post.State, kind post.MailingKind, held bool) string
 	Receipt(k post.ReceiptKind) string
 }
 
@@ -64,21 +65,21 @@ func (g *page) delivery(p *pack, h *storage.HistoryRow, r *record, own *personal
 		return
 	}
 	w := p.Words
-	row := pageRow{Number: strconv.FormatInt(h.ID, 10), Who: h.Address, State: w.State(h.State)}
+	row := pageRow{Number: strconv.FormatInt(h.ID, 10), Who: h.Address, State: w.Fate(h.State, h.Kind, h.Held)}
 	if p.Anonymous {
 		row.Who = ""
 	}
 	if h.Receipt != post.ReceiptNone && h.Receipt != "" {
 		row.Receipt = w.Receipt(h.Receipt)
-	} else if h.State == post.StateSent {
-		row.Receipt = w.T("evidence.no_news")
+	} else if h.State == post.StateSent && h.Kind == post.Live {
+		row.Receipt = w.T("outcome.no_news")
 	}
 	if strings.HasPrefix(r.Message, "as sent") && !p.Anonymous {
 		row.Message = personal(h.ID, messageName)
 	}
 	row.Steps = append(row.Steps, pageStep{When: clockTime(h.QueuedAt), What: w.T("history.step.queued")})
 	for i, a := range r.Attempts {
-		s := pageStep{When: deref(a.EndedAt), What: w.T("history.step.try", int64(i+1)) + ": " + w.State(a.Became), Said: a.last.String()}
+		s := pageStep{When: deref(a.EndedAt), What: w.T("history.step.try", int64(i+1)) + ": " + w.Fate(a.Became, h.Kind, false), Said: a.last.String()}
 		if p.Anonymous {
 			s.Said = brief(a.last.Code, a.last.Enhanced)
 		}
@@ -86,6 +87,9 @@ func (g *page) delivery(p *pack, h *storage.HistoryRow, r *record, own *personal
 			s.Said = w.T("cause." + a.Fault)
 		}
 		row.Steps = append(row.Steps, s)
+	}
+	if why := w.Reason(post.Reason{Key: h.Reason.Key}); h.State == post.StateSent && why != "" { // it was uncertain
+		row.Steps = append(row.Steps, pageStep{When: clockTime(h.ChangeAt), What: w.Fate(h.State, h.Kind, false) + ": " + why})
 	}
 	for i, c := range r.Came {
 		s := pageStep{When: deref(c.At), What: w.T("history.step." + string(c.Kind)), Said: brief(c.Code, c.Enhanced)}

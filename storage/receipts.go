@@ -65,7 +65,8 @@ func (l *Ledger) Mailbox(ctx context.Context, account int64, server string) (Pos
 
 // RecordReceipts keeps what was found in a step of reading a mailbox, does what
 // follows from it, and moves the position, all in one transaction. A message
-// that is known by its digest is left out.
+// that is known by its digest is left out, so that two processes may read one
+// mailbox at once; the position never goes back but to another numbering.
 func (l *Ledger) RecordReceipts(ctx context.Context, found []Incoming, p Position) (n Noted, err error) {
 	packed := make([][]byte, len(found)) // here, so that nobody else's commit waits for it
 	for i := range found {
@@ -90,8 +91,9 @@ func (l *Ledger) RecordReceipts(ctx context.Context, found []Incoming, p Positio
 				n.Paused = append(n.Paused, id)
 			}
 		}
+		// Two may read at once, and the slower one must not take the other back.
 		_, err := t.exec(`INSERT INTO mailboxes (account_id, server, validity, uid) VALUES (?1, ?2, ?3, ?4)
-			ON CONFLICT DO UPDATE SET validity = ?3, uid = ?4`, p.Account, p.Server, int64(p.Validity), int64(p.UID))
+			ON CONFLICT DO UPDATE SET uid = CASE WHEN validity = ?3 THEN max(uid, ?4) ELSE ?4 END, validity = ?3`, p.Account, p.Server, int64(p.Validity), int64(p.UID))
 		return err
 	})
 	return n, err

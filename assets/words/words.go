@@ -281,10 +281,23 @@ func sentence(s string) string {
 	return s
 }
 
-// State returns the short word for a delivery's state, such as "taken".
+// State returns the short word for a delivery's state, such as "accepted".
 func (c *Catalogue) State(s post.State) string { return c.T("state." + string(s)) }
 
-// StateLong returns the words for a delivery's state, such as "taken by your
+// Fate returns the one word for how far the sending of a delivery has come: that of
+// its state, unless it is held back or was a rehearsal. What came back stands beside
+// it, and the two are never mixed.
+func (c *Catalogue) Fate(s post.State, kind post.MailingKind, held bool) string {
+	switch {
+	case s == post.StateSent && kind == post.Rehearsal:
+		return c.T("state.caught")
+	case held:
+		return c.T("state.paused")
+	}
+	return c.State(s)
+}
+
+// StateLong returns the words for a delivery's state, such as "accepted by your
 // provider".
 func (c *Catalogue) StateLong(s post.State) string { return c.T("state.long." + string(s)) }
 

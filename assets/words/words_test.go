@@ -80,7 +80,7 @@ func TestT(t *testing.T) {
 		{zh.N("home.uncertain", 1), "1 封邮件可能已送达，也可能没有"},
 		{en.N("home.tomorrow_limit", 312, "Gmail", 500), "312 go tomorrow (Gmail takes 500 a day)"},
 		{For("fr").T("nav.home"), "Home"},
-		{en.State(post.StateSent), "taken"},
+		{en.State(post.StateSent), "accepted"},
 		{en.StateLong(post.StateUncertain), "may or may not have arrived"},
 		{zh.Receipt(post.ReceiptBounced), "已退信"},
 		{en.MailingState(post.MailingRunning), "running"},
@@ -145,7 +145,7 @@ func TestEveryStateHasWords(t *testing.T) {
 // A 250 says that the provider took the message, not that somebody got it (RFC
 // 5321 4.2.5): no language may promise more.
 func TestSentMeansTakenByYourServer(t *testing.T) {
-	for lang, want := range map[Lang]string{English: "taken by your provider", Chinese: "服务商已接收"} {
+	for lang, want := range map[Lang]string{English: "accepted by your provider", Chinese: "服务商已接收"} {
 		c := For(lang)
 		if got := c.StateLong(post.StateSent); got != want {
 			t.Errorf("%s says %q", lang, got)

@@ -78,7 +78,7 @@ var libraries = []library{
 	{"github.com/vanng822/go-premailer", []string{"compose"}, "compose puts style sheets into the elements"},
 	{"github.com/knadh/smtppool", []string{"bench"}, "it is there to be measured against"},
 	{"github.com/zalando/go-keyring", []string{"accounts"}, "accounts is where secrets are kept"},
-	{"github.com/emersion/go-imap", []string{"accounts", "receipts"}, "accounts signs in to mailboxes, receipts reads them"},
+	{"github.com/emersion/go-imap", []string{"accounts", "receipts", testkit}, "accounts signs in to mailboxes, receipts reads them; testkit plays one"},
 	{"fyne.io", []string{root, "ui", "assets/theme", "assets/icons"}, "all else works without a window"},
 	{"fyne.io/fyne/v2/app", []string{root}, "with it a package needs OpenGL, and its tests a display"},
 }

@@ -106,7 +106,7 @@ func TestAssistant(t *testing.T) {
 	w.click("compose.send")
 	w.until("the question", func(p *picture) bool { return p.Layers == 2 && p.says("1 person") })
 	w.key("Return")
-	w.until("it is taken", func(p *picture) bool { return server.Taken()[me] == 1 && p.says("1 taken by your provider") })
+	w.until("it is taken", func(p *picture) bool { return server.Taken()[me] == 1 && p.says("1 accepted by your provider") })
 	w.picked("sent")
 	if data := w.log(); strings.Contains(data, password) || strings.Contains(data, phrase) {
 		t.Error("the log holds a secret")

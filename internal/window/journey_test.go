@@ -213,7 +213,7 @@ func (j *journey) send() {
 	j.picked("send-question")
 	j.key("Return")
 	j.done(2)
-	j.until("twelve taken", func(p *picture) bool { return p.says("12 taken by your provider") && p.says("done") })
+	j.until("twelve taken", func(p *picture) bool { return p.says("12 accepted by your provider") && p.says("done") })
 	j.picked("sent")
 	taken := j.server.Taken()
 	if len(taken) != peopleTaken {

@@ -68,7 +68,7 @@ func TestRunElsewhere(t *testing.T) {
 	w := d.open(data)
 	w.at("home")
 	w.says("Another Postroom sends")
-	w.until("the other's progress", func(p *picture) bool { return p.says("3 taken by your provider") && p.says("5 waiting") })
+	w.until("the other's progress", func(p *picture) bool { return p.says("3 accepted by your provider") && p.says("5 waiting") })
 	w.picked("another-sends")
 	if out, code := d.cli(data, "run"); code == 0 {
 		t.Errorf("a third one that wants to send ended with exit 0: %s", out)

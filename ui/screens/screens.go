@@ -150,13 +150,7 @@ func Short(s string, n int) string {
 // Outcome is what became of a delivery as far as its sending goes, as one word.
 // What came back stands beside it: the two are never mixed.
 func Outcome(w *words.Catalogue, h *storage.HistoryRow) string {
-	switch {
-	case h.State == post.StateSent && h.Kind == post.Rehearsal:
-		return w.T("state.caught")
-	case h.Held:
-		return w.T("state.paused")
-	}
-	return w.State(h.State)
+	return w.Fate(h.State, h.Kind, h.Held)
 }
 
 // Load runs work off the user interface's goroutine and hands its result to

@@ -182,6 +182,7 @@ type Step struct {
 	Title, Detail, Advice string
 	Took                  string // how long it took
 	OK, Skipped, Waiting  bool
+	Nothing               bool // it was not found, and that is no failure
 }
 
 var stepNames = []string{senders.StepResolve, senders.StepConnect, senders.StepTLS, senders.StepEHLO, senders.StepAuth}
@@ -196,7 +197,7 @@ func stepsFor(a *post.Account, letter bool) []string {
 	if a.IMAPHost != "" {
 		names = append(names, senders.StepIMAP)
 		if letter {
-			names = append(names, senders.StepArrive)
+			names = append(names, senders.StepArrive, senders.StepPlus)
 		}
 	}
 	return names
@@ -220,7 +221,7 @@ func StepsOf(w *words.Catalogue, a *post.Account, r senders.Report, letter bool)
 	steps := make([]Step, 0, len(stepNames))
 	for _, s := range r.Steps {
 		done[s.Name] = true
-		step := Step{Name: s.Name, Title: w.T("doctor." + s.Name), OK: s.OK, Detail: s.Detail, Took: tookOf(w, s.Took)}
+		step := Step{Name: s.Name, Title: w.T("doctor." + s.Name), OK: s.OK, Nothing: !s.OK && !s.Failed(), Detail: s.Detail, Took: tookOf(w, s.Took)}
 		if !s.OK {
 			step.Advice = s.AdviceText
 			if w.Has(s.Advice.Key) {
@@ -238,7 +239,7 @@ func StepsOf(w *words.Catalogue, a *post.Account, r senders.Report, letter bool)
 		steps = append(steps, step)
 	}
 	for _, name := range stepsFor(a, letter) {
-		if !done[name] {
+		if !done[name] && !r.OK { // else it is not for this account
 			steps = append(steps, Step{Title: w.T("doctor." + name), Skipped: true})
 		}
 	}

@@ -38,6 +38,7 @@ type panel struct {
 	pin       *fyne.Container // the certificate that failed, and the offer to trust it alone
 	pinText   *widgets.Text
 	pinKey    string
+	plus      *plusOffer
 	test      *widgets.Button
 	send      *widgets.Button
 	hold      *widgets.Button
@@ -79,11 +80,12 @@ func newPanel(v *View) *panel {
 	p.pin = widgets.VStack(8, p.pinText, widgets.HStack(0, trust))
 	env.IDs.Set("accounts.way", p.way)
 	env.IDs.Set("accounts.pin", trust)
+	p.plus = newPlusOffer(v)
 	p.test = widgets.NewButton(widgets.Normal, env.T("accounts.test_connection"), v.onTest)
 	p.send = widgets.NewButton(widgets.Normal, env.T("accounts.test_send"), v.onTestSend)
 	env.IDs.Set("accounts.test.send", p.send)
 	p.hold = widgets.NewButton(widgets.Normal, env.T("action.pause"), v.onHold)
-	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again, head, sign, smime, p.send, up, down}
+	p.buttons = []*widgets.Button{edit, remove, confirm, p.hold, p.way, trust, health, again, head, sign, smime, p.send, up, down, p.plus.button}
 	env.IDs.Set("accounts.mailbox.trouble", p.trouble)
 	env.IDs.Set("accounts.handled.trouble", p.unmoved)
 	env.IDs.Set("accounts.test", p.test)
@@ -98,7 +100,7 @@ func newPanel(v *View) *panel {
 		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, again, edit), p.email),
 		widgets.VStack(4, p.why, p.raw, p.means), p.held,
 		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, p.send, health), widgets.HStack(10, head, sign),
-		widgets.HStack(10, smime, widgets.Space(), up, down), p.wayRow, p.result, p.steps, p.pin,
+		widgets.HStack(10, smime, widgets.Space(), up, down), p.wayRow, p.result, p.steps, p.pin, p.plus.box,
 		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts, p.trouble, p.unmoved)
 	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps, p.way, p.pin, p.trouble, p.unmoved} {
 		o.Hide()
@@ -194,6 +196,7 @@ func (p *panel) busy(on bool) {
 func (p *panel) testBegun(steps []Step, letter bool) {
 	p.test.SetText(p.view.env.T("action.stop"))
 	p.send.Disable()
+	p.plus.set(p.view, "")
 	p.result.SetTone(theme.Quiet)
 	word := "accounts.testing"
 	if letter {
@@ -214,7 +217,7 @@ func (p *panel) testEnded(steps []Step, err error) {
 	p.test.Enable()
 	p.test.SetText(env.T("accounts.test_connection"))
 	p.send.Enable()
-	failed := slices.ContainsFunc(steps, func(s Step) bool { return !s.OK })
+	failed := slices.ContainsFunc(steps, func(s Step) bool { return !s.OK && !s.Nothing })
 	switch {
 	case err != nil:
 		p.result.SetTone(theme.Quiet)
@@ -231,7 +234,7 @@ func (p *panel) testEnded(steps []Step, err error) {
 			if slices.ContainsFunc(steps, func(s Step) bool { return s.Name == senders.StepSend }) {
 				word = "accounts.test.sent"
 			}
-		case senders.StepArrive:
+		case senders.StepArrive, senders.StepPlus:
 			word = "accounts.test.arrived"
 		}
 		set(p.result, env.T(word))
@@ -268,6 +271,7 @@ func short(key string) string { return spaced(key[:min(len(key), 16)]) }
 
 func (p *panel) clearSteps() {
 	p.offerPin(nil)
+	p.plus.set(p.view, "")
 	set(p.result, "")
 	p.showSteps(nil)
 }
@@ -281,6 +285,8 @@ func (p *panel) showSteps(steps []Step) {
 			state = widgets.StepWaiting
 		case s.Skipped:
 			state = widgets.StepSkipped
+		case s.Nothing:
+			state = widgets.StepNothing
 		case s.OK:
 			state = widgets.StepOK
 		}

@@ -258,7 +258,7 @@ func (v *View) test(letter *senders.Letter) {
 
 // beginTest tests an account whose secrets can be had.
 func (v *View) beginTest(a post.Account, letter *senders.Letter) {
-	env := v.env
+	env, plus := v.env, v.panel.shown.Plus
 	ctx, leave := context.WithCancel(context.Background())
 	var steps []Step
 	var report senders.Report
@@ -272,6 +272,9 @@ func (v *View) beginTest(a post.Account, letter *senders.Letter) {
 		v.panel.testEnded(steps, err)
 		if err == nil && distrusted(report) {
 			v.panel.offerPin(report.TLS)
+		}
+		if err == nil {
+			v.panel.plus.set(v, plusAfter(report, plus))
 		}
 	})
 	v.stopTest = stop
