@@ -89,7 +89,9 @@ func TestHandledFolderInTheWindow(t *testing.T) {
 
 			edit()
 			r.tap("accounts.form.handled.choose")
-			r.until("the folders", func() bool { return r.win.Canvas().Overlays().Top() != nil && r.sees(r.env.T("accounts.handled.which")) })
+			r.until("the folders", func() bool {
+				return r.win.Canvas().Overlays().Top() != nil && r.sees(r.env.T("accounts.handled.which"))
+			})
 			choice := get[*widgets.Select](r, "accounts.handled.folder")
 			if !slices.Equal(choice.Options, []string{"Erledigt"}) {
 				t.Errorf("offered: %v", choice.Options)
