@@ -45,8 +45,15 @@ func handledError(key, message string) error {
 	return &post.Error{Kind: post.KindInvalid, Op: opMove, Message: message, Reason: post.Reason{Key: key}}
 }
 
+// notOffered are what folders are that no reports should lie in.
+var notOffered = []imap.MailboxAttr{
+	imap.MailboxAttrNoSelect, imap.MailboxAttrNonExistent, imap.MailboxAttrSent, imap.MailboxAttrDrafts, imap.MailboxAttrJunk, imap.MailboxAttrTrash,
+	imap.MailboxAttrFlagged,
+}
+
 // Folders lists the folders of an account's mailbox that reports can be moved to,
-// by name: all that hold messages but the INBOX and the one for sent mail. It
+// by name: all that hold messages but the INBOX and those that are for something
+// else: sent mail, drafts, junk and what is thrown away (RFC 6154). It
 // waits for the server no longer than a minute for each answer.
 func Folders(ctx context.Context, dial func(context.Context, post.Account) (*accounts.Mailbox, error), a post.Account, log *slog.Logger) ([]string, error) {
 	box, err := dial(ctx, a)
@@ -63,7 +70,7 @@ func Folders(ctx context.Context, dial func(context.Context, post.Account) (*acc
 	sent := sentFolder(all)
 	var names []string
 	for _, x := range all {
-		if !hasAttr(x, imap.MailboxAttrNoSelect, imap.MailboxAttrNonExistent) && x.Mailbox != sent && CheckHandledFolder(x.Mailbox) == nil {
+		if !hasAttr(x, notOffered...) && x.Mailbox != sent && CheckHandledFolder(x.Mailbox) == nil {
 			names = append(names, x.Mailbox)
 		}
 	}

@@ -703,3 +703,33 @@ func TestKilledWhileMoving(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkHandled moves 5,000 reports to a folder, out of a real mailbox.
+func BenchmarkHandled(b *testing.B) {
+	const reports = 5000
+	for name, lines := range map[string][]string{"MOVE": nil, "COPY": {withoutMove}} {
+		b.Run(name, func(b *testing.B) {
+			l := openLedger(b, b.TempDir())
+			defer l.Close()
+			a, ids := office(b, l, newDovecot(b, lines...).IMAPAddr, reports)
+			box := &dovecot{b, a}
+			for round := 0; b.Loop(); round++ {
+				b.StopTimer()
+				a = chooses(b, l, a, "Handled")
+				var all []string
+				for i := range reports {
+					all = append(all, fmt.Sprintf("X-Round: %d\n", round)+reportOn(ids[i], fmt.Sprintf("p%d@example.net", i)))
+				}
+				box.put("INBOX", nil, all...)
+				if r, err := fetcher(l).Fetch(b.Context(), a); err != nil || r.Matched != reports {
+					b.Fatalf("%+v %v", r, err)
+				}
+				b.StartTimer()
+				if moved, err := handledOf(l).Visit(b.Context(), a); err != nil || moved != reports {
+					b.Fatalf("%d moved, %v", moved, err)
+				}
+			}
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s-moving")
+		})
+	}
+}

@@ -28,7 +28,7 @@ import (
 func TestHandledFolderInTheWindow(t *testing.T) {
 	server := mailserver.Start(t, mailserver.Options{
 		Domains: []string{"shop.example"}, User: "shop@shop.example", Password: "secret",
-		Dovecot: []string{"namespace inbox {", "inbox = yes", "mailbox Verschickt {", "auto = create", "special_use = \\Sent", "}", "mailbox Erledigt {", "auto = create", "}", "}"},
+		Dovecot: []string{"namespace inbox {", "inbox = yes", "mailbox Verschickt {", "auto = create", "special_use = \\Sent", "}", "mailbox Spam {", "auto = create", "special_use = \\Junk", "}", "mailbox Erledigt {", "auto = create", "}", "}"},
 	})
 	host, port, err := net.SplitHostPort(server.IMAPAddr)
 	if err != nil {
