@@ -243,11 +243,12 @@ type receiptJSON struct {
 	Enhanced string           `json:"enhanced"`
 	Text     string           `json:"text"`
 	Message  string           `json:"message,omitempty"`
-	Size     int64            `json:"size,omitempty"` // of the whole message, in bytes; what is beyond 256 KB is not kept
+	Size     int64            `json:"size,omitempty"` // of the whole message, in bytes, where it is known
+	Cut      bool             `json:"cut,omitempty"`  // only its beginning was kept, up to 256 KB
 }
 
 func describeReceipt(r *post.Receipt) receiptJSON {
-	return receiptJSON{r.ID, r.Kind, stamp(r.At), r.Source, r.Address, r.Reply.Code, r.Reply.Enhanced, r.Reply.Text, string(r.Excerpt), r.Size}
+	return receiptJSON{r.ID, r.Kind, stamp(r.At), r.Source, r.Address, r.Reply.Code, r.Reply.Enhanced, r.Reply.Text, string(r.Excerpt), r.Size, r.Cut()}
 }
 
 func (a *app) receiptsList(ctx context.Context, l *storage.Ledger, _ []string) error {

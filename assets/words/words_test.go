@@ -77,7 +77,7 @@ func TestT(t *testing.T) {
 		{en.T("grid.range", 1), "1–{1} of {2}"},
 		{en.N("home.uncertain", 1), "1 message may or may not have arrived"},
 		{en.N("home.uncertain", 1160), "1,160 messages may or may not have arrived"},
-		{zh.N("home.uncertain", 1), "1 封邮件可能已送达，也可能没有"},
+		{zh.N("home.uncertain", 1), "1 封邮件，对方可能已收到，也可能没有"},
 		{en.N("home.tomorrow_limit", 312, "Gmail", 500), "312 go tomorrow (Gmail takes 500 a day)"},
 		{For("fr").T("nav.home"), "Home"},
 		{en.State(post.StateSent), "accepted"},
