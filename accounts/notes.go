@@ -47,7 +47,7 @@ func (t *TLSInfo) notes(now time.Time) []post.Reason {
 	case t.Pinned:
 		all = append(all, post.Reason{Key: "doctor.note.pinned"})
 	case len(t.vouchers) > 0:
-		all = append(all, post.Reason{Key: "doctor.note.chain", Args: []string{strings.Join(t.vouchers, " ← ")}})
+		all = append(all, post.Reason{Key: "doctor.note.chain", Args: []string{strings.Join(t.vouchers, " / ")}})
 	}
 	return all
 }

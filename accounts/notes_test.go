@@ -28,7 +28,7 @@ func TestNotesOfCertificates(t *testing.T) {
 	}{
 		{
 			TLSInfo{Names: []string{"smtp.example.com"}, NotAfter: now.Add(90 * day), vouchers: []string{"R3, Let's Encrypt", "ISRG Root X1"}},
-			[]string{"doctor.note.certificate", "doctor.note.chain"}, [][]string{{"smtp.example.com", "2027-02-25"}, {"R3, Let's Encrypt ← ISRG Root X1"}},
+			[]string{"doctor.note.certificate", "doctor.note.chain"}, [][]string{{"smtp.example.com", "2027-02-25"}, {"R3, Let's Encrypt / ISRG Root X1"}},
 		},
 		{
 			TLSInfo{Names: []string{"a", "b", "c", "d"}, NotAfter: now.Add(14*day - time.Hour)},
@@ -85,7 +85,7 @@ func TestNotesOfTheDoctor(t *testing.T) {
 		if size := all[2]; len(size.Args) > 0 && !slices.Equal(size.Args, []string{"10.0 MB", "7.3 MB"}) {
 			t.Errorf("%q", size.Args)
 		}
-		if r.TLS == nil || len(r.TLS.Chain) != 3 || r.TLS.Chain[2] != "CN=Test Root" || !slices.Equal(all[1].Args, []string{"Test Intermediate ← Test Root"}) {
+		if r.TLS == nil || len(r.TLS.Chain) != 3 || r.TLS.Chain[2] != "CN=Test Root" || !slices.Equal(all[1].Args, []string{"Test Intermediate / Test Root"}) {
 			t.Errorf("the chain is %+v, told as %q", r.TLS, all[1].Args)
 		}
 	}
