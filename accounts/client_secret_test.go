@@ -161,6 +161,14 @@ func TestClientSecretPlaces(t *testing.T) {
 			t.Errorf("%s: whether the account needs the vault is wrong", place)
 		}
 	}
+	vault.fail = errors.New("locked")
+	if err := d.SetClientSecret(ctx, s, "", post.SecretKeyring); err == nil {
+		t.Error("it was forgotten where nothing could be")
+	}
+	if place, err := d.ClientSecretPlace(ctx, s); place != post.SecretVault || err != nil {
+		t.Errorf("what could not be forgotten is in %q, %v", place, err)
+	}
+	vault.fail = nil
 	clear(vault.all)
 	_, err := d.googles(ctx, post.SecretKeyring)
 	wantKey(t, err, post.KindSignIn, keyClientSecretMissing)
