@@ -39,7 +39,14 @@ func (t *Tokens) SetClientSecret(ctx context.Context, s *providers.AuthServer, s
 	if err != nil {
 		return err
 	}
-	if secret != "" {
+	if secret == "" { // what cannot be forgotten stays where it is found again
+		if home := t.kept(old); home != nil {
+			if err := home.Delete(ctx, entry); err != nil {
+				return err
+			}
+		}
+		old = ""
+	} else {
 		home := t.kept(place)
 		if home == nil {
 			return errNotKept()

@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,6 +165,14 @@ func TestClientSecretPlaces(t *testing.T) {
 			t.Errorf("%s: whether the account needs the vault is wrong", place)
 		}
 	}
+	vault.fail = errors.New("locked")
+	if err := d.SetClientSecret(ctx, s, "", post.SecretKeyring); err == nil {
+		t.Error("it was forgotten where nothing could be")
+	}
+	if place, err := d.ClientSecretPlace(ctx, s); place != post.SecretVault || err != nil {
+		t.Errorf("what could not be forgotten is in %q, %v", place, err)
+	}
+	vault.fail = nil
 	clear(vault.all)
 	_, err := d.googles(ctx, post.SecretKeyring)
 	wantKey(t, err, post.KindSignIn, keyClientSecretMissing)
@@ -177,3 +189,57 @@ func TestClientSecretPlaces(t *testing.T) {
 		t.Errorf("it was written to %v", files)
 	}
 }
+
+// TestClientSecretRenews: with the client secret from where it is kept, and from an
+// older ledger, tokens are renewed at a provider that asks for it; one that is gone
+// stops the account, and nothing is sent without it.
+func TestClientSecretRenews(t *testing.T) {
+	d, s := newDesk(t), google(t)
+	ctx := t.Context()
+	d.signIn(t) // whose tokens they are does not matter to their seal
+	var asked []url.Values
+	d.Client = &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		form, err := url.ParseQuery(string(b))
+		if r.URL.String() != s.TokenURL {
+			t.Errorf("asked %s", r.URL)
+		}
+		asked = append(asked, form)
+		answer := httptest.NewRecorder()
+		answer.Header().Set("Content-Type", "application/json")
+		_, _ = answer.WriteString(`{"access_token":"fresh","token_type":"Bearer","expires_in":3600}`)
+		return answer.Result(), err
+	})}
+	d.a.OAuth = post.OAuth{Provider: "google"}
+	if err := errors.Join(d.ledger.SetSetting(ctx, s.ClientIDSetting(), "client"), d.ledger.SetSetting(ctx, s.ClientSecretSetting(), plantedClient)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 { // from the ledger, then from the keyring
+		d.aged(t)
+		got, err := d.Get(ctx, d.a)
+		if err != nil || got != "fresh" || len(asked) != i+1 || asked[i].Get("client_secret") != plantedClient || asked[i].Get("client_id") != "client" {
+			t.Fatalf("%v, %d requests", err, len(asked))
+		}
+	}
+	if place, err := d.ClientSecretPlace(ctx, s); place != post.SecretKeyring || err != nil {
+		t.Errorf("it is in %q, %v", place, err)
+	}
+	entry, err := d.clientEntry(ctx, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(d.ring.all, entry.SecretRef)
+	d.aged(t)
+	_, err = d.Get(ctx, d.a)
+	wantKey(t, err, post.KindSignIn, keyClientSecretMissing)
+	if len(asked) != 2 {
+		t.Errorf("it was asked without: %d requests", len(asked))
+	}
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -26,8 +26,10 @@ type Step struct {
 	// AdviceText the same in English.
 	Advice     post.Reason
 	AdviceText string
-	Fault      *post.Fault // nil when OK
-	Took       time.Duration
+	// Notes say what a step that went well means to the user, by the catalogue's keys.
+	Notes []post.Reason
+	Fault *post.Fault // nil when OK
+	Took  time.Duration
 }
 
 // Failed reports that the account is of no use as it is. What plus did not find
@@ -121,7 +123,7 @@ func (d *Dialer) Examine(ctx context.Context, a post.Account, l *Letter) Report 
 // step makes the doctor's words about one step.
 func (s *signIn) step(name, detail string, fault *post.Fault, took time.Duration) Step {
 	if fault == nil {
-		return Step{Name: name, OK: true, Detail: detail, Took: took}
+		return Step{Name: name, OK: true, Detail: detail, Notes: s.notes(name), Took: took}
 	}
 	step := Step{Name: name, Detail: fault.Detail, Fault: fault, Took: took}
 	if !fault.Reply.IsZero() {

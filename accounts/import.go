@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"strconv"
 	"strings"
@@ -131,7 +132,12 @@ func (p *ImportParams) one(ctx context.Context, row post.Recipient, names map[st
 	}
 	a.Secret, a.SecretRef = p.Place, NewSecretRef()
 	if err := a.Check(); err != nil {
-		return post.Reason{Key: "accounts.import.wrong", Args: []string{post.CleanReply(err.Error())}}, nil
+		what := err.Error()
+		var e *post.Error
+		if errors.As(err, &e) && e.Message != "" {
+			what = e.Message
+		}
+		return post.Reason{Key: "accounts.import.wrong", Args: []string{post.CleanReply(what)}}, nil
 	}
 	names[strings.ToLower(a.Name)] = true
 	if p.DryRun {

@@ -51,6 +51,13 @@ type TLSInfo struct {
 	Names    []string  `json:"names,omitempty"`  // what it is valid for
 	Issuer   string    `json:"issuer,omitempty"`
 	NotAfter time.Time `json:"not_after,omitzero"`
+	// Chain are the subjects from the server's certificate to the authority that is
+	// trusted; empty where none is.
+	Chain []string `json:"chain,omitempty"`
+	// Pinned: it was trusted by its key alone.
+	Pinned bool `json:"pinned,omitempty"`
+
+	vouchers []string // who signed it, from the nearest, as people know them
 	// Key is what this one key can be pinned by: see Fingerprint.
 	Key string `json:"key_sha256,omitempty"`
 }
@@ -136,6 +143,15 @@ func (s *signIn) handshake(ctx context.Context) *post.Fault {
 	state := conn.ConnectionState()
 	s.tls = infoOf(state.PeerCertificates[0])
 	s.tls.Version, s.tls.Cipher = tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite)
+	s.tls.Pinned = s.a.Pin != ""
+	if len(state.VerifiedChains) > 0 {
+		for i, cert := range state.VerifiedChains[0] {
+			s.tls.Chain = append(s.tls.Chain, post.CleanReply(cert.Subject.String()))
+			if i > 0 {
+				s.tls.vouchers = append(s.tls.vouchers, voucherName(cert.Subject))
+			}
+		}
+	}
 	s.session.TLS = s.tls.String()
 	s.wire.encrypted(conn)
 	s.guarded = true

@@ -31,13 +31,22 @@ func (a *app) adviceOf(x *post.Account, tokens post.ReplyTokens, s *accounts.Ste
 	return s.AdviceText
 }
 
+// notesOf are what a step that went well means, in words.
+func (a *app) notesOf(s *accounts.Step) (notes []string) {
+	for _, n := range s.Notes {
+		notes = append(notes, a.words.Reason(n))
+	}
+	return notes
+}
+
 // stepJSON is one step of a connection test.
 type stepJSON struct {
-	Step   string `json:"step"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"`
-	Advice string `json:"advice"`
-	Millis int64  `json:"ms"`
+	Step   string   `json:"step"`
+	OK     bool     `json:"ok"`
+	Detail string   `json:"detail"`
+	Advice string   `json:"advice"`
+	Notes  []string `json:"notes,omitempty"` // what a step that went well means
+	Millis int64    `json:"ms"`
 }
 
 type testJSON struct {
@@ -93,7 +102,7 @@ func (a *app) testAccount(ctx context.Context, l *storage.Ledger, name string, s
 			out.Extensions = []string{}
 		}
 		for _, s := range r.Steps {
-			out.Steps = append(out.Steps, stepJSON{s.Name, s.OK, s.Detail, a.adviceOf(&x, tokens, &s), s.Took.Milliseconds()})
+			out.Steps = append(out.Steps, stepJSON{s.Name, s.OK, s.Detail, a.adviceOf(&x, tokens, &s), a.notesOf(&s), s.Took.Milliseconds()})
 		}
 		err = a.object(out)
 	}
@@ -137,6 +146,9 @@ func (a *app) tellStep(s *accounts.Step, advice string) {
 	a.say("%-8s %-7s %s (%s)", s.Name, result, oneLine(s.Detail), took(s.Took))
 	if advice != "" {
 		a.say("%-16s %s", "", oneLine(advice))
+	}
+	for _, note := range a.notesOf(s) {
+		a.say("%-16s %s", "", oneLine(note))
 	}
 	_ = a.out.Flush() // a failure comes back at the end
 }

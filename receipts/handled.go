@@ -26,7 +26,7 @@ const (
 	maxRefused = 3
 	maxHandled = 50_000 // in one visit
 	maxAlike   = 20     // messages of the folder that are looked at for one report
-	maxCopies  = 3      // of one report on a server that does not show them afterwards
+	maxCopies  = 10     // of one report on a server that does not show them afterwards
 )
 
 // HandledLedger is what a HandledFolder needs of the ledger.

@@ -29,6 +29,7 @@ const (
 	ringVar      = "POSTROOM_E2E_RING"
 	ringPassword = "opens the ring"
 	ringSecret   = "Geheim-9f27-密码-of-the-keyring"
+	ringClient   = "GOCSPX-9f27-of-the-keyring"
 )
 
 func TestKeyring(t *testing.T) {
@@ -108,6 +109,7 @@ func TestInnerKeyring(t *testing.T) {
 	case "unlocked":
 		startRing(t, ringPassword)
 		keyringSends(t, o, server)
+		keyringClientSecret(t, o)
 	case "locked":
 		ring := startRing(t, ringPassword)
 		o.addWithKeyring(t, server)
@@ -119,7 +121,7 @@ func TestInnerKeyring(t *testing.T) {
 	default:
 		t.Fatalf("unknown situation %q", situation)
 	}
-	for _, r := range []string{ringSecret, base64.StdEncoding.EncodeToString([]byte(ringSecret))} {
+	for _, r := range []string{ringClient, ringSecret, base64.StdEncoding.EncodeToString([]byte(ringSecret))} {
 		o.holdsNo(t, r)
 	}
 }
@@ -151,6 +153,27 @@ func keyringSends(t *testing.T, o *office, server *smtpscript.Server) {
 		t.Errorf("the server took %d, with %d sign-ins and %d failed ones", s.Taken, s.SignIns, s.SignInFailures)
 	}
 	o.ok(t, "account", "remove", "shop")
+}
+
+// keyringClientSecret: a client secret is kept in the keyring, and one that an older
+// version left in the ledger goes there when the settings are looked at.
+func keyringClientSecret(t *testing.T, o *office) {
+	const key = "oauth.google.client_secret"
+	type kept struct{ Key, Value, Kept string }
+	want := kept{key, "********", "keyring"}
+	if r := o.do(t, ringClient+"\n", "settings", "set", key, "--value-stdin", "--json"); r.code != 0 || object[kept](t, r.out) != want {
+		t.Errorf("%s", r)
+	}
+	if r := object[kept](t, o.ok(t, "settings", "set", key, "", "--json")); r != (kept{Key: key}) {
+		t.Errorf("forgotten: %+v", r)
+	}
+	o.plantOldClientSecret(t, ringClient)
+	if found := o.leaks(t, ringClient); len(found) != 2 {
+		t.Errorf("an older version's stands in %v", found)
+	}
+	if r := object[kept](t, o.ok(t, "settings", "get", key, "--json")); r != want {
+		t.Errorf("moved: %+v", r)
+	}
 }
 
 // keyringLocked: the mailer stops the account for the keyring's reason and asks

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	senders "postroom/accounts"
@@ -222,6 +223,11 @@ func StepsOf(w *words.Catalogue, a *post.Account, r senders.Report, letter bool)
 	for _, s := range r.Steps {
 		done[s.Name] = true
 		step := Step{Name: s.Name, Title: w.T("doctor." + s.Name), OK: s.OK, Nothing: !s.OK && !s.Failed(), Detail: s.Detail, Took: tookOf(w, s.Took)}
+		var notes []string
+		for _, n := range s.Notes {
+			notes = append(notes, w.Reason(n))
+		}
+		step.Advice = strings.Join(notes, "\n")
 		if !s.OK {
 			step.Advice = s.AdviceText
 			if w.Has(s.Advice.Key) {

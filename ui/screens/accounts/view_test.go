@@ -305,6 +305,16 @@ func TestDoctor(t *testing.T) {
 		if p.result.Text != english.T(tc.want) || p.test.Text != english.T("accounts.test_connection") {
 			t.Errorf("%q: %q", tc.password, p.result.Text)
 		}
+		said := ""
+		for _, o := range test.LaidOutObjects(p.steps) {
+			if x, ok := o.(*widgets.Text); ok {
+				said += x.Text + "\n"
+			}
+		}
+		if tc.password == "geheim" && !strings.Contains(said, english.T("doctor.note.pipelining")+"\n"+english.T("doctor.note.receipts")) {
+			t.Errorf("%q: what is said of the server is %q", tc.password, said)
+		}
+		r.keepPicture("doctor-" + tc.password)
 	}
 }
 
