@@ -2,8 +2,11 @@ package contacts
 
 import (
 	"archive/zip"
+	"bufio"
 	"bytes"
+	"encoding/xml"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"os"
@@ -83,6 +86,9 @@ func (s *sheet) openBook(wanted string) ([]sampleRow, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
+	if err := s.whole(f.CharsetReader); err != nil {
+		return nil, err
+	}
 	if s.page = choosePage(all, s.pages, wanted); s.page == "" {
 		return nil, refuse("contacts.no_such_sheet", "the workbook has no sheet "+strconv.Quote(wanted)+"; it has: "+strings.Join(s.pages, ", "), wanted, strings.Join(s.pages, ", "))
 	}
@@ -128,13 +134,57 @@ func (s *sheet) excel() (*excelize.File, error) {
 	}
 	f, err := excelize.OpenFile(s.path, excelize.Options{UnzipSizeLimit: maxUnzipped, UnzipXMLSizeLimit: maxInMemory, TmpDir: s.temp})
 	if err != nil {
-		return nil, &post.Error{
-			Kind: post.KindInvalid, Message: "the workbook is damaged",
-			Reason: post.Reason{Key: "contacts.book_damaged", Args: []string{filepath.Base(s.path)}}, Err: err,
-		}
+		return nil, s.damaged(err)
 	}
 	isoDates(f)
 	return f, nil
+}
+
+func (s *sheet) damaged(err error) error {
+	return &post.Error{
+		Kind: post.KindInvalid, Message: "the workbook is damaged",
+		Reason: post.Reason{Key: "contacts.book_damaged", Args: []string{filepath.Base(s.path)}}, Err: err,
+	}
+}
+
+// whole reads the workbook's sheets and the table of their words to the end, and
+// refuses it where that cannot be done: excelize takes what comes before the fault for
+// all there is, and the rows behind it would be missing without a word.
+func (s *sheet) whole(charset func(label string, r io.Reader) (io.Reader, error)) error {
+	z, err := zip.OpenReader(s.path)
+	if err != nil {
+		return s.damaged(err)
+	}
+	defer z.Close()
+	for _, e := range z.File {
+		name := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(e.Name, "\\", "/"), "/"))
+		if name != "xl/sharedstrings.xml" && !(strings.HasPrefix(name, "xl/worksheets/") && strings.HasSuffix(name, ".xml")) {
+			continue
+		}
+		if err := wholeXML(e, charset); err != nil {
+			return s.damaged(fmt.Errorf("%s: %w", e.Name, err))
+		}
+	}
+	return nil
+}
+
+// wholeXML reads one file of a zip archive, whose length and checksum are looked at
+// with its end.
+func wholeXML(e *zip.File, charset func(label string, r io.Reader) (io.Reader, error)) error {
+	r, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	d := xml.NewDecoder(bufio.NewReaderSize(r, 64<<10))
+	d.CharsetReader = charset
+	for {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 // The numbers of our own formats; a workbook's begin at 164 and are few.
