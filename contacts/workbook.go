@@ -86,9 +86,6 @@ func (s *sheet) openBook(wanted string) ([]sampleRow, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	if err := s.whole(f.CharsetReader); err != nil {
-		return nil, err
-	}
 	if s.page = choosePage(all, s.pages, wanted); s.page == "" {
 		return nil, refuse("contacts.no_such_sheet", "the workbook has no sheet "+strconv.Quote(wanted)+"; it has: "+strings.Join(s.pages, ", "), wanted, strings.Join(s.pages, ", "))
 	}
@@ -99,6 +96,9 @@ func (s *sheet) openBook(wanted string) ([]sampleRow, error) {
 	defer r.Close()
 	rows := sampleRecords(r, true)
 	if len(rows) == 0 {
+		if err := s.whole(f.CharsetReader); err != nil {
+			return nil, err
+		}
 		return nil, refuse("contacts.empty_file", "the sheet is empty")
 	}
 	return rows, nil
@@ -178,11 +178,21 @@ func wholeXML(e *zip.File, charset func(label string, r io.Reader) (io.Reader, e
 	defer r.Close()
 	d := xml.NewDecoder(bufio.NewReaderSize(r, 64<<10))
 	d.CharsetReader = charset
-	for {
-		if _, err := d.Token(); errors.Is(err, io.EOF) {
+	for depth := 0; ; {
+		t, err := d.RawToken()
+		switch {
+		case errors.Is(err, io.EOF) && depth > 0:
+			return io.ErrUnexpectedEOF
+		case errors.Is(err, io.EOF):
 			return nil
-		} else if err != nil {
+		case err != nil:
 			return err
+		}
+		switch t.(type) {
+		case xml.StartElement:
+			depth++
+		case xml.EndElement:
+			depth--
 		}
 	}
 }
@@ -270,11 +280,11 @@ func dateFormat(code string) int {
 
 // bookRecords reads the rows of one sheet.
 type bookRecords struct {
-	src  *source
-	file *excelize.File
-	rows *excelize.Rows
-	row  int64
-	size int64
+	sheet *sheet
+	file  *excelize.File
+	rows  *excelize.Rows
+	row   int64
+	size  int64
 }
 
 func (s *sheet) scanBook() (records, error) {
@@ -286,7 +296,7 @@ func (s *sheet) scanBook() (records, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &bookRecords{src: s.source, file: f, rows: rows, size: s.info.Size()}, nil
+	return &bookRecords{sheet: s, file: f, rows: rows, size: s.info.Size()}, nil
 }
 
 func (b *bookRecords) next() (record, error) {
@@ -317,15 +327,19 @@ func (b *bookRecords) next() (record, error) {
 // progress says that all was read: a workbook is unpacked before its first row.
 func (b *bookRecords) progress() int64 { return b.size }
 
+// unchanged also looks whether what was read was all there is.
 func (b *bookRecords) unchanged() error {
-	f, err := os.Open(b.src.path)
+	if err := b.sheet.whole(b.file.CharsetReader); err != nil {
+		return err
+	}
+	f, err := os.Open(b.sheet.path)
 	if err != nil {
-		return unreadable(b.src.path, err)
+		return unreadable(b.sheet.path, err)
 	}
 	defer f.Close()
-	r := &reading{src: b.src, file: f, sum: crc32.New(castagnoli)}
+	r := &reading{src: b.sheet.source, file: f, sum: crc32.New(castagnoli)}
 	if _, err := io.Copy(io.Discard, rawReader{r}); err != nil {
-		return unreadable(b.src.path, err)
+		return unreadable(b.sheet.path, err)
 	}
 	return r.unchanged()
 }
