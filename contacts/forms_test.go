@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,6 +78,61 @@ func zipped(t testing.TB, name string, content []byte) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// spoiled is a good workbook of three people, of which one file in it was changed,
+// with the archive around it as good as before.
+func spoiled(t testing.TB, name string, change func(string) string) string {
+	t.Helper()
+	good := book(t, func(f *excelize.File) {
+		for i, who := range []string{"email", "a@x.de", "b@x.de", "c@x.de"} {
+			setRow(t, f, "Sheet1", "A"+strconv.Itoa(i+1), who, "Name & "+who)
+		}
+	})
+	z, err := zip.NewReader(strings.NewReader(good), int64(len(good)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	changed := false
+	for _, e := range z.File {
+		r, err := e.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Name == name {
+			was := string(content)
+			content = []byte(change(was))
+			changed = was != string(content)
+		}
+		out, err := w.Create(e.Name)
+		if err == nil {
+			_, err = out.Write(content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !changed {
+		t.Fatalf("%s was not changed", name)
+	}
+	return b.String()
+}
+
+// flipped is a workbook whose sheet has another checksum than its archive says.
+func flipped(t testing.TB) string {
+	all := []byte(spoiled(t, "xl/worksheets/sheet1.xml", func(s string) string { return s + " " }))
+	at := bytes.Index(all[bytes.Index(all, []byte("PK\x01\x02")):], []byte("xl/worksheets/sheet1.xml")) + bytes.Index(all, []byte("PK\x01\x02"))
+	all[at-46+16] ^= 1 // the checksum in the directory
+	return string(all)
 }
 
 // awkwardForms are files of the other forms and encodings.
@@ -208,6 +264,10 @@ func bookFiles(t testing.TB) []awkward {
 		{name: "the first visible sheet", file: hidden, counts: one, people: []string{"a@x.de|Anna|"}},
 		{name: "a workbook without a header", counts: one, people: []string{"a@x.de||column_2=Anna"}, file: book(t, func(f *excelize.File) { setRow(t, f, "Sheet1", "A1", "a@x.de", "Anna") })},
 		{name: "an empty workbook", file: book(t, func(*excelize.File) {}), refused: "contacts.empty_file"},
+		{name: "a sheet that is cut off", file: spoiled(t, "xl/worksheets/sheet1.xml", func(s string) string { return s[:strings.Index(s, `<row r="3"`)] }), refused: "contacts.book_damaged"},
+		{name: "a sheet with a fault in its midst", file: spoiled(t, "xl/worksheets/sheet1.xml", func(s string) string { return strings.Replace(s, `<row r="3"`, `<row <`, 1) }), refused: "contacts.book_damaged"},
+		{name: "a table of words that is cut off", file: spoiled(t, "xl/sharedStrings.xml", func(s string) string { return s[:len(s)*2/3] }), refused: "contacts.book_damaged"},
+		{name: "a sheet with another checksum", file: flipped(t), refused: "contacts.book_damaged"},
 		{name: "a workbook with a password", file: locked(), refused: "contacts.book_locked"},
 		{name: "a damaged workbook", file: zipped(t, "xl/workbook.xml", []byte("<workbook")), refused: "contacts.book_damaged"},
 		{name: "a document of another program", file: zipped(t, "word/document.xml", []byte("<x/>")), refused: "contacts.is_workbook"},

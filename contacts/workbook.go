@@ -2,8 +2,11 @@ package contacts
 
 import (
 	"archive/zip"
+	"bufio"
 	"bytes"
+	"encoding/xml"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"os"
@@ -93,6 +96,9 @@ func (s *sheet) openBook(wanted string) ([]sampleRow, error) {
 	defer r.Close()
 	rows := sampleRecords(r, true)
 	if len(rows) == 0 {
+		if err := s.whole(f.CharsetReader); err != nil {
+			return nil, err
+		}
 		return nil, refuse("contacts.empty_file", "the sheet is empty")
 	}
 	return rows, nil
@@ -128,13 +134,67 @@ func (s *sheet) excel() (*excelize.File, error) {
 	}
 	f, err := excelize.OpenFile(s.path, excelize.Options{UnzipSizeLimit: maxUnzipped, UnzipXMLSizeLimit: maxInMemory, TmpDir: s.temp})
 	if err != nil {
-		return nil, &post.Error{
-			Kind: post.KindInvalid, Message: "the workbook is damaged",
-			Reason: post.Reason{Key: "contacts.book_damaged", Args: []string{filepath.Base(s.path)}}, Err: err,
-		}
+		return nil, s.damaged(err)
 	}
 	isoDates(f)
 	return f, nil
+}
+
+func (s *sheet) damaged(err error) error {
+	return &post.Error{
+		Kind: post.KindInvalid, Message: "the workbook is damaged",
+		Reason: post.Reason{Key: "contacts.book_damaged", Args: []string{filepath.Base(s.path)}}, Err: err,
+	}
+}
+
+// whole reads the workbook's sheets and the table of their words to the end, and
+// refuses it where that cannot be done: excelize takes what comes before the fault for
+// all there is, and the rows behind it would be missing without a word.
+func (s *sheet) whole(charset func(label string, r io.Reader) (io.Reader, error)) error {
+	z, err := zip.OpenReader(s.path)
+	if err != nil {
+		return s.damaged(err)
+	}
+	defer z.Close()
+	for _, e := range z.File {
+		name := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(e.Name, "\\", "/"), "/"))
+		if name != "xl/sharedstrings.xml" && !(strings.HasPrefix(name, "xl/worksheets/") && strings.HasSuffix(name, ".xml")) {
+			continue
+		}
+		if err := wholeXML(e, charset); err != nil {
+			return s.damaged(fmt.Errorf("%s: %w", e.Name, err))
+		}
+	}
+	return nil
+}
+
+// wholeXML reads one file of a zip archive, whose length and checksum are looked at
+// with its end.
+func wholeXML(e *zip.File, charset func(label string, r io.Reader) (io.Reader, error)) error {
+	r, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	d := xml.NewDecoder(bufio.NewReaderSize(r, 64<<10))
+	d.CharsetReader = charset
+	for depth := 0; ; {
+		t, err := d.RawToken()
+		switch {
+		case errors.Is(err, io.EOF) && depth > 0:
+			return io.ErrUnexpectedEOF
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		switch t.(type) {
+		case xml.StartElement:
+			depth++
+		case xml.EndElement:
+			depth--
+		}
+	}
 }
 
 // The numbers of our own formats; a workbook's begin at 164 and are few.
@@ -220,11 +280,11 @@ func dateFormat(code string) int {
 
 // bookRecords reads the rows of one sheet.
 type bookRecords struct {
-	src  *source
-	file *excelize.File
-	rows *excelize.Rows
-	row  int64
-	size int64
+	sheet *sheet
+	file  *excelize.File
+	rows  *excelize.Rows
+	row   int64
+	size  int64
 }
 
 func (s *sheet) scanBook() (records, error) {
@@ -236,7 +296,7 @@ func (s *sheet) scanBook() (records, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &bookRecords{src: s.source, file: f, rows: rows, size: s.info.Size()}, nil
+	return &bookRecords{sheet: s, file: f, rows: rows, size: s.info.Size()}, nil
 }
 
 func (b *bookRecords) next() (record, error) {
@@ -267,15 +327,19 @@ func (b *bookRecords) next() (record, error) {
 // progress says that all was read: a workbook is unpacked before its first row.
 func (b *bookRecords) progress() int64 { return b.size }
 
+// unchanged also looks whether what was read was all there is.
 func (b *bookRecords) unchanged() error {
-	f, err := os.Open(b.src.path)
+	if err := b.sheet.whole(b.file.CharsetReader); err != nil {
+		return err
+	}
+	f, err := os.Open(b.sheet.path)
 	if err != nil {
-		return unreadable(b.src.path, err)
+		return unreadable(b.sheet.path, err)
 	}
 	defer f.Close()
-	r := &reading{src: b.src, file: f, sum: crc32.New(castagnoli)}
+	r := &reading{src: b.sheet.source, file: f, sum: crc32.New(castagnoli)}
 	if _, err := io.Copy(io.Discard, rawReader{r}); err != nil {
-		return unreadable(b.src.path, err)
+		return unreadable(b.sheet.path, err)
 	}
 	return r.unchanged()
 }
