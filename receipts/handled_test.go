@@ -103,23 +103,10 @@ func (s *crooked) say(c net.Conn) {
 		}
 		for line := range strings.Lines(string(buf[:n])) {
 			tag, command, _ := strings.Cut(strings.TrimSpace(line), " ")
-			s.mu.Lock()
-			s.told = append(s.told, command)
-			s.mu.Unlock()
 			if word, name, _ := strings.Cut(command, " "); word == "SELECT" || word == "EXAMINE" {
 				folder = name
 			}
-			out := s.answer(command)
-			if folder != "INBOX" && strings.HasPrefix(command, "UID SEARCH") { // all else is empty
-				out = "* SEARCH\r\n"
-			}
-			done := "OK done"
-			if other := s.instead(command); other != "" {
-				out, done = "", other
-				if i := strings.LastIndex(other, "\r\n"); i >= 0 {
-					out, done = other[:i+2], other[i+2:]
-				}
-			}
+			out, done := s.reply(command, folder)
 			if done == "hang" {
 				_, _ = c.Read(buf) // until we are hung up on
 				return
@@ -129,6 +116,31 @@ func (s *crooked) say(c net.Conn) {
 			}
 		}
 	}
+}
+
+// reply is what it says to a command before the tag, and behind it.
+func (s *crooked) reply(command, folder string) (out, done string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, command)
+	if other := s.instead(command); other != "" {
+		i := strings.LastIndex(other, "\r\n")
+		if i < 0 {
+			return "", other
+		}
+		return other[:i+2], other[i+2:]
+	}
+	if folder != "INBOX" && strings.HasPrefix(command, "UID SEARCH") { // all else is empty
+		return "* SEARCH\r\n", "OK done"
+	}
+	return s.answer(command), "OK done"
+}
+
+// now changes how it is from now on.
+func (s *crooked) now(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
 }
 
 func (s *crooked) answer(command string) string {
@@ -235,15 +247,17 @@ func TestHandledByLiars(t *testing.T) {
 			if r, err := fetcher(l).Fetch(t.Context(), a); err != nil || r.Matched != 5 {
 				t.Fatalf("%+v %v", r, err)
 			}
-			s.instead, s.told = c.instead, nil
-			switch name {
-			case "gives nothing":
-				s.instead = begins("UID FETCH", "OK done")
-			case "gives another's letter":
-				for i := range s.reports {
-					s.reports[i] = answerTo(ids[i], "Please send me two of them.")
+			s.now(func() {
+				s.instead, s.told = c.instead, nil
+				switch name {
+				case "gives nothing":
+					s.instead = begins("UID FETCH", "OK done")
+				case "gives another's letter":
+					for i := range s.reports {
+						s.reports[i] = answerTo(ids[i], "Please send me two of them.")
+					}
 				}
-			}
+			})
 			h := handledOf(l)
 			h.Patience = 20 * time.Second
 			if name == "goes silent over it" {
@@ -271,12 +285,12 @@ func TestHandledByLiars(t *testing.T) {
 			if asked > c.most {
 				t.Errorf("asked %d times: %q", asked, told)
 			}
-			s.mu.Lock()
-			s.instead = func(string) string { return "" }
-			if len(s.reports) > 0 && name != "gives another's letter" {
-				s.reports = append(s.reports, answerTo(ids[5], "Yes."))
-			}
-			s.mu.Unlock()
+			s.now(func() {
+				s.instead = func(string) string { return "" }
+				if name != "gives another's letter" {
+					s.reports = append(s.reports, answerTo(ids[5], "Yes."))
+				}
+			})
 			if r, err := fetcher(l).Fetch(t.Context(), a); err != nil || name != "gives another's letter" && r.Matched != 1 {
 				t.Errorf("reading after it: %+v %v", r, err)
 			}
@@ -296,7 +310,7 @@ func TestHandledUnseen(t *testing.T) {
 		return ""
 	}}
 	a, ids := office(t, l, liar(t, s.say), 1)
-	s.reports = []string{bounceOf(ids[0], "failed", "r")}
+	s.now(func() { s.reports = []string{bounceOf(ids[0], "failed", "r")} })
 	a = chooses(t, l, a, "Handled")
 	if _, err := fetcher(l).Fetch(t.Context(), a); err != nil {
 		t.Fatal(err)
@@ -325,7 +339,7 @@ func TestHandledByTwo(t *testing.T) {
 	defer l.Close()
 	s := &crooked{t: t, caps: "MOVE", instead: func(string) string { return "" }}
 	a, ids := office(t, l, liar(t, s.say), 1)
-	s.reports = []string{bounceOf(ids[0], "failed", "r")}
+	s.now(func() { s.reports = []string{bounceOf(ids[0], "failed", "r")} })
 	a = chooses(t, l, a, "Handled")
 	if _, err := fetcher(l).Fetch(t.Context(), a); err != nil {
 		t.Fatal(err)
@@ -432,7 +446,7 @@ func TestHandledSetting(t *testing.T) {
 	defer l.Close()
 	s := &crooked{t: t, caps: "MOVE", instead: func(string) string { return "" }}
 	a, ids := office(t, l, liar(t, s.say), 2)
-	s.reports = []string{bounceOf(ids[0], "failed", "r")}
+	s.now(func() { s.reports = []string{bounceOf(ids[0], "failed", "r")} })
 	due := func(want int) {
 		t.Helper()
 		if all, err := l.HandledDue(t.Context(), a.ID, accounts.MailboxName(a), 9); err != nil || len(all) != want {
@@ -450,7 +464,7 @@ func TestHandledSetting(t *testing.T) {
 	a = chooses(t, l, a, "One")
 	fetch()
 	due(0)
-	s.reports = append(s.reports, bounceOf(ids[1], "failed", "s"))
+	s.now(func() { s.reports = append(s.reports, bounceOf(ids[1], "failed", "s")) })
 	fetch()
 	due(1)
 	if err := l.NoteHandled(t.Context(), a.ID, accounts.MailboxName(a), post.Reason{Key: "handled.full"}); err != nil {
