@@ -130,6 +130,8 @@ func become(t *testing.T, l *storage.Ledger, a *post.Account, d *post.Delivery, 
 		r.NextAt = began.Add(48 * time.Hour)
 	case post.StateExpired:
 		r.To, r.NextAt, r.Attempt, try.State, try.DotSent = post.StateQueued, began.Add(time.Minute), try, post.StateQueued, false
+	case post.StateUncertain:
+		r.Attempt, r.Reason = try, post.Reason{Key: "uncertain.timeout"}
 	default:
 		r.Attempt = try
 	}
@@ -333,6 +335,9 @@ func sameInWindow(t *testing.T, l *storage.Ledger, w *words.Catalogue) {
 			titles = append(titles, e.Title)
 		}
 		line := strings.Join(titles, " | ")
+		if fates[i].state == post.StateUncertain && (len(titles) != 3 || !strings.Contains(life.Events[2].Note, w.T("uncertain.timeout"))) {
+			t.Errorf("what is uncertain is told as %s: %q", line, life.Events[len(life.Events)-1].Note)
+		}
 		for _, x := range never { // other words are longer in a line of life
 			of := func(f word) bool { return f != nil && f[w.Lang()] == x[w.Lang()] }
 			own := of(fates[i].sending) || of(fates[i].back)

@@ -121,7 +121,7 @@ func (a *app) describeDelivery(d *storage.HistoryRow) deliveryJSON {
 		Code: d.Last.Code, Enhanced: d.Last.Enhanced, Text: d.Last.Text, QueueID: d.QueueID, MessageID: d.MessageID,
 		QueuedAt: stamp(d.QueuedAt), SentAt: stamp(d.SentAt), Receipt: d.Receipt,
 	}
-	if out.Text == "" && d.State != post.StateSent {
+	if out.Text == "" { // why it waits, failed or is uncertain; or why it counts as sent though it was that
 		out.Text = a.reason(d.Reason)
 	}
 	if out.Receipt == "" {

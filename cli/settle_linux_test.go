@@ -80,6 +80,9 @@ func TestSettledBySentFolder(t *testing.T) {
 	if got := states(); got["ann@example.test"] != post.StateSent || got["ben@example.test"] != post.StateUncertain {
 		t.Errorf("%v", got)
 	}
+	if out := d.run(exitDone, "history", "--search", "ann@"); !strings.Contains(out, "accepted") || !strings.Contains(out, "it lies in the account's folder for sent mail") {
+		t.Errorf("the history does not say why: %s", out)
+	}
 	d.wantFunnel(post.Funnel{post.OutcomeAccepted: 1, post.OutcomeNoNews: 1, post.OutcomeUncertain: 1})
 	if n := s.Stats().Taken; n != 2 {
 		t.Errorf("%d messages were sent", n)

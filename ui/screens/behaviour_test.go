@@ -3,6 +3,7 @@ package screens_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,19 @@ func TestHistoryTells(t *testing.T) {
 	}
 	v := history.New(s.env)
 	s.show(v, screens.Route{})
+	s.settle()
+	// Who is looked at stays no longer than they are in the list.
+	grid := named[*widgets.DataGrid](s, "history.grid")
+	grid.OnCurrent(1)
+	s.settle()
+	v.Show(screens.Route{Screen: screens.History, Mailing: 1, Outcome: post.OutcomeFailed})
+	s.settle()
+	if rows := grid.Rows(); len(rows) == 0 || !slices.Equal(grid.Selected(), []int64{rows[0].ID}) || rows[0].ID == 1 {
+		t.Errorf("the panel is about %v, the list begins with %+v", grid.Selected(), rows)
+	}
+	v.Show(screens.Route{Screen: screens.History, Mailing: 1, Outcome: post.OutcomeAccepted})
+	s.settle()
+	named[*widgets.Select](s, "history.outcome").SetSelectedIndex(0)
 	s.settle()
 	named[*widgets.Entry](s, "history.search").SetText("GUEST07")
 	s.settle()

@@ -196,6 +196,38 @@ func (l *stackLayout) place(objects []fyne.CanvasObject, size fyne.Size, share f
 	}
 }
 
+// besideOrBelow sets the second of two objects beside the first, or below it where
+// there is no room for both, so that neither is cut.
+type besideOrBelow struct{ gap, width float32 } // width: the last one
+
+func (l *besideOrBelow) MinSize(o []fyne.CanvasObject) fyne.Size {
+	first, second := o[0].MinSize(), o[1].MinSize()
+	size := fyne.NewSize(max(first.Width, second.Width), max(first.Height, second.Height))
+	if l.below(first, second) {
+		size.Height = first.Height + second.Height
+	}
+	return size
+}
+
+func (l *besideOrBelow) below(first, second fyne.Size) bool {
+	return l.width > 0 && second.Width > 0 && first.Width+l.gap+second.Width > l.width
+}
+
+func (l *besideOrBelow) Layout(o []fyne.CanvasObject, size fyne.Size) {
+	l.width = size.Width
+	first, second := o[0].MinSize(), o[1].MinSize()
+	if l.below(first, second) {
+		o[0].Move(fyne.NewPos(0, 0))
+		o[1].Move(fyne.NewPos(0, first.Height))
+	} else {
+		high := max(first.Height, second.Height)
+		o[0].Move(fyne.NewPos(0, (high-first.Height)/2))
+		o[1].Move(fyne.NewPos(first.Width+l.gap, (high-second.Height)/2))
+	}
+	o[0].Resize(first)
+	o[1].Resize(second)
+}
+
 type sharesLayout struct {
 	gap    float32
 	shares []float32

@@ -5,6 +5,7 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/widget"
 
 	"postroom/assets/theme"
@@ -14,7 +15,7 @@ import (
 type Event struct {
 	Title string
 	Tone  theme.Tone
-	Time  string // small, beside the title
+	Time  string // small, beside the title where there is room, else below
 	Code  string // what the server said, monospaced
 	Note  string // what it means, in words
 	// Action and OnAction are a link at the end of the note, such as "undo".
@@ -48,7 +49,7 @@ func (l *TimeLine) Set(events ...Event) {
 func eventRows(e Event) *fyne.Container {
 	title := NewStrong(e.Title)
 	title.Tone = e.Tone
-	rows := VStack(0, HStack(6, title, Grow(NewSmall(e.Time).Cutting())))
+	rows := VStack(0, container.New(&besideOrBelow{gap: 6}, title, NewSmall(e.Time)))
 	if e.Code != "" {
 		rows.Add(NewCode(e.Code).Wrapping())
 	}

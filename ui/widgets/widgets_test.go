@@ -8,6 +8,7 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/test"
 
 	"postroom/assets/icons"
@@ -348,6 +349,28 @@ func TestTones(t *testing.T) {
 	}
 	if MailingTone(post.MailingPaused) != theme.Attention || AccountTone(post.AccountStopped) != theme.Bad {
 		t.Error("a paused mailing or a stopped account has a wrong tone")
+	}
+}
+
+// TestBesideOrBelow: a time stands beside its title where there is room for both,
+// else below it, and is never cut.
+func TestBesideOrBelow(t *testing.T) {
+	title, at := NewStrong("Accepted by your provider"), NewSmall("27 Nov 01:09:36")
+	both := title.MinSize().Width + 6 + at.MinSize().Width
+	for _, c := range []struct {
+		width float32
+		below bool
+	}{{both + 1, false}, {both - 1, true}, {both + 1, false}} {
+		o := container.New(&besideOrBelow{gap: 6}, title, at)
+		rows := VStack(0, o, NewText("next"))
+		rows.Resize(fyne.NewSize(c.width, 200))
+		high := max(title.MinSize().Height, at.MinSize().Height)
+		if c.below {
+			high = title.MinSize().Height + at.MinSize().Height
+		}
+		if below := at.Position().Y >= title.Size().Height; below != c.below || at.Size().Width < at.MinSize().Width || at.Position().X+at.Size().Width > c.width+1 || rows.Objects[1].Position().Y != high {
+			t.Errorf("%v wide: below %v, %v at %v, what follows at %v", c.width, below, at.Size(), at.Position(), rows.Objects[1].Position())
+		}
 	}
 }
 

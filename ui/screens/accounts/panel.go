@@ -100,7 +100,7 @@ func newPanel(v *View) *panel {
 		widgets.VStack(2, widgets.HStack(10, widgets.Grow(p.name), p.state, again, edit), p.email),
 		widgets.VStack(4, p.why, p.raw, p.means), p.held,
 		widgets.HStack(10, p.test, p.hold, widgets.Space(), remove), widgets.HStack(10, p.send, health), widgets.HStack(10, head, sign),
-		widgets.HStack(10, smime, widgets.Space(), up, down), p.wayRow, p.result, p.steps, p.pin, p.plus.box,
+		widgets.HStack(10, smime, widgets.Space(), up, down), p.wayRow, p.result, p.plus.box, p.steps, p.pin,
 		widgets.NewDivider(), p.limits, widgets.NewDivider(), p.facts, p.trouble, p.unmoved)
 	for _, o := range []fyne.CanvasObject{p.why, p.raw, p.means, p.held, p.result, p.steps, p.way, p.pin, p.trouble, p.unmoved} {
 		o.Hide()

@@ -128,7 +128,12 @@ func LoadLife(ctx context.Context, l *storage.Ledger, w *words.Catalogue, now ti
 		}
 		life.Events = append(life.Events, all...)
 	}
-	life.Events = append(life.Events, last(w, &h, log, at, now)...)
+	if n := len(log); n > 0 && log[n-1].State == h.State && (h.State == post.StateFailed || h.State == post.StateUncertain) {
+		end := &life.Events[len(life.Events)-1] // of the last try, which is the end so far
+		end.Note = strings.TrimSpace(w.Reason(h.Reason) + "\n" + end.Note)
+	} else {
+		life.Events = append(life.Events, last(w, &h, at, now)...)
+	}
 	came, err := l.Receipts(ctx, id)
 	if err != nil {
 		return nil, err
@@ -213,7 +218,7 @@ func replies(s string) string {
 }
 
 // last says what holds where the send log does not end the story.
-func last(w *words.Catalogue, h *storage.HistoryRow, log []storage.AttemptRow, at func(time.Time) string, now time.Time) []Event {
+func last(w *words.Catalogue, h *storage.HistoryRow, at func(time.Time) string, now time.Time) []Event {
 	why := w.Reason(h.Reason)
 	switch h.State {
 	case post.StateQueued:
@@ -223,9 +228,6 @@ func last(w *words.Catalogue, h *storage.HistoryRow, log []storage.AttemptRow, a
 		}
 		return []Event{e}
 	case post.StateFailed, post.StateUncertain:
-		if len(log) > 0 && why == "" {
-			return nil
-		}
 		tone := Bad
 		if h.State == post.StateUncertain {
 			tone = Unsure

@@ -118,9 +118,12 @@ func (v *View) Content() fyne.CanvasObject {
 func (v *View) Show(r screens.Route) {
 	v.loader.Start()
 	v.life.Start()
-	if r.ID != 0 {
+	switch {
+	case r.ID != 0:
 		v.current = r.ID
 		v.showLife(r.ID)
+	case r.Mailing != 0 || len(r.States) > 0 || r.Outcome != "":
+		v.leave() // whom the panel is about may not be among them
 	}
 	if r.Mailing != 0 {
 		v.filter.Mailing = r.Mailing
@@ -294,10 +297,15 @@ func (v *View) onSearch(s string) {
 
 func (v *View) refilter() {
 	v.pager.First()
+	v.leave()
+	v.Changed()
+}
+
+// leave empties the panel; it is about the first row of what is read next.
+func (v *View) leave() {
 	v.current = 0
 	v.panel.Objects = nil
 	v.grid.SetSelected()
-	v.Changed()
 }
 
 func (v *View) onCurrent(id int64) {
@@ -346,7 +354,7 @@ func (v *View) panelOf(l *Life) fyne.CanvasObject {
 	env.IDs.Set("history.open", open)
 	env.IDs.Set("history.save", save)
 	return widgets.NewCard("", nil, widgets.VStack(10, widgets.NewStrong(l.Recipient).Wrapping(), widgets.NewSmall(l.Sub).Wrapping(),
-		widgets.Grow(container.NewVScroll(widgets.NewTimeLine(events...))), widgets.HStack(12, open, save)))
+		widgets.Grow(container.NewVScroll(widgets.Inset(0, 12, 0, 0, widgets.NewTimeLine(events...)))), widgets.HStack(12, open, save)))
 }
 
 // message is one delivery's mail as it went, or would go, over the wire.
