@@ -28,16 +28,19 @@ func TestNotesOfCertificates(t *testing.T) {
 	}{
 		{
 			TLSInfo{Names: []string{"smtp.example.com"}, NotAfter: now.Add(90 * day), vouchers: []string{"R3, Let's Encrypt", "ISRG Root X1"}},
-			[]string{"doctor.note.certificate", "doctor.note.chain"}, [][]string{{"smtp.example.com", "2027-02-25"}, {"R3, Let's Encrypt / ISRG Root X1"}},
+			[]string{"doctor.note.certificate", "doctor.note.chain"},
+			[][]string{{"smtp.example.com", "2027-02-25"}, {"R3, Let's Encrypt / ISRG Root X1"}},
 		},
 		{
 			TLSInfo{Names: []string{"a", "b", "c", "d"}, NotAfter: now.Add(14*day - time.Hour)},
-			[]string{"doctor.note.certificate", "doctor.note.ends"}, [][]string{{"a, b, c, ...", "2026-12-11"}, {"14"}},
+			[]string{"doctor.note.certificate", "doctor.note.ends"},
+			[][]string{{"a, b, c, ...", "2026-12-11"}, {"14"}},
 		},
 		{TLSInfo{Server: "CN=old", NotAfter: now.Add(time.Hour)}, []string{"doctor.note.certificate", "doctor.note.ends"}, [][]string{{"CN=old", "2026-11-27"}, {"1"}}},
 		{
 			TLSInfo{Names: []string{"own"}, NotAfter: now.Add(-time.Hour), Pinned: true},
-			[]string{"doctor.note.certificate", "doctor.note.ended", "doctor.note.pinned"}, [][]string{{"own", "2026-11-27"}, nil, nil},
+			[]string{"doctor.note.certificate", "doctor.note.ended", "doctor.note.pinned"},
+			[][]string{{"own", "2026-11-27"}, nil, nil},
 		},
 	} {
 		notes := x.info.notes(now)

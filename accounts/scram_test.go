@@ -134,7 +134,7 @@ func inBetween(t *testing.T, to string, version uint16) (addr string, ca []byte)
 			if err != nil {
 				return // closed with the test
 			}
-			there, err := tls.Dial("tcp", to, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it is the attacker
+			there, err := tls.Dial("tcp", to, &tls.Config{InsecureSkipVerify: true}) // it is the attacker
 			if err != nil {
 				t.Error(err)
 				_ = here.Close()
