@@ -450,7 +450,7 @@ func TestHandledRenumbered(t *testing.T) {
 				}
 			}
 			anew := fmt.Sprintf("3 V%d N1 G%032x\n", p.Validity+more, 7)
-			if err := os.WriteFile(filepath.Join(home, "dovecot-uidlist"), []byte(anew), 0o644); err != nil { //nolint:gosec // the server's user reads it
+			if err := os.WriteFile(filepath.Join(home, "dovecot-uidlist"), []byte(anew), 0o644); err != nil { // the server's user reads it
 				t.Fatal(err)
 			}
 			before := known(box.lies("INBOX"))
@@ -657,7 +657,7 @@ func TestKilledWhileMoving(t *testing.T) {
 			if box.account.IMAPPort, err = strconv.Atoi(port); err != nil {
 				t.Fatal(err)
 			}
-			a = chooses(t, l, a, "Handled")
+			chooses(t, l, a, "Handled")
 			var words []string
 			more := func(round int) {
 				words = append(words, fmt.Sprint("round", round))

@@ -203,7 +203,7 @@ func TestHandledByLiars(t *testing.T) {
 	for name, c := range map[string]struct {
 		caps, folder string
 		instead      func(string) string
-		trouble      string // key; empty: none
+		trouble      string // its key, where there is any
 		moved, left  int
 		never        []string // commands that must not come
 		most         int      // times that it is asked to move or copy
