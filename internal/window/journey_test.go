@@ -240,10 +240,10 @@ func (j *journey) readHistory() {
 	j.until("one person", func(p *picture) bool {
 		return p.says("wang.xiaoming@example.org") && !p.says("anna.koehler@example.org")
 	})
-	j.says("Taken by your provider")
+	j.says("Accepted by your provider")
 	j.key("ctrl+a", "BackSpace")
 	j.says("1–24 of 24")
-	j.says("Taken by your provider")
+	j.says("Accepted by your provider")
 	j.picked("history")
 	j.click("history.open")
 	j.until("the message", func(p *picture) bool { return p.Layers == 2 && p.says("our autumn menu is ready") && p.says("Dear") })
