@@ -104,7 +104,11 @@ func (p *importPage) formRow() fyne.CanvasObject {
 		names[i] = env.T("contacts.import.merge." + r)
 	}
 	add("import.merge", "contacts.import.merge", picking(names, mergeRules, p.merge, func(v string) { p.merge = v }), 210)
+	ask := widgets.NewCheck(env.T("contacts.import.mx"), func(on bool) { p.askDomains = on })
+	ask.SetChecked(p.askDomains)
+	env.IDs.Set("import.mx", ask)
 	row.Add(widgets.Space())
+	row.Add(ask)
 	return row
 }
 
