@@ -94,6 +94,9 @@ func (a *app) importFile(ctx context.Context, l *storage.Ledger, path string, f 
 	}
 	if f.domains {
 		o.Domains = &contacts.DomainCheck{}
+		if dns, ok := a.HealthDNS.(contacts.DNS); ok { // a resolver is both
+			o.Domains.DNS = dns
+		}
 		o.OnDomains = func(done, total int64) { a.status("%d of %s asked for", done, plural(total, "domain", "domains")) }
 	}
 	var rows bytes.Buffer

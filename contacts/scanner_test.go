@@ -147,14 +147,17 @@ func FuzzScanner(f *testing.F) {
 			}
 			got = append(got, slices.Clone(rec.cells))
 		}
-		if odd || strings.Contains(strings.ReplaceAll(text, "\r\n", ""), "\r") {
-			return // flawed, or with line ends that encoding/csv does not know
+		if strings.Contains(strings.ReplaceAll(text, "\r\n", ""), "\r") {
+			return // line ends that encoding/csv does not know
 		}
 		cr := csv.NewReader(strings.NewReader(text))
 		cr.FieldsPerRecord = -1
 		want, err := cr.ReadAll()
 		if err != nil {
 			return
+		}
+		if odd && len(text) < maxRecord {
+			t.Fatalf("%q is well-formed, and something is found wrong with it", text)
 		}
 		want = slices.DeleteFunc(want, func(r []string) bool { return len(r) == 1 && r[0] == "" }) // a quoted nothing
 		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {

@@ -77,7 +77,7 @@ func (l *Ledger) nameAll(ctx context.Context, token string, s *names) error {
 	for rest := s.all; len(rest) > 0; {
 		part := rest[:min(n, len(rest))]
 		asked := l.clock.Elapsed()
-		done := 0
+		done, ended := 0, false
 		if err := l.write(ctx, "import contacts", func(t *Tx) error {
 			began := t.w.clock.Elapsed()
 			for done = 0; done < len(part) && (done == 0 || !t.timeUp(began)); {
@@ -87,9 +87,18 @@ func (l *Ledger) nameAll(ctx context.Context, token string, s *names) error {
 				}
 				done += len(some)
 			}
-			return nil
+			if done < len(rest) {
+				return nil
+			}
+			// Mostly no name was given up meanwhile, and a commit is spared.
+			n, err := t.change("DELETE FROM imports WHERE token = ? AND NOT EXISTS (SELECT 1 FROM names_left)", token)
+			ended = n > 0
+			return err
 		}); err != nil {
 			return err
+		}
+		if ended {
+			return nil
 		}
 		rest = rest[done:]
 		n = stepSize(n, l.clock.Elapsed()-asked)

@@ -27,7 +27,7 @@ var (
 // with its first rows and what it becomes.
 func (p *importPage) columnsPanel() fyne.CanvasObject {
 	env, s := p.v.env, p.source
-	head := widgets.VStack(8, p.formRow())
+	head := widgets.VStack(8, p.formRow(), p.domainsRow())
 	note := env.T("contacts.import.columns.note")
 	switch {
 	case !s.ready():
@@ -106,6 +106,15 @@ func (p *importPage) formRow() fyne.CanvasObject {
 	add("import.merge", "contacts.import.merge", picking(names, mergeRules, p.merge, func(v string) { p.merge = v }), 210)
 	row.Add(widgets.Space())
 	return row
+}
+
+// domainsRow asks whether domains are to be looked up.
+func (p *importPage) domainsRow() fyne.CanvasObject {
+	env := p.v.env
+	ask := widgets.NewCheck(env.T("contacts.import.mx"), func(on bool) { p.askDomains = on })
+	ask.SetChecked(p.askDomains)
+	env.IDs.Set("import.mx", ask)
+	return widgets.HStack(0, ask, widgets.Space())
 }
 
 // picking is a choice of one value by its name; changed is told another value

@@ -10,6 +10,7 @@ import (
 	"fyne.io/fyne/v2/widget"
 
 	"postroom/assets/theme"
+	people "postroom/contacts"
 	"postroom/ui/dialogs"
 	"postroom/ui/screens"
 	"postroom/ui/task"
@@ -30,17 +31,19 @@ const (
 // importPage takes people in from a file, step by step: the file, its columns,
 // what would happen, what happened. Nothing is written before the third is left.
 type importPage struct {
-	v       *View
-	step    importStep
-	source  *Source
-	plan    *Outcome // of the dry run
-	result  *Outcome
-	pasted  string // a file of what was pasted
-	list    string
-	merge   string
-	busy    context.CancelFunc // of the work under way
-	over    bool
-	bringTo int64 // the list of the import, once it is done
+	v          *View
+	step       importStep
+	source     *Source
+	plan       *Outcome // of the dry run
+	result     *Outcome
+	pasted     string // a file of what was pasted
+	list       string
+	merge      string
+	busy       context.CancelFunc // of the work under way
+	over       bool
+	domains    people.DomainCheck // remembers the answers from the dry run on
+	askDomains bool
+	bringTo    int64 // the list of the import, once it is done
 
 	head  *widgets.Header
 	steps *widgets.Text
@@ -339,7 +342,13 @@ func (p *importPage) work(dry bool) {
 		title = env.T("contacts.import.writing")
 	}
 	var out *Outcome
+	asks := p.askDomains
 	p.run(title, dry, func(ctx context.Context, tell task.Report) (err error) {
+		s.domains, s.onDomains = nil, nil
+		if asks {
+			s.domains = &p.domains
+			s.onDomains = func(done, total int64) { tell(done, total, env.T("contacts.import.mx.asked", done, total)) }
+		}
 		out, err = carryOut(ctx, env.Ledger, env.Words, s, list, merge, dry, func(rows, done, total int64) {
 			tell(done, total, env.Words.N("contacts.import.rows", rows))
 		})

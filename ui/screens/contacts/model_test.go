@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"postroom/assets/words"
+	people "postroom/contacts"
 	"postroom/post"
 	"postroom/storage"
 )
@@ -328,5 +330,57 @@ func TestStoppedFiles(t *testing.T) {
 		if got := sourceWords(english, source); got != want {
 			t.Errorf("%s: %s", source, got)
 		}
+	}
+}
+
+// nameServer answers for the domains that it knows.
+type nameServer struct{ asked map[string]int }
+
+func (n *nameServer) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
+	n.asked[name]++
+	if name == "good.test." {
+		return []*net.MX{{Host: "mx.good.test."}}, nil
+	}
+	return nil, &net.DNSError{IsNotFound: true}
+}
+
+func (n *nameServer) LookupHost(context.Context, string) ([]string, error) {
+	return nil, &net.DNSError{IsNotFound: true}
+}
+
+// Domains are asked where that is wished, and once for preview and import.
+func TestDomainsAreAsked(t *testing.T) {
+	ctx, l := t.Context(), openLedger(t)
+	path := filepath.Join(t.TempDir(), "people.csv")
+	if err := os.WriteFile(path, []byte("email\na@good.test\nb@gone.test\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := inspect(ctx, l, Source{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := func(int64, int64, int64) {}
+	dns, done := &nameServer{map[string]int{}}, int64(0)
+	for _, asks := range []bool{false, true} {
+		if asks {
+			s.domains, s.onDomains = &people.DomainCheck{DNS: dns}, func(n, total int64) {
+				if done = max(done, n); total != 2 {
+					t.Errorf("%d domains", total)
+				}
+			}
+		}
+		for _, dry := range []bool{true, false} {
+			out, err := carryOut(ctx, l, english, s, "L", storage.MergeReplace, dry, quiet)
+			if err != nil || out.Read != 2 || out.Report.Skipped != 0 {
+				t.Fatal(out, err)
+			}
+			if got := len(out.Problems) == 1 && out.Problems[0].Row == 3; got != asks || !asks && len(out.Problems) > 0 {
+				t.Errorf("asked %v, dry %v: %+v", asks, dry, out.Problems)
+			}
+			out.drop()
+		}
+	}
+	if done != 2 || dns.asked["good.test."] != 1 || dns.asked["gone.test."] != 1 {
+		t.Errorf("%v, told of %d", dns.asked, done)
 	}
 }

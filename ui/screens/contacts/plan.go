@@ -45,6 +45,9 @@ const shownRows = 3
 
 // Source is a file to import, as it was recognised and as the user wants it.
 type Source struct {
+	domains   *people.DomainCheck     // nil: no domain is asked
+	onDomains func(done, total int64) // may be nil
+
 	Path    string
 	Preview people.Preview
 	Columns []Column
@@ -245,10 +248,12 @@ func (o *Outcome) drop() {
 	}
 }
 
-// carryOut imports a file, or with dry says what would happen.
+// carryOut imports a file, or with dry says what would happen. Where the source has
+// Domains, they are asked whether the people's domains take mail.
 func carryOut(ctx context.Context, l *storage.Ledger, w *words.Catalogue, s *Source, list, merge string, dry bool, tell func(rows, done, total int64)) (_ *Outcome, err error) {
 	o := s.options(l)
 	o.List, o.Merge, o.DryRun, o.Progress = list, merge, dry, tell
+	o.Domains, o.OnDomains = s.domains, s.onDomains
 	if err := os.MkdirAll(o.Temp, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder for temporary files: %w", err)
 	}
