@@ -228,14 +228,15 @@ func (p *panel) testEnded(steps []Step, err error) {
 		set(p.result, env.T("accounts.test.failed"))
 	default:
 		p.result.SetTone(theme.Good)
+		came := func(names ...string) bool {
+			return slices.ContainsFunc(steps, func(s Step) bool { return slices.Contains(names, s.Name) })
+		}
 		word := "accounts.test.ok"
-		switch steps[len(steps)-1].Name {
-		case senders.StepSend, senders.StepIMAP:
-			if slices.ContainsFunc(steps, func(s Step) bool { return s.Name == senders.StepSend }) {
-				word = "accounts.test.sent"
-			}
-		case senders.StepArrive, senders.StepPlus:
+		switch {
+		case came(senders.StepArrive, senders.StepPlus):
 			word = "accounts.test.arrived"
+		case came(senders.StepSend):
+			word = "accounts.test.sent"
 		}
 		set(p.result, env.T(word))
 	}
