@@ -128,6 +128,9 @@ func renamed(rows iter.Seq2[post.Contact, error], n int) iter.Seq2[post.Contact,
 // lock for more than 250 ms, though the machine becomes ten and 24 times as slow
 // in between; and each job is one that would, were it one transaction.
 func TestNobodyWaits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after the other: nothing for the race detector; the plain run of make test has it")
+	}
 	const n = 10_000
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
