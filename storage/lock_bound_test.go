@@ -32,6 +32,7 @@ type slowDisk struct {
 	now     time.Duration
 	row     time.Duration // what a row costs now
 	until   int           // so many rows more
+	sudden  bool          // the machine is slow then
 	rows    int           // that were changed
 	commits int
 	broken  int // the commit that fails; 0 for none
@@ -75,7 +76,10 @@ func (d *slowDisk) changed() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.until--; d.until < 0 {
-		d.row, d.until = rowCosts[d.rnd.IntN(len(rowCosts))], 500+d.rnd.IntN(10_000)
+		d.row, d.until = rowCosts[d.rnd.IntN(len(rowCosts))], 500+d.rnd.IntN(40_000)
+		if d.sudden {
+			d.row, d.sudden = rowCosts[len(rowCosts)-1], false
+		}
 	}
 	d.rows++
 	d.now += d.row
@@ -99,6 +103,14 @@ func (d *slowDisk) take() (held []time.Duration, rows int) {
 	held, rows = d.held, d.rows
 	d.held, d.rows = nil, 0
 	return held, rows
+}
+
+// suddenly makes the machine fast for so many rows, so that steps become large, and
+// then as slow as it gets.
+func (d *slowDisk) suddenly(rows int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.row, d.until, d.sudden = rowCosts[0], rows, true
 }
 
 // breakAfter lets the n-th commit from now on fail.
@@ -128,6 +140,9 @@ func renamed(rows iter.Seq2[post.Contact, error], n int) iter.Seq2[post.Contact,
 // lock for more than 250 ms, though the machine becomes ten and 24 times as slow
 // in between; and each job is one that would, were it one transaction.
 func TestNobodyWaits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after the other: nothing for the race detector; the plain run of make test has it")
+	}
 	const n = 10_000
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -209,6 +224,7 @@ func TestNobodyWaits(t *testing.T) {
 		}},
 	} {
 		disk.take()
+		disk.suddenly(6000)
 		if err := job.do(); err != nil {
 			t.Fatalf("%s: %v", job.name, err)
 		}
