@@ -125,6 +125,7 @@ func TestAssistant(t *testing.T) {
 		}
 		return p.Layers == 1 && p.Front == "accounts"
 	})
+	w.says("ready") // until then the panel says why it is not, and what is below that moves
 	w.click("accounts.test.send")
 	w.says("The message to yourself was sent.")
 	w.picked("tested-by-message")
