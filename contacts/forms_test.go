@@ -130,8 +130,12 @@ func spoiled(t testing.TB, name string, change func(string) string) string {
 // flipped is a workbook whose sheet has another checksum than its archive says.
 func flipped(t testing.TB) string {
 	all := []byte(spoiled(t, "xl/worksheets/sheet1.xml", func(s string) string { return s + " " }))
-	at := bytes.Index(all[bytes.Index(all, []byte("PK\x01\x02")):], []byte("xl/worksheets/sheet1.xml")) + bytes.Index(all, []byte("PK\x01\x02"))
-	all[at-46+16] ^= 1 // the checksum in the directory
+	head, directory, ok := bytes.Cut(all, []byte("PK\x01\x02"))
+	at := bytes.Index(directory, []byte("xl/worksheets/sheet1.xml"))
+	if !ok || at < 46-4 {
+		t.Fatal("the archive has no directory with the sheet")
+	}
+	all[len(head)+4+at-46+16] ^= 1 // the checksum in its entry, which is 46 bytes long before the name
 	return string(all)
 }
 
@@ -264,7 +268,7 @@ func bookFiles(t testing.TB) []awkward {
 		{name: "the first visible sheet", file: hidden, counts: one, people: []string{"a@x.de|Anna|"}},
 		{name: "a workbook without a header", counts: one, people: []string{"a@x.de||column_2=Anna"}, file: book(t, func(f *excelize.File) { setRow(t, f, "Sheet1", "A1", "a@x.de", "Anna") })},
 		{name: "an empty workbook", file: book(t, func(*excelize.File) {}), refused: "contacts.empty_file"},
-		{name: "a sheet that is cut off", file: spoiled(t, "xl/worksheets/sheet1.xml", func(s string) string { return s[:strings.Index(s, `<row r="3"`)] }), refused: "contacts.book_damaged"},
+		{name: "a sheet that is cut off", file: spoiled(t, "xl/worksheets/sheet1.xml", func(s string) string { before, _, _ := strings.Cut(s, `<row r="3"`); return before }), refused: "contacts.book_damaged"},
 		{name: "a sheet with a fault in its midst", file: spoiled(t, "xl/worksheets/sheet1.xml", func(s string) string { return strings.Replace(s, `<row r="3"`, `<row <`, 1) }), refused: "contacts.book_damaged"},
 		{name: "a table of words that is cut off", file: spoiled(t, "xl/sharedStrings.xml", func(s string) string { return s[:len(s)*2/3] }), refused: "contacts.book_damaged"},
 		{name: "a sheet with another checksum", file: flipped(t), refused: "contacts.book_damaged"},

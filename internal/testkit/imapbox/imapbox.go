@@ -3,6 +3,7 @@
 package imapbox
 
 import (
+	"errors"
 	"net"
 	"sync/atomic"
 
@@ -37,7 +38,11 @@ func Listen(user string, good func(token string) bool) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Port: ln.Addr().(*net.TCPAddr).Port, good: good, done: make(chan struct{})}
+	at, ok := ln.Addr().(*net.TCPAddr)
+	if !ok {
+		return nil, errors.Join(errors.New("imapbox: no TCP address"), ln.Close())
+	}
+	s := &Server{Port: at.Port, good: good, done: make(chan struct{})}
 	s.srv = imapserver.New(&imapserver.Options{
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
 			return session{mem.NewSession(), s}, nil, nil
