@@ -228,6 +228,15 @@ const (
 	cutAfter      // the server does what it says, and the answer is lost
 )
 
+// commandOf is what a line asks for, without its tag and without a password.
+func commandOf(line string) string {
+	_, command, _ := strings.Cut(strings.TrimSpace(line), " ")
+	if strings.HasPrefix(command, "AUTHENTICATE") {
+		return "AUTHENTICATE"
+	}
+	return command
+}
+
 // relay stands between the reader and a real server, and is told each line that
 // the reader says. It has one connection at a time.
 func relay(t testing.TB, server string, heard func(line string) cut) (addr string) {
@@ -366,11 +375,13 @@ func TestHandledCutOff(t *testing.T) {
 			l := openLedger(t, t.TempDir())
 			defer l.Close()
 			server := newDovecot(t, lines...).IMAPAddr
+			var mu sync.Mutex
 			at, n, what := 0, 0, goOn
 			var said []string
 			addr := relay(t, server, func(line string) cut {
-				_, command, _ := strings.Cut(strings.TrimSpace(line), " ")
-				said = append(said, command)
+				mu.Lock()
+				defer mu.Unlock()
+				said = append(said, commandOf(line))
 				if n++; n == at {
 					return what
 				}
@@ -393,21 +404,27 @@ func TestHandledCutOff(t *testing.T) {
 				if _, err := fetcher(l).Fetch(t.Context(), a); err != nil {
 					t.Fatal(err)
 				}
-				at, n, what, said = 1+round/2, 0, []cut{cutBefore, cutAfter}[round%2], nil
+				how := []cut{cutBefore, cutAfter}[round%2]
+				mu.Lock()
+				at, n, what, said = 1+round/2, 0, how, nil
+				mu.Unlock()
 				_, err := handledOf(l).Visit(t.Context(), a)
-				whole := len(said) < at || strings.HasPrefix(said[len(said)-1], "LOGOUT")
+				mu.Lock()
+				heard := slices.Clone(said)
+				whole := len(heard) < at || strings.HasPrefix(heard[len(heard)-1], "LOGOUT")
 				at = 0
+				mu.Unlock()
 				if (err != nil) == whole {
-					t.Errorf("cut at %q: %v", said[len(said)-1], err)
+					t.Errorf("cut at %q: %v", heard, err)
 				}
 				if _, err := handledOf(l).Visit(t.Context(), a); err != nil {
 					t.Errorf("the next visit: %v", err)
 				}
 				if wantMoved(t, l, box, "Handled", words...); t.Failed() {
-					t.Fatalf("after a visit that ended (%d) at %q", what, said)
+					t.Fatalf("after a visit that ended (%d) at %q", how, heard)
 				}
 				if whole {
-					t.Logf("%d visits, the last: %q", round+1, said)
+					t.Logf("%d visits, the last: %q", round+1, heard)
 					break
 				}
 			}
@@ -637,11 +654,10 @@ func TestKilledWhileMoving(t *testing.T) {
 			addr := relay(t, server, func(line string) cut {
 				mu.Lock()
 				defer mu.Unlock()
-				_, command, _ := strings.Cut(strings.TrimSpace(line), " ")
 				if n++; n != at {
 					return goOn
 				}
-				last = command
+				last = commandOf(line)
 				_ = victim.Process.Kill() // it may have ended just now
 				if first {
 					return cutBefore
