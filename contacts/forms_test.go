@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 
 	"postroom/post"
+	"postroom/storage"
 )
 
 // book makes a workbook in memory.
@@ -371,6 +373,36 @@ func writeBook(t testing.TB, path string, rows int, note string) {
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// lateBook is a ledger in which people are by the time that somebody cancels.
+type lateBook struct {
+	*storage.Ledger
+	cancel func()
+}
+
+func (b lateBook) ImportContacts(ctx context.Context, list string, dry bool, rows iter.Seq2[post.Contact, error]) (added, updated, unchanged int64, suppressed []string, err error) {
+	defer b.cancel()
+	return b.Ledger.ImportContacts(ctx, list, dry, rows)
+}
+
+// TestCancelledTooLate: who cancels when the people are in the book is told that
+// they are, and the columns are remembered.
+func TestCancelledTooLate(t *testing.T) {
+	l, err := storage.Open(t.Context(), t.TempDir(), storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	path := writeFile(t, "a,b\nx@x.de,Xaver\n")
+	rep, err := Import(ctx, lateBook{l, cancel}, path, Options{List: "L", Memory: l, Map: map[string]string{"email": "a", "name": "b"}})
+	if err != nil || rep.Added != 1 || ctx.Err() == nil {
+		t.Fatal(rep, err, ctx.Err())
+	}
+	if rep, err = Import(t.Context(), l, path, Options{List: "L", Memory: l}); err != nil || rep.Unchanged != 1 {
+		t.Error(rep, err)
 	}
 }
 

@@ -148,7 +148,8 @@ func Import(ctx context.Context, book Book, path string, o Options) (Report, err
 		}
 	}
 	if o.Memory != nil && len(o.Map) > 0 && !o.DryRun {
-		if err := keepMapping(ctx, o.Memory, s.header, o.Map); err != nil {
+		// The people are in the book: a wish to cancel comes too late.
+		if err := keepMapping(context.WithoutCancel(ctx), o.Memory, s.header, o.Map); err != nil {
 			return rep, err
 		}
 	}

@@ -354,7 +354,7 @@ func (p *importPage) work(dry bool) {
 		})
 		if err == nil && !dry {
 			var li int64
-			if li, err = listID(ctx, env, list); err == nil {
+			if li, err = listID(context.WithoutCancel(ctx), env, list); err == nil { // a wish to cancel that came too late
 				env.Post(func() { p.bringTo = li })
 			}
 		}
