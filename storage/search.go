@@ -33,6 +33,9 @@ func (l *Ledger) IndexSearch(ctx context.Context) error {
 		}); err != nil {
 			return err
 		}
+		if err := l.mergeIndex(ctx); err != nil { // also what an interrupted call left
+			return classify(op, err)
+		}
 		if done == 0 {
 			return nil
 		}
@@ -40,19 +43,73 @@ func (l *Ledger) IndexSearch(ctx context.Context) error {
 	}
 }
 
-// tameIndex keeps FTS5 from putting its index in order again whenever a tenth of it was
-// deleted ("deletemerge"): it does so within the statement that deletes, for seconds
-// where many people go. What was deleted is found no more in any case; its space comes
-// back when new people are merged in.
+// tamed is how FTS5 is kept from work of its own choice within a statement or a
+// commit, which took seconds where many people had changed: it neither merges the
+// parts of its index by itself ("automerge", and "crisismerge" up to so many of
+// them) nor puts the index in order when a tenth of it was deleted ("deletemerge").
+// mergeIndex does that in pieces. What was deleted is found no more in any case; its
+// space comes back when the part that it lies in is merged.
+var tamed = map[string]int{"automerge": 0, "crisismerge": 1000, "deletemerge": 0}
+
 func (l *Ledger) tameIndex(ctx context.Context) error {
-	var tame bool
-	if err := l.r.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM contact_search_config WHERE k = 'deletemerge' AND v = 0)").Scan(&tame); err != nil || tame {
-		return err
+	is := 0
+	for k, v := range tamed {
+		var so bool
+		if err := l.r.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM contact_search_config WHERE k = ? AND v = ?)", k, v).Scan(&so); err != nil {
+			return err
+		}
+		if so {
+			is++
+		}
+	}
+	if is == len(tamed) {
+		return nil
 	}
 	return l.write(ctx, "index the contacts", func(t *Tx) error {
-		_, err := t.exec("INSERT INTO contact_search (contact_search, rank) VALUES ('deletemerge', 0)")
-		return err
+		for k, v := range tamed {
+			if _, err := t.exec("INSERT INTO contact_search (contact_search, rank) VALUES (?, ?)", k, v); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+}
+
+// mergePages is how many pages of the index are merged between two looks at the clock.
+const mergePages = 16
+
+// mergeIndex merges parts of the index where there are several of one size, as
+// searching reads all of them, in steps between which others write.
+func (l *Ledger) mergeIndex(ctx context.Context) error {
+	for more := true; more; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := l.write(ctx, "index the contacts", func(t *Tx) (err error) {
+			began := t.w.clock.Elapsed()
+			for more = true; more && err == nil && !t.timeUp(began); {
+				more, err = t.mergeSome()
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mergeSome merges a few pages, and reports whether there was anything to merge.
+func (t *Tx) mergeSome() (bool, error) {
+	var before, after int64
+	if err := t.scan("SELECT total_changes()", nil, &before); err != nil {
+		return false, err
+	}
+	if _, err := t.exec("INSERT INTO contact_search (contact_search, rank) VALUES ('merge', ?)", mergePages); err != nil {
+		return false, err
+	}
+	// Fewer than two: it did nothing (https://sqlite.org/fts5.html, the merge command).
+	err := t.scan("SELECT total_changes()", nil, &after)
+	return after-before >= 2, err
 }
 
 // indexLook is how many people are indexed between two looks at the clock.
