@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,6 +34,15 @@ var importColumns = map[string][]string{
 	"proxy":       {"proxy", "代理"},
 }
 
+func isImportColumn(name string) bool {
+	for _, names := range importColumns {
+		if slices.Contains(names, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // IsSecretColumn reports whether what stands in a column is nothing to be shown.
 func IsSecretColumn(header string) bool {
 	h := strings.ToLower(strings.TrimSpace(header))
@@ -58,6 +69,9 @@ type ImportParams struct {
 type ImportReport struct {
 	Read, Added, Skipped int64
 	Problems             []ImportProblem
+	// Unused names the columns with values that no account has a place for, sorted:
+	// a limit under another name would be missed by nobody until it is passed.
+	Unused []string
 }
 
 // ImportProblem is why a row was not taken. It holds no value of the row but the
@@ -73,9 +87,10 @@ type ImportProblem struct {
 // where that fails the password is taken out again. An account that is there
 // already, by its name, stays as it is. An error ends the import where it
 // stands: the keyring is locked, the disk is full, or ctx ended.
-func Import(ctx context.Context, p ImportParams, rows iter.Seq2[post.Recipient, error]) (ImportReport, error) {
-	var r ImportReport
+func Import(ctx context.Context, p ImportParams, rows iter.Seq2[post.Recipient, error]) (r ImportReport, err error) {
 	names := map[string]bool{}
+	unused := map[string]bool{}
+	defer func() { r.Unused = slices.Sorted(maps.Keys(unused)) }()
 	all, err := p.Ledger.Accounts(ctx)
 	if err != nil {
 		return r, err
@@ -91,6 +106,11 @@ func Import(ctx context.Context, p ImportParams, rows iter.Seq2[post.Recipient, 
 			return r, cancelled(ctx.Err())
 		}
 		r.Read++
+		for column, value := range row.Fields {
+			if value != "" && !isImportColumn(column) {
+				unused[column] = true
+			}
+		}
 		why, err := p.one(ctx, row, names)
 		if err != nil {
 			return r, err

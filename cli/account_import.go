@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +42,7 @@ type importedJSON struct {
 	Added    int64           `json:"added"`
 	Skipped  int64           `json:"skipped"`
 	Problems []importRowJSON `json:"problems"`
+	Unused   []string        `json:"unused"` // columns
 }
 
 type importRowJSON struct {
@@ -57,7 +59,7 @@ func (a *app) importAccounts(ctx context.Context, l *storage.Ledger, file string
 			return err
 		}
 	}
-	out := importedJSON{Problems: []importRowJSON{}}
+	out := importedJSON{Problems: []importRowJSON{}, Unused: []string{}}
 	_, rows, err := contacts.RowsAs(ctx, file, contacts.Options{}, func(x contacts.Problem) {
 		if x.Skipped { // what else a sheet has to say could show a password
 			out.Read++
@@ -70,6 +72,7 @@ func (a *app) importAccounts(ctx context.Context, l *storage.Ledger, file string
 	}
 	r, err := accounts.Import(ctx, p, rows)
 	out.Read, out.Added, out.Skipped = out.Read+r.Read, r.Added, out.Skipped+r.Skipped
+	out.Unused = append(out.Unused, r.Unused...)
 	for _, x := range r.Problems {
 		out.Problems = append(out.Problems, importRowJSON{x.Row, x.Address, a.reason(x.Reason)})
 	}
@@ -88,6 +91,9 @@ func (a *app) importAccounts(ctx context.Context, l *storage.Ledger, file string
 			verb = "would be added"
 		}
 		a.say("%s read, %d %s, %d skipped", plural(out.Read, "row", "rows"), out.Added, verb, out.Skipped)
+	}
+	if len(out.Unused) > 0 {
+		a.note("No account has a place for these columns, and nothing was done with them: %s", oneLine(strings.Join(out.Unused, ", ")))
 	}
 	switch {
 	case err != nil:

@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"strings"
 
 	senders "postroom/accounts"
 	"postroom/contacts"
@@ -46,13 +47,18 @@ func (v *View) imported(path string, r senders.ImportReport, dry bool) {
 	for _, p := range r.Problems {
 		lines = append(lines, env.T("accounts.import.row", p.Row, p.Address, env.Words.Reason(p.Reason)))
 	}
+	question := env.T("accounts.import.ask", r.Added, r.Skipped)
+	if len(r.Unused) > 0 {
+		unused := env.T("accounts.import.unused", strings.Join(r.Unused, ", "))
+		lines, question = append(lines, unused), question+"\n\n"+unused
+	}
 	switch {
 	case !dry && len(lines) == 0:
 		dialogs.Info(env.Words, env.Window, env.T("accounts.import"), env.T("accounts.import.done", r.Added, r.Skipped))
 	case !dry, r.Added == 0:
 		dialogs.List(env.Words, env.Window, env.T("accounts.import"), env.T("accounts.import.done", r.Added, r.Skipped), lines)
 	default:
-		dialogs.Confirm(env.Words, env.Window, env.T("accounts.import"), env.T("accounts.import.ask", r.Added, r.Skipped), env.T("action.import"), func() {
+		dialogs.Confirm(env.Words, env.Window, env.T("accounts.import"), question, env.T("action.import"), func() {
 			v.importFrom(path, false)
 		})
 	}
