@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	senders "postroom/accounts"
@@ -139,9 +140,9 @@ func TestConnectionTestAsksForTheVault(t *testing.T) {
 			if err := errors.Join(s.Vault.Create(t.Context(), testPhrase), s.Set(t.Context(), a, "geheim"), r.env.Ledger.UpdateAccount(t.Context(), a)); err != nil {
 				t.Fatal(err)
 			}
-			tested := 0
+			var tested atomic.Int32
 			r.env.Doctor = func(ctx context.Context, a post.Account, _ *senders.Letter) senders.Report {
-				tested++
+				tested.Add(1)
 				if got, err := s.Get(ctx, a); err != nil || got != "geheim" {
 					t.Errorf("tested without the password: %v", err)
 				}
@@ -152,19 +153,19 @@ func TestConnectionTestAsksForTheVault(t *testing.T) {
 			r.until("the panel", func() bool { return r.view.panel.shown.Account.Secret == post.SecretVault })
 			for _, button := range []string{"accounts.test", "accounts.test.send"} {
 				s.Vault.Lock()
-				tested = 0
+				tested.Store(0)
 				r.tap(button)
 				r.until("the question", r.openDialog)
 				r.press(r.env.T("action.cancel"))
-				if tested != 0 || r.view.stopTest != nil {
+				if tested.Load() != 0 || r.view.stopTest != nil {
 					t.Fatal("it was tested without the vault")
 				}
 				r.tap(button)
 				r.until("the question", r.openDialog)
 				r.givePhrase()
-				r.until("the test", func() bool { return tested == 1 && r.view.stopTest == nil })
+				r.until("the test", func() bool { return tested.Load() == 1 && r.view.stopTest == nil })
 				r.tap(button) // now it is open
-				r.until("the next test", func() bool { return tested == 2 && r.view.stopTest == nil })
+				r.until("the next test", func() bool { return tested.Load() == 2 && r.view.stopTest == nil })
 			}
 		})
 	}
