@@ -147,7 +147,8 @@ func TestBesideARun(t *testing.T) {
 	}
 	until(t, "the resumed mailing", func() bool { return o.show(t, id).Counts["sent"] >= held.Counts["sent"]+5 })
 	gone := object[mailing](t, o.ok(t, "mailing", "cancel", number(id), "--json"))
-	if gone.Changed == 0 || gone.Counts["cancelled"] != gone.Changed {
+	// Those that were under way may follow before the counts are read.
+	if gone.Changed == 0 || gone.Counts["cancelled"] < gone.Changed {
 		t.Errorf("cancelled: %+v", gone)
 	}
 	until(t, "the end of the cancelled mailing", func() bool {
