@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -317,17 +318,14 @@ func (t *Tx) known(keys []string) (map[string]post.Contact, error) {
 // to a row that stands alone: both spare a journal for each statement.
 const (
 	manyRows   = 50
-	insertHead = "INSERT OR FAIL INTO contacts (key_version, created_at, changed_at, address, key, name, fields, search) VALUES "
-	insertRow  = "(?1,?2,?2,?,?,?,?,?)"
+	insertMany = `INSERT OR FAIL INTO contacts (address, key, key_version, name, fields, search, created_at, changed_at)
+		SELECT address, key, ?1, name, fields, search, ?2, ?2 FROM temp.fed_people`
 	insertOne  = "INSERT INTO contacts (id, address, key, key_version, name, fields, search, created_at, changed_at) VALUES (?,?,?,?,?,?,?,?,?)"
 	memberHead = "INSERT OR IGNORE INTO list_members (list_id, contact_id) VALUES "
 	memberRow  = "(?1,?)"
 )
 
-var (
-	insertMany = insertHead + insertRow + strings.Repeat(","+insertRow, manyRows-1)
-	memberMany = memberHead + memberRow + strings.Repeat(","+memberRow, manyRows-1)
-)
+var memberMany = memberHead + memberRow + strings.Repeat(","+memberRow, manyRows-1)
 
 // insertPeople adds people to the book and returns the first one's id; the
 // others' follow.
@@ -349,20 +347,12 @@ func (t *Tx) insertPeople(people []ready) (first int64, err error) {
 	if _, err := t.exec(insertOne, first, p.address, p.key, post.AddressKeyVersion, p.name, p.fields, p.search, now, now); err != nil {
 		return 0, err
 	}
-	args := make([]any, 0, 2+5*manyRows)
-	for rest := people[1:]; len(rest) > 0; {
-		n, query := 1, insertHead+insertRow
-		if len(rest) >= manyRows {
-			n, query = manyRows, insertMany
-		}
-		args = append(args[:0], post.AddressKeyVersion, now)
-		for _, p := range rest[:n] {
-			args = append(args, p.address, p.key, p.name, p.fields, p.search)
-		}
-		if _, err := t.exec(query, args...); err != nil {
-			return 0, err
-		}
-		rest = rest[n:]
+	rest := people[1:]
+	if _, err := t.insertFrom(t.w.feeds.people, len(rest), func(row, column int) driver.Value {
+		p := &rest[row]
+		return [...]string{p.address, p.key, p.name, p.fields, p.search}[column]
+	}, insertMany, post.AddressKeyVersion, now); err != nil {
+		return 0, err
 	}
 	var last int64
 	if err := t.scan("SELECT max(id) FROM contacts", nil, &last); err != nil {

@@ -134,7 +134,9 @@ func (l *Ledger) open(ctx context.Context) error {
 	}
 	l.r.SetMaxOpenConns(8)
 	l.r.SetMaxIdleConns(4)
-	l.w = newWriter(conn, l.clock)
+	if l.w, err = newWriter(ctx, conn, l.clock); err != nil {
+		return errors.Join(err, conn.Close())
+	}
 	return l.ensureID(ctx)
 }
 

@@ -5,10 +5,10 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"slices"
-	"strings"
 )
 
 // names are people who are to be put into the order by name. A million of them
@@ -62,12 +62,7 @@ func (l *Ledger) unnamed(ctx context.Context) (*names, error) {
 	return all, rows.Err()
 }
 
-const (
-	namesHead = "INSERT OR IGNORE INTO contact_names (name, id) VALUES "
-	nameRow   = "(?,?)"
-)
-
-var namesMany = namesHead + nameRow + strings.Repeat(","+nameRow, manyRows-1)
+const insertNames = "INSERT OR IGNORE INTO contact_names (name, id) SELECT name, id FROM temp.fed_names"
 
 // nameAll puts people into the order by name, in steps, and then takes the import's
 // mark away.
@@ -107,22 +102,13 @@ func (l *Ledger) nameAll(ctx context.Context, token string, s *names) error {
 }
 
 func (t *Tx) name(s *names, part []named) error {
-	args := make([]any, 0, 2*manyRows)
-	for len(part) > 0 {
-		n, query := 1, namesHead+nameRow
-		if len(part) >= manyRows {
-			n, query = manyRows, namesMany
+	_, err := t.insertFrom(t.w.feeds.names, len(part), func(row, column int) driver.Value {
+		if column == 0 {
+			return string(s.of(part[row]))
 		}
-		args = args[:0]
-		for _, x := range part[:n] {
-			args = append(args, string(s.of(x)), x.id)
-		}
-		if _, err := t.exec(query, args...); err != nil {
-			return err
-		}
-		part = part[n:]
-	}
-	return nil
+		return part[row].id
+	}, insertNames)
+	return err
 }
 
 // endImport takes out of the order those names that were given up while the import

@@ -22,6 +22,7 @@ type writer struct {
 	quit  chan struct{} // closed by stop
 	done  chan struct{} // closed when the loop has ended
 	stmts map[string]*sql.Stmt
+	feeds *feeds
 	clock post.Clock
 	held  func(time.Duration) // where set, is told how long each transaction kept the write lock; for tests
 }
@@ -51,13 +52,17 @@ type countKey struct {
 
 type outcome struct{ sent, failed int64 }
 
-func newWriter(conn *sql.Conn, clock post.Clock) *writer {
+func newWriter(ctx context.Context, conn *sql.Conn, clock post.Clock) (*writer, error) {
+	f, err := newFeeds(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
 	w := &writer{
-		conn: conn, reqs: make(chan *request, maxBatch), quit: make(chan struct{}), done: make(chan struct{}),
+		conn: conn, feeds: f, reqs: make(chan *request, maxBatch), quit: make(chan struct{}), done: make(chan struct{}),
 		stmts: map[string]*sql.Stmt{}, clock: clock,
 	}
 	go w.run()
-	return w
+	return w, nil
 }
 
 // do runs fn in a transaction and returns when that is durable or has failed.
@@ -96,6 +101,7 @@ func (w *writer) stop() {
 
 func (w *writer) run() {
 	defer close(w.done)
+	defer w.feeds.close()
 	batch := make([]*request, 0, maxBatch)
 	for {
 		first, ok := w.next()
@@ -183,6 +189,7 @@ func (w *writer) transact(batch []*request) (err error) {
 	_, err = tx.exec("COMMIT")
 	return err
 }
+
 
 // exec runs a statement, prepared once per connection.
 func (t *Tx) exec(query string, args ...any) (sql.Result, error) {
