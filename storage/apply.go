@@ -37,10 +37,15 @@ var (
 // takes several times as long as to add one.
 func knownLook() int { return max(1, applyLook/5) }
 
-// ready is a staged person with the text they are found by.
+// ready is a staged person with the values of their row.
 type ready struct {
 	staged
-	search string
+	values [5]driver.Value // of the feed's columns
+}
+
+// readyOf makes a person ready, with the text they are found by.
+func readyOf(s staged, search string) ready {
+	return ready{s, [...]driver.Value{s.address, s.key, s.name, s.fields, search}}
 }
 
 // group is some people who follow each other, and the names of fields that came up
@@ -136,18 +141,17 @@ func (t *tally) makeReady(ctx context.Context, reached string, groups chan<- gro
 	}
 	known := map[string]bool{}
 	t.person = func(s staged) error {
-		r := ready{staged: s}
-		var err error
-		if r.search, err = s.searchText(func(field string) {
+		search, err := s.searchText(func(field string) {
 			if !known[field] {
 				field = strings.Clone(field) // it is a part of all that the row is
 				known[field] = true
 				g.fields = append(g.fields, field)
 			}
-		}); err != nil {
+		})
+		if err != nil {
 			return err
 		}
-		g.add(r)
+		g.add(readyOf(s, search))
 		if len(g.people) < groupPeople && g.size < groupBytes {
 			return nil
 		}
@@ -343,14 +347,13 @@ func (t *Tx) insertPeople(people []ready) (first int64, err error) {
 	}
 	first = max(first, to) + 1
 	now := post.Millis(t.now)
-	p := people[0]
-	if _, err := t.exec(insertOne, first, p.address, p.key, post.AddressKeyVersion, p.name, p.fields, p.search, now, now); err != nil {
+	p := people[0].values
+	if _, err := t.exec(insertOne, first, p[0], p[1], post.AddressKeyVersion, p[2], p[3], p[4], now, now); err != nil {
 		return 0, err
 	}
 	rest := people[1:]
 	if _, err := t.insertFrom(t.w.feeds.people, len(rest), func(row, column int) driver.Value {
-		p := &rest[row]
-		return [...]string{p.address, p.key, p.name, p.fields, p.search}[column]
+		return rest[row].values[column]
 	}, insertMany, post.AddressKeyVersion, now); err != nil {
 		return 0, err
 	}

@@ -3,19 +3,25 @@ package storage
 import (
 	"bytes"
 	"cmp"
+	"container/heap"
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"encoding/binary"
 	"errors"
+	"iter"
 	"slices"
 )
 
 // names are people who are to be put into the order by name. A million of them
-// lie in two pieces of memory without pointers.
-type names struct {
+// lie in a few pieces of memory without pointers, each put in order by itself when
+// it is full, beside whoever adds to the next one.
+type names struct{ runs []*nameRun }
+
+// nameRun is such a piece.
+type nameRun struct {
 	text []byte
 	all  []named
+	done chan struct{} // closed when it is in order; nil: it is added to
 }
 
 type named struct {
@@ -24,22 +30,104 @@ type named struct {
 	at, n uint32 // where the name stands in text
 }
 
+// nameRunMost is how many people are in a piece. A variable, so that tests come to
+// many pieces.
+var nameRunMost = 1 << 16
+
 func (s *names) add(name string, id int64) {
-	var front [8]byte
-	copy(front[:], name)
-	s.all = append(s.all, named{binary.BigEndian.Uint64(front[:]), id, uint32(len(s.text)), uint32(len(name))}) // a file of 200 MB has no 4 GB of names
-	s.text = append(s.text, name...)
+	n := len(s.runs)
+	if n == 0 || len(s.runs[n-1].all) == nameRunMost {
+		s.end()
+		s.runs = append(s.runs, &nameRun{all: make([]named, 0, nameRunMost)})
+		n++
+	}
+	s.runs[n-1].add(name, id)
 }
 
-func (s *names) of(x named) []byte { return s.text[x.at : x.at+x.n] }
+// end lets the last piece be put in order.
+func (s *names) end() {
+	if n := len(s.runs); n > 0 && s.runs[n-1].done == nil {
+		r := s.runs[n-1]
+		r.done = make(chan struct{})
+		go r.sort()
+	}
+}
 
-func (s *names) sort() {
-	slices.SortFunc(s.all, func(a, b named) int {
+func (r *nameRun) add(name string, id int64) {
+	r.all = append(r.all, named{front(name), id, uint32(len(r.text)), uint32(len(name))})
+	r.text = append(r.text, name...)
+}
+
+func (r *nameRun) of(x named) []byte { return r.text[x.at : x.at+x.n] }
+
+func (r *nameRun) sort() {
+	defer close(r.done)
+	slices.SortFunc(r.all, func(a, b named) int {
 		if a.front != b.front {
 			return cmp.Compare(a.front, b.front)
 		}
-		return cmp.Or(bytes.Compare(s.of(a), s.of(b)), cmp.Compare(a.id, b.id))
+		return cmp.Or(bytes.Compare(r.of(a), r.of(b)), cmp.Compare(a.id, b.id))
 	})
+}
+
+// inOrder yields the people by name, and those of one name by id. Nobody is added
+// afterwards.
+func (s *names) inOrder() iter.Seq2[string, int64] {
+	return func(yield func(string, int64) bool) {
+		s.end()
+		all := make(mergingNames, 0, len(s.runs))
+		for _, r := range s.runs {
+			<-r.done
+			all = append(all, &nameHead{r, r.all})
+		}
+		heap.Init(&all)
+		for len(all) > 0 {
+			h := all[0]
+			if !yield(string(h.of(h.rest[0])), h.rest[0].id) {
+				return
+			}
+			if h.rest = h.rest[1:]; len(h.rest) > 0 {
+				heap.Fix(&all, 0)
+			} else {
+				heap.Pop(&all)
+			}
+		}
+	}
+}
+
+// nameHead is where the reading of a piece stands.
+type nameHead struct {
+	*nameRun
+	rest []named
+}
+
+// mergingNames is a heap of pieces (container/heap), the least name on top.
+type mergingNames []*nameHead
+
+func (m mergingNames) Len() int      { return len(m) }
+func (m mergingNames) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
+func (m *mergingNames) Push(x any) {
+	if h, ok := x.(*nameHead); ok {
+		*m = append(*m, h)
+	}
+}
+
+func (m *mergingNames) Pop() any {
+	old := *m
+	last := old[len(old)-1]
+	*m = old[:len(old)-1]
+	return last
+}
+
+func (m mergingNames) Less(i, j int) bool {
+	a, b := m[i].rest[0], m[j].rest[0]
+	if a.front != b.front {
+		return a.front < b.front
+	}
+	if c := bytes.Compare(m[i].of(a), m[j].of(b)); c != 0 {
+		return c < 0
+	}
+	return a.id < b.id
 }
 
 // unnamed returns the people who are in no order by name yet: what an import
@@ -64,47 +152,96 @@ func (l *Ledger) unnamed(ctx context.Context) (*names, error) {
 
 const insertNames = "INSERT OR IGNORE INTO contact_names (name, id) SELECT name, id FROM temp.fed_names"
 
+// naming is a person's place in the order by name, as SQLite takes it.
+type naming struct{ name, id driver.Value }
+
 // nameAll puts people into the order by name, in steps, and then takes the import's
-// mark away.
+// mark away. While some are written the next ones are found.
 func (l *Ledger) nameAll(ctx context.Context, token string, s *names) error {
-	s.sort()
-	n := applyFirst
-	for rest := s.all; len(rest) > 0; {
-		part := rest[:min(n, len(rest))]
+	sending, stop := context.WithCancel(ctx)
+	groups := make(chan []naming, groupsAhead)
+	go func() {
+		defer close(groups)
+		s.send(sending, groups)
+	}()
+	ended, err := l.nameSteps(ctx, token, groups)
+	stop()
+	for range groups { // until nobody reads the names any more
+	}
+	if err != nil || ended {
+		return err
+	}
+	return l.endImport(ctx, token)
+}
+
+// send sends the people in order, a group at a time.
+func (s *names) send(ctx context.Context, groups chan<- []naming) {
+	var g []naming
+	for name, id := range s.inOrder() {
+		if g == nil {
+			g = make([]naming, 0, groupPeople)
+		}
+		if g = append(g, naming{name, id}); len(g) < groupPeople {
+			continue
+		}
+		select {
+		case groups <- g:
+			g = nil
+		case <-ctx.Done():
+			return
+		}
+	}
+	select {
+	case groups <- g:
+	case <-ctx.Done():
+	}
+}
+
+// nameSteps puts people into the order as they come, and reports whether that was
+// the end of the import.
+func (l *Ledger) nameSteps(ctx context.Context, token string, groups <-chan []naming) (ended bool, err error) {
+	var next []naming
+	more := true
+	for n := applyFirst; ; {
+		for more && len(next) <= n {
+			var g []naming
+			g, more = <-groups
+			next = append(next, g...)
+		}
+		if len(next) == 0 {
+			return false, nil
+		}
+		part := next[:min(n, len(next))]
 		asked := l.clock.Elapsed()
-		done, ended := 0, false
+		done := 0
 		if err := l.write(ctx, "import contacts", func(t *Tx) error {
 			began := t.w.clock.Elapsed()
-			for done = 0; done < len(part) && (done == 0 || !t.timeUp(began)); {
+			for done, ended = 0, false; done < len(part) && (done == 0 || !t.timeUp(began)); {
 				some := part[done:min(done+applyLook, len(part))]
-				if err := t.name(s, some); err != nil {
+				if err := t.name(some); err != nil {
 					return err
 				}
 				done += len(some)
 			}
-			if done < len(rest) {
+			if more || done < len(next) {
 				return nil
 			}
 			// Mostly no name was given up meanwhile, and a commit is spared.
 			n, err := t.change("DELETE FROM imports WHERE token = ? AND NOT EXISTS (SELECT 1 FROM names_left)", token)
 			ended = n > 0
 			return err
-		}); err != nil {
-			return err
+		}); err != nil || ended {
+			return ended, err
 		}
-		if ended {
-			return nil
-		}
-		rest = rest[done:]
+		next = slices.Delete(next, 0, done)
 		n = stepSize(n, l.clock.Elapsed()-asked)
 	}
-	return l.endImport(ctx, token)
 }
 
-func (t *Tx) name(s *names, part []named) error {
+func (t *Tx) name(part []naming) error {
 	_, err := t.insertFrom(t.w.feeds.names, len(part), func(row, column int) driver.Value {
 		if column == 0 {
-			return string(s.of(part[row]))
+			return part[row].name
 		}
 		return part[row].id
 	}, insertNames)

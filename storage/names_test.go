@@ -19,7 +19,7 @@ func TestNamesChangedMeanwhile(t *testing.T) {
 		}
 		var rows []ready
 		for _, n := range []string{"Anna", "Bob", "Carl"} {
-			rows = append(rows, ready{staged{n + "@x.de", n + "@x.de", n, "{}"}, n})
+			rows = append(rows, readyOf(staged{n + "@x.de", n + "@x.de", n, "{}"}, n))
 		}
 		first, err := tx.insertPeople(rows)
 		for i, r := range rows {
@@ -29,10 +29,10 @@ func TestNamesChangedMeanwhile(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.UpdateContact(ctx, post.Contact{ID: all.all[0].id, Address: "Anna@x.de", Name: "Zoe"}); err != nil {
+	if err := l.UpdateContact(ctx, post.Contact{ID: all.runs[0].all[0].id, Address: "Anna@x.de", Name: "Zoe"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.DeleteContacts(ctx, []int64{all.all[1].id}); err != nil {
+	if err := l.DeleteContacts(ctx, []int64{all.runs[0].all[1].id}); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.nameAll(ctx, "now", all); err != nil {

@@ -190,7 +190,6 @@ func (w *writer) transact(batch []*request) (err error) {
 	return err
 }
 
-
 // exec runs a statement, prepared once per connection.
 func (t *Tx) exec(query string, args ...any) (sql.Result, error) {
 	s, err := t.stmt(query)
