@@ -188,8 +188,10 @@ func (l *Ledger) applySteps(ctx context.Context, token, reached string, groups <
 		}
 		took := l.clock.Elapsed() - asked // with the commit, which is the larger part on a busy disk
 		n = stepSize(come.people, took)
-		for i := range come.fresh {
-			fresh.add(come.fresh[i].name, come.ids[i])
+		for _, f := range come.fresh {
+			for i := range f.people {
+				fresh.add(f.people[i].name, f.first+int64(i))
+			}
 		}
 		reached = next.people[come.people-1].key
 		next.leave(come.people)
@@ -205,12 +207,16 @@ func stepSize(n int, took time.Duration) int {
 	return min(max(wish, n/4, 20), 2*n, applyMost)
 }
 
-// taken is what a step took in: so many of its people, and of these the new ones
-// with their ids.
+// taken is what a step took in: so many of its people, and of these the new ones.
 type taken struct {
 	people int
-	fresh  []ready
-	ids    []int64
+	fresh  []numbered
+}
+
+// numbered are new people whose ids follow each other.
+type numbered struct {
+	people []ready
+	first  int64
 }
 
 // applyStep takes people in for as long as it may. Where it stands is part of the
@@ -233,12 +239,12 @@ func (t *Tx) applyStep(token, reached string, people []ready, fields []string) (
 	}
 	for look := knownLook(); all.people < len(people) && (all.people == 0 || !t.timeUp(began)); {
 		some := people[all.people:min(all.people+look, len(people))]
-		before := len(all.fresh)
-		if err := t.applySome(some, list, merge, &all); err != nil {
+		fresh, err := t.applySome(some, list, merge)
+		if err != nil {
 			return all, err
 		}
-		all.people += len(some)
-		if look = applyLook; len(all.fresh)-before < len(some)/2 {
+		all.people, all.fresh = all.people+len(some), append(all.fresh, fresh)
+		if look = applyLook; len(fresh.people) < len(some)/2 {
 			look = knownLook()
 		}
 	}
@@ -246,23 +252,16 @@ func (t *Tx) applyStep(token, reached string, people []ready, fields []string) (
 	return all, err
 }
 
-// applySome takes a few people in.
-func (t *Tx) applySome(rows []ready, list int64, merge string, all *taken) error {
-	fresh, ids, err := t.meet(rows, merge)
-	if err != nil {
-		return err
+// applySome takes a few people in, and returns those who are new.
+func (t *Tx) applySome(rows []ready, list int64, merge string) (fresh numbered, err error) {
+	var ids []int64
+	if fresh.people, ids, err = t.meet(rows, merge); err != nil {
+		return fresh, err
 	}
-	first, err := t.insertPeople(fresh)
-	if err != nil {
-		return err
+	if fresh.first, err = t.insertPeople(fresh.people); err != nil || list == 0 {
+		return fresh, err
 	}
-	for i := range fresh {
-		all.fresh, all.ids = append(all.fresh, fresh[i]), append(all.ids, first+int64(i))
-	}
-	if list == 0 {
-		return nil
-	}
-	return t.addMembers(list, ids, first, int64(len(fresh)))
+	return fresh, t.addMembers(list, ids, fresh.first, int64(len(fresh.people)))
 }
 
 // meet merges rows with the people who are in the book, and returns the
