@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -78,7 +77,7 @@ func (g *group) leave(n int) {
 	for _, r := range g.people[:n] {
 		g.size -= r.size()
 	}
-	g.people, g.fields = slices.Delete(g.people, 0, n), nil
+	g.people, g.fields = g.people[n:], nil
 }
 
 // applyImport takes the staged people into the book, step by step, from where
@@ -97,6 +96,7 @@ func (l *Ledger) applyImport(ctx context.Context, t *tally) error {
 	if size != t.stage.size {
 		return fmt.Errorf("%w: it has %d bytes, not %d", errStageDamaged, t.stage.size, size)
 	}
+	defer l.checkpointBeside(ctx)()
 	fresh, err := l.applyAll(ctx, t, reached)
 	if err == nil && reached != "" { // the steps before were another process's
 		fresh, err = l.unnamed(ctx)

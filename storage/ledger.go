@@ -153,7 +153,7 @@ func dsn(path string, readOnly bool) string {
 	} else {
 		q.Set("_txlock", "immediate")
 		pragmas = append(pragmas, "cache_size(-8192)", "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "checkpoint_fullfsync(1)",
-			"secure_delete(FAST)", "wal_autocheckpoint(1000)", "journal_size_limit(67108864)")
+			"secure_delete(FAST)", fmt.Sprintf("wal_autocheckpoint(%d)", checkpointPages), "journal_size_limit(67108864)")
 	}
 	for _, p := range pragmas {
 		q.Add("_pragma", p)

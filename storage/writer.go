@@ -23,6 +23,7 @@ type writer struct {
 	done  chan struct{} // closed when the loop has ended
 	stmts map[string]*sql.Stmt
 	feeds *feeds
+	other *checkpointer // nil: the writer makes its checkpoints itself
 	clock post.Clock
 	held  func(time.Duration) // where set, is told how long each transaction kept the write lock; for tests
 }
@@ -186,7 +187,9 @@ func (w *writer) transact(batch []*request) (err error) {
 	if err := tx.flushCounts(); err != nil {
 		return err
 	}
-	_, err = tx.exec("COMMIT")
+	if _, err = tx.exec("COMMIT"); err == nil && w.other != nil {
+		w.other.nudge()
+	}
 	return err
 }
 
