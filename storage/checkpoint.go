@@ -42,12 +42,17 @@ func (c *checkpointer) run() {
 		select {
 		case <-c.due:
 		case <-c.quit:
+			c.checkpoint() // of what was committed last
 			return
 		}
-		// What fails here is left to the writer's own checkpoints.
-		if _, err := c.db.ExecContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
-			c.log.Warn("make a checkpoint", slog.Any("err", err))
-		}
+		c.checkpoint()
+	}
+}
+
+// checkpoint makes one. What fails here is left to the writer's own.
+func (c *checkpointer) checkpoint() {
+	if _, err := c.db.ExecContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)"); err != nil {
+		c.log.Warn("make a checkpoint", slog.Any("err", err))
 	}
 }
 
