@@ -70,7 +70,8 @@ func (w *fieldWriter) encode(m map[string]string) ([]byte, error) {
 
 // quick writes fields whose names are all known and whose values are plain.
 func (w *fieldWriter) quick(m map[string]string) bool {
-	b, found := append(w.out[:0], '{'), 0
+	w.out = append(w.out[:0], '{')
+	found := 0
 	for _, name := range w.names {
 		value, ok := m[name]
 		if !ok {
@@ -80,15 +81,15 @@ func (w *fieldWriter) quick(m map[string]string) bool {
 			return false
 		}
 		if found++; found > 1 {
-			b = append(b, ',')
+			w.out = append(w.out, ',')
 		}
-		b = append(b, '"')
-		b = append(b, name...)
-		b = append(b, `":"`...)
-		b = append(b, value...)
-		b = append(b, '"')
+		w.out = append(w.out, '"')
+		w.out = append(w.out, name...)
+		w.out = append(w.out, `":"`...)
+		w.out = append(w.out, value...)
+		w.out = append(w.out, '"')
 	}
-	w.out = append(b, '}')
+	w.out = append(w.out, '}')
 	return found == len(m)
 }
 
