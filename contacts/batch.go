@@ -12,6 +12,7 @@ import (
 const (
 	batchRecords = 512
 	batchBytes   = 256 << 10
+	cellBytes    = 16 // that a cell takes beside its text
 )
 
 // batch is some records that follow each other, and what is made of them, by one
@@ -25,12 +26,12 @@ type batch struct {
 	done     chan struct{}
 }
 
-// eachBatch reads records and yields what becomes of them, in order. When it
-// returns, nobody is at r any more.
+// eachBatch reads records and yields what becomes of them, in order; a batch is used
+// again when its turn is over. When eachBatch returns, nobody is at r any more.
 func eachBatch(ctx context.Context, r records, s *sheet, empties bool, yield func(*batch) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	workers := min(runtime.GOMAXPROCS(0), 4)
-	inOrder, work := make(chan *batch, 2*workers), make(chan *batch, 2*workers)
+	inOrder, work, free := make(chan *batch, 2*workers), make(chan *batch, 2*workers), make(chan *batch, 2*workers)
 	for range workers {
 		go func() {
 			for b := range work {
@@ -46,7 +47,12 @@ func eachBatch(ctx context.Context, r records, s *sheet, empties bool, yield fun
 		defer close(work)
 		for more := true; more; {
 			var b *batch
-			b, more = readBatch(r, s, empties)
+			select {
+			case b = <-free:
+			default:
+				b = &batch{made: make([]made, 0, batchRecords)}
+			}
+			more = b.read(r, s, empties)
 			if err := ctx.Err(); err != nil {
 				b.err, more = err, false
 			}
@@ -62,30 +68,35 @@ func eachBatch(ctx context.Context, r records, s *sheet, empties bool, yield fun
 				stop()
 			}
 		}
+		select {
+		case free <- b:
+		default:
+		}
 	}
 	stop()
 	return err
 }
 
-// readBatch reads the next records; more says that there may be others behind them.
-func readBatch(r records, s *sheet, empties bool) (b *batch, more bool) {
-	b = &batch{made: make([]made, 0, batchRecords), progress: r.progress(), done: make(chan struct{})}
+// read takes in the next records instead of those before; more says that there may be
+// others behind them.
+func (b *batch) read(r records, s *sheet, empties bool) (more bool) {
+	*b = batch{made: b.made[:0], cells: b.cells[:0], progress: r.progress(), done: make(chan struct{})}
 	for len(b.made) < batchRecords && b.size < batchBytes {
 		rec, err := r.next()
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
 				b.err = err
 			}
-			return b, false
+			return false
 		}
 		b.add(rec, s, empties)
 	}
-	return b, true
+	return true
 }
 
 func (b *batch) add(rec record, s *sheet, empties bool) {
 	for _, c := range rec.cells {
-		b.size += len(c)
+		b.size += cellBytes + len(c)
 	}
 	// The reader uses its cells again. A slice that was cut from cells stays as it is
 	// when that has to grow.

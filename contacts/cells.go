@@ -36,6 +36,29 @@ func isPlain(s string) bool {
 	return true
 }
 
+// isClean reports trimmed text that cleanTextCell and cleanLineCell leave as it is, and
+// that holds no sign of damage.
+func isClean(s string) bool {
+	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf {
+			if c < ' ' || c == 0x7F {
+				return false
+			}
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r < 0xA0, r == utf8.RuneError: // control characters; damage, or no UTF-8
+			return false
+		case 0x061C <= r && r <= 0x2069 && unicode.Is(unicode.Bidi_Control, r):
+			return false
+		}
+		i += n
+	}
+	return true
+}
+
 // cleanTextCell removes control characters from a field's value and says
 // whether there were any. Line breaks stay: a postal address has some.
 func cleanTextCell(s string) (string, bool) {

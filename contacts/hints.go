@@ -16,14 +16,11 @@ var realDomains = words("mail.com ymail.com gmail.co gmail.cn hotmail.co outlook
 // typoOf returns the domain that was probably meant, or nothing: it is a hint,
 // and the row is taken as it is.
 func typoOf(domain string) string {
-	if realDomains[domain] {
-		return ""
-	}
 	for _, big := range bigDomains {
 		if domain == big {
 			return ""
 		}
-		if oneSlip(domain, big) {
+		if oneSlip(domain, big) && !realDomains[domain] {
 			return big
 		}
 	}

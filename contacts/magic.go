@@ -88,6 +88,9 @@ func checkBinary(text []byte) error {
 // isBlank reports white space, also the kinds that nobody sees: they come
 // along when cells are copied from web pages.
 func isBlank(r rune) bool {
+	if r > 0x3000 && r != 0xFEFF { // no space lies behind the ideographic one
+		return false
+	}
 	switch r {
 	case 0xFEFF, 0x200B, 0x200C, 0x200D, 0x2060, 0x00AD:
 		return true

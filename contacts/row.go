@@ -176,12 +176,18 @@ func (m *made) person() {
 		}
 	}
 	address := m.cell(m.mapping.Address)
-	beside, a, why := parseAddressCell(address)
-	if !why.IsZero() {
-		m.skip(m.mapping.Address, address, why.Key, why.Args...)
-		return
+	var beside string
+	a, key, plain := post.ParsePlain(address)
+	if plain {
+		m.contact.Address, m.contact.Key = address, key
+	} else {
+		var why post.Reason
+		if beside, a, why = parseAddressCell(address); !why.IsZero() {
+			m.skip(m.mapping.Address, address, why.Key, why.Args...)
+			return
+		}
+		m.contact.Address, m.contact.Key = a.String(), post.AddressKey(a)
 	}
-	m.contact = post.Contact{Address: a.String(), Key: post.AddressKey(a)}
 	if m.flaw == flawOdd {
 		m.note(-1, strings.Join(m.cells, string(rune(m.delim))), "contacts.quote_odd")
 	}
@@ -244,6 +250,9 @@ func (m *made) name(beside, key string) string {
 // line returns a cell for one line, and reports what was cleaned.
 func (m *made) line(col int) string {
 	raw := m.cell(col)
+	if isClean(raw) {
+		return raw
+	}
 	clean, dirty := cleanLineCell(raw)
 	m.checkCleaned(col, raw, dirty)
 	return clean
@@ -256,9 +265,13 @@ func (m *made) fields() map[string]string {
 	values := make(map[string]string, len(m.mapping.Fields))
 	for _, f := range m.mapping.Fields {
 		raw := m.cell(f.Column)
-		clean, dirty := cleanTextCell(raw)
-		if f.Column != m.mapping.First && f.Column != m.mapping.Last || m.mapping.Name >= 0 { // those were reported as the name
-			m.checkCleaned(f.Column, raw, dirty)
+		clean := raw
+		if !isClean(raw) {
+			var dirty bool
+			clean, dirty = cleanTextCell(raw)
+			if f.Column != m.mapping.First && f.Column != m.mapping.Last || m.mapping.Name >= 0 { // those were reported as the name
+				m.checkCleaned(f.Column, raw, dirty)
+			}
 		}
 		if clean != "" || m.empties {
 			values[f.Name] = clean
@@ -271,7 +284,7 @@ func (m *made) checkCleaned(col int, raw string, dirty bool) {
 	if dirty {
 		m.note(col, raw, "contacts.cleaned")
 	}
-	if !isPlain(raw) && strings.ContainsRune(raw, utf8.RuneError) {
+	if strings.ContainsRune(raw, utf8.RuneError) {
 		m.note(col, raw, "contacts.damaged")
 	}
 }

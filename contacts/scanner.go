@@ -39,9 +39,10 @@ type record struct {
 // Each byte is looked at a bounded number of times: a line that is left open
 // is rescanned up to the next line with an odd number of marks, at most.
 type scanner struct {
-	r     io.Reader
-	delim byte
-	row   int64
+	r        io.Reader
+	delim    byte
+	endsCell [256]bool // bytes that end a cell without quotation marks
+	row      int64
 
 	buf        []byte
 	start, end int   // what is in buf and not yet used
@@ -56,7 +57,9 @@ type scanner struct {
 }
 
 func newScanner(r io.Reader, delim byte) *scanner {
-	return &scanner{r: r, delim: delim, buf: make([]byte, 64<<10)}
+	s := &scanner{r: r, delim: delim, buf: make([]byte, 64<<10)}
+	s.endsCell[delim], s.endsCell['\n'], s.endsCell['\r'] = true, true, true
+	return s
 }
 
 // errLong says within this file that a record does not fit.
@@ -169,7 +172,7 @@ func (s *scanner) cell(i int, odd *bool) (int, cellEnd) {
 		}
 		chunk := s.buf[s.start+i : s.end]
 		n := 0
-		for n < len(chunk) && chunk[n] != s.delim && chunk[n] != '\n' && chunk[n] != '\r' {
+		for n < len(chunk) && !s.endsCell[chunk[n]] {
 			n++
 		}
 		s.out = append(s.out, chunk[:n]...)
@@ -187,24 +190,32 @@ func (s *scanner) cell(i int, odd *bool) (int, cellEnd) {
 // quoted reads on from behind an opening mark up to behind the closing one.
 func (s *scanner) quoted(i int) (next, lines int, closed bool) {
 	for {
-		c, ok := s.at(i)
-		s.looked++
-		switch {
-		case !ok:
+		if _, ok := s.at(i); !ok {
+			s.looked++
 			return i, lines, false
-		case c == '"':
-			if c, ok := s.at(i + 1); !ok || c != '"' {
-				return i + 1, lines, true
-			}
-			i++
-		case c == '\n' || c == '\r':
+		}
+		chunk := s.buf[s.start+i : s.end]
+		n := 0
+		for n < len(chunk) && chunk[n] != '"' && chunk[n] != '\n' && chunk[n] != '\r' {
+			n++
+		}
+		s.out = append(s.out, chunk[:n]...)
+		s.looked += int64(n)
+		if i += n; n == len(chunk) {
+			continue
+		}
+		s.looked++
+		if chunk[n] != '"' {
 			lines++
 			i = s.lineEnd(i)
 			s.out = append(s.out, '\n')
 			continue
 		}
-		s.out = append(s.out, c)
-		i++
+		if c, ok := s.at(i + 1); !ok || c != '"' {
+			return i + 1, lines, true
+		}
+		s.out = append(s.out, '"')
+		i += 2
 	}
 }
 

@@ -3,6 +3,7 @@ package contacts
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"hash"
 	"hash/crc32"
@@ -158,7 +159,12 @@ func countText(ctx context.Context, r io.Reader) (c textCount, err error) {
 
 // add counts p and returns an unfinished character at its end, unless last.
 func (c *textCount) add(p []byte, last bool) (rest []byte) {
+	const beyond = 0x80_80_80_80_80_80_80_80 // the bit that ASCII lacks, in eight bytes
 	for len(p) > 0 {
+		if len(p) >= 8 && binary.LittleEndian.Uint64(p)&beyond == 0 {
+			p = p[8:]
+			continue
+		}
 		if p[0] < utf8.RuneSelf {
 			p = p[1:]
 			continue

@@ -85,6 +85,32 @@ func ParseAddress(s string) (Address, error) {
 	return Address{Local: local, Domain: domain, ASCII: ascii}, nil
 }
 
+// ParsePlain is ParseMailbox for what most addresses are, letters, digits and signs of
+// ASCII and nothing else, and gives AddressKey of it, too. Where ok is false
+// ParseMailbox decides.
+func ParsePlain(s string) (a Address, key string, ok bool) {
+	at := strings.IndexByte(s, '@')
+	if at < 1 || at > maxLocal || s[0] == '.' || s[at-1] == '.' {
+		return Address{}, "", false
+	}
+	upper := false
+	for i := range at {
+		c := s[i]
+		if !isAtext(c) && (c != '.' || s[i-1] == '.') {
+			return Address{}, "", false
+		}
+		upper = upper || 'A' <= c && c <= 'Z'
+	}
+	a = Address{Local: s[:at], Domain: s[at+1:], ASCII: asciiDomain(s[at+1:])}
+	switch {
+	case a.ASCII == "":
+		return Address{}, "", false
+	case upper || a.ASCII != a.Domain:
+		return a, AddressKey(a), true
+	}
+	return a, s, true
+}
+
 // ParseMailbox checks one mailbox with or without a display name, such as
 // "Anna Köhler <anna@example.com>". Two addresses are an error, not two people.
 func ParseMailbox(s string) (name string, a Address, err error) {
@@ -253,10 +279,15 @@ func asciiDomain(s string) string {
 	return s
 }
 
-func isAtext(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
-		strings.IndexByte("!#$%&'*+-/=?^_`{|}~", c) >= 0
-}
+// atext is what a word before the @ is made of (RFC 5322 3.2.3).
+var atext = func() (set [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~") {
+		set[c] = true
+	}
+	return set
+}()
+
+func isAtext(c byte) bool { return atext[c] }
 
 func isASCII(s string) bool {
 	for i := range len(s) {

@@ -1,7 +1,6 @@
 package post
 
 import (
-	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -12,43 +11,57 @@ import (
 // FoldText returns s in the form in which text is searched: NFC, without
 // regard to case.
 func FoldText(s string) string {
-	plain, upper := true, false
-	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			upper = upper || 'A' <= c && c <= 'Z'
+	var room [256]byte
+	folded := AppendFolded(room[:0], s)
+	if string(folded) == s {
+		return s
+	}
+	return string(folded)
+}
+
+// AppendFolded writes FoldText of s behind b.
+func AppendFolded(b []byte, s string) []byte {
+	from := len(b)
+	b = append(b, s...)
+	text := b[from:]
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c < utf8.RuneSelf {
+			if 'A' <= c && c <= 'Z' {
+				text[i] = c + ('a' - 'A')
+			}
 			i++
 			continue
 		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if !foldsAlone(r) {
-			plain = false
-			break
+		r, n := utf8.DecodeRune(text[i:])
+		folded, ok := foldAlone(r)
+		if !ok {
+			return append(b[:from], norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))...)
 		}
-		upper = upper || unicode.IsUpper(r)
+		if folded != r {
+			utf8.EncodeRune(text[i:], folded) // in as many bytes
+		}
 		i += n
 	}
-	switch {
-	case !plain:
-		return norm.NFC.String(cases.Fold().String(norm.NFC.String(s)))
-	case upper:
-		return strings.ToLower(s)
-	}
-	return s
+	return b
 }
 
-// foldsAlone reports letters that fold to their lower case, one to one, and that
-// NFC leaves as they are whatever plain letter stands beside them: most of what
+// foldAlone folds letters that fold to one lower-case letter of the same length, and
+// that NFC leaves as they are whatever plain letter stands beside them: most of what
 // names are written in, so that the tables are not asked.
-func foldsAlone(r rune) bool {
+func foldAlone(r rune) (folded rune, ok bool) {
 	switch {
-	case 0xC0 <= r && r <= 0x17F:
-		return r != 'ß' && r != 'İ' && r != 'ŉ' && r != 'ſ'
-	case 0x400 <= r && r <= 0x45F: // Cyrillic
-		return true
-	case 0x3041 <= r && r <= 0x3096, 0x30A1 <= r && r <= 0x30FA: // Hiragana and Katakana; their sound marks are not among these
-		return true
 	case 0x4E00 <= r && r <= 0x9FFF, 0xAC00 <= r && r <= 0xD7A3: // Han; Hangul in whole syllables
-		return true
+		return r, true
+	case 0xC0 <= r && r <= 0xFE && r != 'ß':
+		if r <= 0xDE && r != '×' {
+			r += 'ä' - 'Ä'
+		}
+		return r, true
+	case 0xFF <= r && r <= 0x17F && r != 'İ' && r != 'ŉ' && r != 'ſ', 0x400 <= r && r <= 0x45F: // the last are Cyrillic
+		return unicode.ToLower(r), true
+	case 0x3041 <= r && r <= 0x3096, 0x30A1 <= r && r <= 0x30FA: // Hiragana and Katakana; their sound marks are not among these
+		return r, true
 	}
-	return false
+	return r, false
 }

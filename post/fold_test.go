@@ -32,10 +32,15 @@ func TestFoldText(t *testing.T) {
 		if got, want := FoldText(s), foldByTables(s); got != want {
 			rt.Fatalf("%q: %q, want %q", s, got, want)
 		}
+		before := rapid.StringOf(letter).Draw(rt, "what stands before it")
+		if got, want := string(AppendFolded([]byte(before), s)), before+foldByTables(s); got != want {
+			rt.Fatalf("%q behind %q: %q, want %q", s, before, got, want)
+		}
 	})
 }
 
 func BenchmarkFoldText(b *testing.B) {
+	b.ReportAllocs()
 	for b.Loop() {
 		FoldText("user17@example7.com\nAnna Köhler 17\nBerlin\nlikes tulips, roses\n01234")
 	}

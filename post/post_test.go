@@ -88,6 +88,31 @@ func TestAddressProperties(t *testing.T) {
 	})
 }
 
+// TestParsePlain: the short way never differs from the long one, and is the one that
+// addresses of ASCII go.
+func TestParsePlain(t *testing.T) {
+	for in, want := range map[string]bool{
+		"anna@example.com": true, "Anna.B@Example.COM": true, "o'brien+x@a-b.co": true, strings.Repeat("a", 64) + "@x.de": true,
+		"": false, "@": false, "a@": false, "@x.de": false, ".a@x.de": false, "a.@x.de": false, "a..b@x.de": false, "a@b@x.de": false, "a@x.de ": false,
+		strings.Repeat("a", 65) + "@x.de": false, "a@xn--exmple-cua.de": false, "ä@x.de": false, `"a"@x.de`: false, "a@1.2.3.4": false, "<a@x.de>": false, "a@x.de,": false,
+	} {
+		if _, _, ok := ParsePlain(in); ok != want {
+			t.Errorf("ParsePlain(%q) = %v, want %v", in, ok, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		in := rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-zA-Z.+'<"ä ,]{1,9}@[a-zA-Z0-9.ä@-]{1,12}`), rapid.StringMatching(`a{60,70}@([b-c]{60,64}\.){1,5}de`)).Draw(t, "in")
+		a, key, ok := ParsePlain(in)
+		if !ok {
+			return
+		}
+		name, want, err := ParseMailbox(in)
+		if err != nil || name != "" || a != want || a.String() != in || key != AddressKey(want) {
+			t.Fatalf("%q: %+v and %q, want %+v of %q and %q (%v)", in, a, key, want, name, AddressKey(want), err)
+		}
+	})
+}
+
 func TestMoves(t *testing.T) {
 	allowed := map[string]bool{}
 	for _, line := range []string{ // the book's words

@@ -44,6 +44,55 @@ func encodeFields(m map[string]string) (string, error) {
 	return b.String(), nil
 }
 
+// fieldWriter writes fields as encodeFields does, row after row: those of a sheet have
+// the same names, which are put in order once.
+type fieldWriter struct {
+	names []string // of the rows so far, in order; only such as stand in JSON as they are
+	out   []byte
+}
+
+const maxFieldNames = 256 // a sheet has no more columns
+
+// encode returns what is good until the next call.
+func (w *fieldWriter) encode(m map[string]string) ([]byte, error) {
+	if w.quick(m) {
+		return w.out, nil
+	}
+	for name := range m {
+		if at, known := slices.BinarySearch(w.names, name); !known && len(w.names) < maxFieldNames && plainJSON(name) {
+			w.names = slices.Insert(w.names, at, strings.Clone(name))
+		}
+	}
+	fields, err := encodeFields(m)
+	w.out = append(w.out[:0], fields...)
+	return w.out, err
+}
+
+// quick writes fields whose names are all known and whose values are plain.
+func (w *fieldWriter) quick(m map[string]string) bool {
+	w.out = append(w.out[:0], '{')
+	found := 0
+	for _, name := range w.names {
+		value, ok := m[name]
+		if !ok {
+			continue
+		}
+		if !plainJSON(value) {
+			return false
+		}
+		if found++; found > 1 {
+			w.out = append(w.out, ',')
+		}
+		w.out = append(w.out, '"')
+		w.out = append(w.out, name...)
+		w.out = append(w.out, `":"`...)
+		w.out = append(w.out, value...)
+		w.out = append(w.out, '"')
+	}
+	w.out = append(w.out, '}')
+	return found == len(m)
+}
+
 // plainJSON reports whether s stands in JSON as it is, as encoding/json would
 // write it too.
 func plainJSON(s string) bool {

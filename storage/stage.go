@@ -45,17 +45,18 @@ type stage struct {
 	runs  []extent
 	size  int64
 
-	run   []byte // the rows of the run that is gathered
-	order []stagedAt
+	run    []byte // the rows of the run that is gathered
+	order  []stagedAt
+	fields fieldWriter
 }
 
-// extent is where a run of a stage lies, or a row of a run.
+// extent is where a run of a stage lies.
 type extent struct{ from, to int64 }
 
 // stagedAt says where a row lies in the run that is gathered.
 type stagedAt struct {
-	front uint64 // the first letters of its key
-	extent
+	front, second uint64 // the first letters of its key, and the next
+	from, to      uint32
 }
 
 func stagePath(dir, token, ext string) string {
@@ -128,13 +129,13 @@ func (s *stage) tryLock() (bool, error) {
 
 // add appends a row.
 func (s *stage) add(c post.Contact) error {
-	row, err := stagedOf(c)
+	fields, err := s.fields.encode(c.Fields)
 	if err != nil {
 		return err
 	}
 	from := len(s.run)
-	s.run = row.append(s.run)
-	s.order = append(s.order, stagedAt{front(row.key), extent{int64(from), int64(len(s.run))}})
+	s.run = appendStaged(s.run, c, fields)
+	s.order = append(s.order, stagedAt{front(c.Key), front(c.Key[min(8, len(c.Key)):]), uint32(from), uint32(len(s.run))})
 	if len(s.run) < runBytes {
 		return nil
 	}
@@ -147,8 +148,11 @@ func (s *stage) endRun() error {
 		return nil
 	}
 	slices.SortFunc(s.order, func(a, b stagedAt) int {
-		if a.front != b.front {
+		switch {
+		case a.front != b.front:
 			return cmp.Compare(a.front, b.front)
+		case a.second != b.second:
+			return cmp.Compare(a.second, b.second)
 		}
 		return cmp.Or(bytes.Compare(stagedKey(s.run[a.from:a.to]), stagedKey(s.run[b.from:b.to])), cmp.Compare(a.from, b.from))
 	})
@@ -176,7 +180,7 @@ func (s *stage) endRun() error {
 // end writes what is left; no more rows are added.
 func (s *stage) end() error {
 	err := s.endRun()
-	s.run, s.order = nil, nil
+	s.run, s.order, s.fields = nil, nil, fieldWriter{}
 	return err
 }
 
@@ -212,7 +216,7 @@ func (s *stage) sorted(after string) iter.Seq2[staged, error] {
 	return func(yield func(staged, error) bool) {
 		var all merging
 		for i, r := range s.runs {
-			h := &runHead{number: i, r: bufio.NewReaderSize(io.NewSectionReader(s.f, r.from, r.to-r.from), 64<<10)}
+			h := &runHead{number: i, r: bufio.NewReaderSize(io.NewSectionReader(s.f, r.from, r.to-r.from), blockBytes)}
 			switch err := h.next(); {
 			case err == nil:
 				all = append(all, h)
@@ -240,19 +244,64 @@ func (s *stage) sorted(after string) iter.Seq2[staged, error] {
 	}
 }
 
+// blockBytes is how much of a run is taken into memory at once, if no row of it is
+// longer. The rows of a block share its text.
+const blockBytes = 32 << 10
+
 // runHead is the row at which the reading of a run stands.
 type runHead struct {
 	number int
 	front  uint64
 	row    staged
 	r      *bufio.Reader
-	buf    []byte
+	block  string // what of the next block is not used yet; half a row at its end
+	peeked int    // bytes of the whole block, which r gives once more
 }
 
-func (h *runHead) next() (err error) {
-	h.row, err = nextStaged(h.r, &h.buf)
+// next goes to the next row; io.EOF behind the last.
+func (h *runHead) next() error {
+	row, rest, ok := cutPart(h.block)
+	if !ok {
+		if err := h.read(); err != nil {
+			return err
+		}
+		if row, rest, ok = cutPart(h.block); !ok {
+			return fmt.Errorf("%w: it ends within a row", errStageDamaged)
+		}
+	}
+	h.block = rest
+	var err error
+	h.row, err = parseStaged(row)
 	h.front = front(h.row.key)
 	return err
+}
+
+// read takes in the next block, which begins with a row.
+func (h *runHead) read() error {
+	if _, err := h.r.Discard(h.peeked - len(h.block)); err != nil {
+		return err
+	}
+	b, err := h.r.Peek(blockBytes)
+	if len(b) == 0 || err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	n, used := binary.Uvarint(b)
+	switch {
+	case used <= 0 || n > maxStaged:
+		return fmt.Errorf("%w: a row of %d bytes", errStageDamaged, n)
+	case int(n)+used <= len(b):
+		h.block, h.peeked = string(b), len(b)
+		return nil
+	}
+	long := make([]byte, int(n)+used)
+	if _, err := io.ReadFull(h.r, long); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("%w: it ends within a row", errStageDamaged)
+		}
+		return err
+	}
+	h.block, h.peeked = string(long), 0
+	return nil
 }
 
 // merging is a heap of runs (container/heap), the least row on top.
@@ -313,19 +362,17 @@ func stagedOf(c post.Contact) (staged, error) {
 // searchText is that of the contact; field is told the name of each field, maybe
 // more than once.
 func (s staged) searchText(field func(name string)) (string, error) {
-	var b strings.Builder
-	b.Grow(s.size())
-	b.WriteString(s.address)
-	b.WriteByte('\n')
-	b.WriteString(s.name)
+	// A line break stays alone, so that parts fold as the whole does.
+	var room [512]byte
+	b := post.AppendFolded(room[:0], s.address)
+	b = post.AppendFolded(append(b, '\n'), s.name)
 	if s.fields == "{}" || eachPlain(s.fields, func(name, value string) {
 		field(name)
 		if value != "" {
-			b.WriteByte('\n')
-			b.WriteString(value)
+			b = post.AppendFolded(append(b, '\n'), value)
 		}
 	}) {
-		return post.FoldText(b.String()), nil
+		return string(b), nil
 	}
 	c, err := s.contact()
 	if err != nil {
@@ -340,10 +387,10 @@ func (s staged) searchText(field func(name string)) (string, error) {
 // maxStaged bounds one row: a record of a file is at most 1 MB, as JSON at most six times that.
 const maxStaged = 16 << 20
 
-// append writes a row behind b: its length, and its parts each behind theirs.
-func (s staged) append(b []byte) []byte {
-	parts := [...]string{s.key, s.address, s.name, s.fields}
-	var length int
+// appendStaged writes a row behind b: its length, and its parts each behind theirs.
+func appendStaged(b []byte, c post.Contact, fields []byte) []byte {
+	parts := [...]string{c.Key, c.Address, c.Name}
+	length := uvarintLen(len(fields)) + len(fields)
 	for _, p := range parts {
 		length += uvarintLen(len(p)) + len(p)
 	}
@@ -352,7 +399,8 @@ func (s staged) append(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(len(p)))
 		b = append(b, p...)
 	}
-	return b
+	b = binary.AppendUvarint(b, uint64(len(fields)))
+	return append(b, fields...)
 }
 
 func uvarintLen(n int) int {
@@ -370,40 +418,28 @@ func stagedKey(row []byte) []byte {
 	return row[head+used : head+used+int(n)]
 }
 
-// nextStaged reads one row; buf grows as it needs.
-func nextStaged(r *bufio.Reader, buf *[]byte) (staged, error) {
-	length, err := binary.ReadUvarint(r)
-	if err != nil {
-		return staged{}, err // io.EOF between rows
-	}
-	if length > maxStaged {
-		return staged{}, fmt.Errorf("%w: a row of %d bytes", errStageDamaged, length)
-	}
-	if uint64(cap(*buf)) < length {
-		*buf = make([]byte, length)
-	}
-	b := (*buf)[:length]
-	if _, err := io.ReadFull(r, b); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = fmt.Errorf("%w: it ends within a row", errStageDamaged)
-		}
-		return staged{}, err
-	}
-	return parseStaged(b)
-}
-
-func parseStaged(b []byte) (staged, error) {
-	all := string(b) // the parts share it
+func parseStaged(row string) (staged, error) {
 	var parts [4]string
-	from := 0
 	for i := range parts {
-		n, used := binary.Uvarint(b[from:])
-		if used <= 0 || n > uint64(len(b)-from-used) {
+		var ok bool
+		if parts[i], row, ok = cutPart(row); !ok {
 			return staged{}, fmt.Errorf("%w: it ends within a part of a row", errStageDamaged)
 		}
-		from += used
-		parts[i] = all[from : from+int(n)]
-		from += int(n)
 	}
 	return staged{key: parts[0], address: parts[1], name: parts[2], fields: parts[3]}, nil
+}
+
+// cutPart takes a text off that stands behind its length; not ok where s ends before.
+func cutPart(s string) (part, rest string, ok bool) {
+	var n uint64
+	for i := range min(len(s), binary.MaxVarintLen64) {
+		n |= uint64(s[i]&0x7f) << (7 * i)
+		if s[i] < 0x80 {
+			if s = s[i+1:]; n > uint64(len(s)) {
+				return "", "", false
+			}
+			return s[:n], s[n:], true
+		}
+	}
+	return "", "", false
 }

@@ -147,15 +147,19 @@ func (l *Ledger) suppressions(ctx context.Context, query string, args []any) ([]
 // suppressedKeys returns those of some keys that are not mailed: never, or as
 // those of one list.
 func (l *Ledger) suppressedKeys(ctx context.Context, list string, keys []string) (map[string]bool, error) {
+	var some bool
+	from, to := span(keys)
+	if err := l.r.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM suppressions WHERE key >= ?1 AND key <= ?2)
+		OR EXISTS (SELECT 1 FROM lists l CROSS JOIN list_suppressions s ON s.list_id = l.id AND s.key >= ?1 AND s.key <= ?2 WHERE l.name = ?3)`, from, to, list).Scan(&some); err != nil || !some {
+		return nil, err
+	}
 	array, err := json.Marshal(keys)
 	if err != nil {
 		return nil, err
 	}
-	from, to := span(keys)
-	rows, err := l.r.QueryContext(ctx, `SELECT s.key FROM json_each(CASE WHEN EXISTS (SELECT 1 FROM suppressions WHERE key >= ?1 AND key <= ?2) THEN ?3 ELSE '[]' END) j
-			CROSS JOIN suppressions s ON s.key = j.value
-		UNION ALL SELECT s.key FROM lists l CROSS JOIN list_suppressions s ON s.list_id = l.id AND s.key >= ?1 AND s.key <= ?2
-			WHERE l.name = ?4 AND s.key IN (SELECT value FROM json_each(?3))`, from, to, string(array), list)
+	rows, err := l.r.QueryContext(ctx, `SELECT s.key FROM json_each(?1) j CROSS JOIN suppressions s ON s.key = j.value
+		UNION ALL SELECT s.key FROM lists l CROSS JOIN list_suppressions s ON s.list_id = l.id AND s.key >= ?2 AND s.key <= ?3
+			WHERE l.name = ?4 AND s.key IN (SELECT value FROM json_each(?1))`, string(array), from, to, list)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"strings"
 
 	"postroom/post"
 )
@@ -20,7 +21,7 @@ type tally struct {
 	list   string             // its name; may be missing yet
 	person func(staged) error // gets each person, in order of their keys; nil: nobody wants them
 
-	now *counted // whose rows are being counted
+	now counted // whose rows are being counted; nobody's at first
 
 	added, updated, unchanged int64
 	suppressed                []string
@@ -28,7 +29,6 @@ type tally struct {
 
 // counted is a person whose rows are being counted.
 type counted struct {
-	key    string
 	rows   staged        // all rows so far as one
 	merged *post.Contact // the same, where there is more than one
 	book   *post.Contact // what the rows so far made of the person in the book; nil for a stranger
@@ -120,7 +120,7 @@ func (t *tally) countAll(ctx context.Context, after string) error {
 	if err := t.count(ctx, batch); err != nil {
 		return err
 	}
-	return t.next(nil)
+	return t.next(counted{})
 }
 
 func (t *tally) count(ctx context.Context, batch []staged) error {
@@ -141,18 +141,18 @@ func (t *tally) count(ctx context.Context, batch []staged) error {
 		return err
 	}
 	for _, s := range batch {
-		if t.now == nil || t.now.key != s.key {
-			p := &counted{key: s.key, rows: s}
+		if t.now.rows.key != s.key {
+			p := counted{rows: s}
 			if c, ok := known[s.key]; ok {
-				p.book = &c
+				p.book = new(c)
 			}
 			if err := t.next(p); err != nil {
 				return err
 			}
 			if _, gone := erased[s.key]; gone || unwanted[s.key] {
-				t.suppressed = append(t.suppressed, s.address)
+				t.suppressed = append(t.suppressed, strings.Clone(s.address)) // it is a part of a whole block
 			}
-			if p.book == nil {
+			if t.now.book == nil {
 				t.added++
 				continue
 			}
@@ -204,10 +204,10 @@ func (t *tally) meet(s staged) error {
 }
 
 // next gives away the person who was counted, and turns to another one.
-func (t *tally) next(p *counted) (err error) {
+func (t *tally) next(p counted) (err error) {
 	was := t.now
 	t.now = p
-	if was == nil || t.person == nil {
+	if was.rows.key == "" || t.person == nil {
 		return nil
 	}
 	if was.merged != nil {
