@@ -324,11 +324,7 @@ const (
 	insertMany = `INSERT OR FAIL INTO contacts (address, key, key_version, name, fields, search, created_at, changed_at)
 		SELECT address, key, ?1, name, fields, search, ?2, ?2 FROM temp.fed_people`
 	insertOne  = "INSERT INTO contacts (id, address, key, key_version, name, fields, search, created_at, changed_at) VALUES (?,?,?,?,?,?,?,?,?)"
-	memberHead = "INSERT OR IGNORE INTO list_members (list_id, contact_id) VALUES "
-	memberRow  = "(?1,?)"
 )
-
-var memberMany = memberHead + memberRow + strings.Repeat(","+memberRow, manyRows-1)
 
 // insertPeople adds people to the book and returns the first one's id; the
 // others' follow.
@@ -367,33 +363,9 @@ func (t *Tx) insertPeople(people []ready) (first int64, err error) {
 }
 
 // addMembers puts people on the list: some, and n new ones whose ids follow each
-// other, which SQLite numbers faster than we can tell them.
+// other.
 func (t *Tx) addMembers(list int64, ids []int64, first, n int64) error {
-	var added int64
-	var err error
-	if n > 0 {
-		if added, err = t.change("INSERT OR IGNORE INTO list_members (list_id, contact_id) SELECT ?1, id FROM contacts WHERE id >= ?2 AND id < ?3", list, first, first+n); err != nil {
-			return err
-		}
-	}
-	args := make([]any, 0, 1+manyRows)
-	for len(ids) > 0 {
-		n, query := 1, memberHead+memberRow
-		if len(ids) >= manyRows {
-			n, query = manyRows, memberMany
-		}
-		args = append(args[:0], list)
-		for _, id := range ids[:n] {
-			args = append(args, id)
-		}
-		changed, err := t.change(query, args...)
-		if err != nil {
-			return err
-		}
-		added += changed
-		ids = ids[n:]
-	}
-	_, err = t.exec("UPDATE lists SET members = members + ? WHERE id = ?", added, list)
+	_, err := t.addToList(list, joinBlocks(append(blocksFrom(first, n), inBlocks(ids)...)))
 	return err
 }
 

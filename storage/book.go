@@ -95,52 +95,48 @@ func (l *Ledger) SetListRule(ctx context.Context, id int64, r Rule) error {
 }
 
 // AddToList puts people on a list and returns how many were not on it.
-func (l *Ledger) AddToList(ctx context.Context, list int64, ids []int64) (int64, error) {
-	return l.changeMembers(ctx, "put people on the list", list, ids, 1,
-		"INSERT OR IGNORE INTO list_members (list_id, contact_id) SELECT ?1, c.id FROM json_each(?2) j CROSS JOIN contacts c ON c.id = j.value")
+func (l *Ledger) AddToList(ctx context.Context, list int64, ids []int64) (n int64, err error) {
+	err = l.write(ctx, "put people on the list", func(t *Tx) error {
+		some, err := t.inBook(ids)
+		if err != nil {
+			return err
+		}
+		n, err = t.addToList(list, some)
+		return err
+	})
+	return n, err
 }
 
 // RemoveFromList takes people off a list and returns how many were on it; they
 // stay in the book.
-func (l *Ledger) RemoveFromList(ctx context.Context, list int64, ids []int64) (int64, error) {
-	return l.changeMembers(ctx, "take people off the list", list, ids, -1,
-		"DELETE FROM list_members WHERE list_id = ?1 AND contact_id IN (SELECT value FROM json_each(?2))")
-}
-
-func (l *Ledger) changeMembers(ctx context.Context, op string, list int64, ids []int64, sign int64, query string) (n int64, err error) {
-	text, err := json.Marshal(ids)
-	if err != nil {
-		return 0, err
-	}
-	err = l.write(ctx, op, func(t *Tx) error {
-		if n, err = t.change(query, list, string(text)); err != nil {
-			return err
-		}
-		one, err := t.change("UPDATE lists SET members = members + ? WHERE id = ?", sign*n, list)
-		return oneRow(op, "the list", one, err)
+func (l *Ledger) RemoveFromList(ctx context.Context, list int64, ids []int64) (n int64, err error) {
+	err = l.write(ctx, "take people off the list", func(t *Tx) error {
+		n, err = t.removeFromList(list, inBlocks(ids))
+		return err
 	})
 	return n, err
 }
 
 // ContactIDs returns the ids of all people a filter chooses, in no order.
 func (l *Ledger) ContactIDs(ctx context.Context, f ContactFilter) ([]int64, error) {
+	const op = "list contacts"
+	if f.Search == "" && f.List != 0 { // the list is read, not the book
+		ids, err := l.memberIDs(ctx, f.List)
+		return ids, classify(op, err)
+	}
 	from, where, args := "contacts c", []string(nil), []any(nil)
-	switch {
-	case f.Search != "":
+	if f.Search != "" {
 		var err error
 		if from, args, err = l.countFrom(ctx, f); err != nil {
-			return nil, classify("list contacts", err)
+			return nil, classify(op, err)
 		}
 		where, args = append(where, hit), append(args, post.FoldText(f.Search))
 		if f.List != 0 {
-			where, args = append(where, "EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)"), append(args, f.List)
+			where, args = append(where, onList("c.id")), append(args, f.List)
 		}
-	case f.List != 0: // the list is read, not the book
-		from = "list_members m CROSS JOIN contacts c ON c.id = m.contact_id"
-		where, args = []string{"m.list_id = ?"}, []any{f.List}
 	}
 	ids, err := l.ids(ctx, "SELECT json_group_array(c.id) FROM "+from+joinWhere(where), args)
-	return ids, classify("list contacts", err)
+	return ids, classify(op, err)
 }
 
 // ContactsByID returns those of the people who are in the book, by address.

@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
 	"fmt"
 )
 
@@ -44,9 +46,6 @@ func (l *Ledger) Check(ctx context.Context) ([]string, error) {
 			UNION ALL
 			SELECT * FROM (SELECT mailing_id, receipt, count(*) FROM deliveries WHERE receipt <> 'none' GROUP BY 1, 2
 			EXCEPT SELECT mailing_id, receipt, n FROM receipt_counts))`},
-		{"lists whose size does not match their people", `SELECT count(*) FROM lists l WHERE members <> (SELECT count(*) FROM list_members m WHERE m.list_id = l.id)`},
-		{"places on lists that are nobody's or of no list", `SELECT count(*) FROM list_members m WHERE NOT EXISTS (SELECT 1 FROM contacts c WHERE c.id = m.contact_id)
-			OR NOT EXISTS (SELECT 1 FROM lists l WHERE l.id = m.list_id)`},
 		{"people who are not where their name belongs", `SELECT CASE WHEN EXISTS (SELECT 1 FROM imports) THEN 0 ELSE
 			(SELECT count(*) FROM contacts c WHERE NOT EXISTS (SELECT 1 FROM contact_names n WHERE n.name = c.name AND n.id = c.id)) +
 			(SELECT count(*) FROM contact_names n WHERE NOT EXISTS (SELECT 1 FROM contacts c WHERE c.id = n.id AND c.name = n.name)) END`},
@@ -62,6 +61,11 @@ func (l *Ledger) Check(ctx context.Context) ([]string, error) {
 			problems = append(problems, fmt.Sprintf("%d %s", n, c.what))
 		}
 	}
+	places, err := l.checkMembers(ctx)
+	if err != nil {
+		return nil, classify(op, err)
+	}
+	problems = append(problems, places...)
 	lost, err := l.lostImports(ctx)
 	if err != nil {
 		return nil, classify(op, err)
@@ -71,4 +75,72 @@ func (l *Ledger) Check(ctx context.Context) ([]string, error) {
 	}
 	bad, err := l.checkBlobs(ctx)
 	return append(problems, bad...), classify(op, err)
+}
+
+// checkMembers compares the members of all lists with the lists and the book, as of
+// one moment.
+func (l *Ledger) checkMembers(ctx context.Context) (problems []string, err error) {
+	tx, err := l.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
+	var text string
+	if err := tx.QueryRowContext(ctx, "SELECT coalesce(group_concat(id), '') FROM contacts").Scan(&text); err != nil {
+		return nil, err
+	}
+	book := map[int64]uint64{}
+	if err := eachID(text, func(id int64) {
+		b := blockOf(id)
+		book[b.at] |= b.bits
+	}); err != nil {
+		return nil, err
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT m.list_id, l.id IS NULL, m.block, m.bits FROM list_members m LEFT JOIN lists l ON l.id = m.list_id`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	places := map[int64]int64{} // by list
+	var strays, empty int64
+	for rows.Next() {
+		var list, at, word int64
+		var gone bool
+		if err := rows.Scan(&list, &gone, &at, &word); err != nil {
+			return nil, err
+		}
+		b := block{at, uint64(word)}
+		if b.bits == 0 {
+			empty++
+		}
+		places[list] += b.len()
+		if !gone {
+			b.bits &^= book[at]
+		}
+		strays += b.len()
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	all, err := json.Marshal(places)
+	if err != nil {
+		return nil, err
+	}
+	var wrong int64
+	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM lists WHERE members <> coalesce(? ->> ('$."' || id || '"'), 0)`, string(all)).Scan(&wrong); err != nil {
+		return nil, err
+	}
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{
+		{wrong, "lists whose size does not match their people"},
+		{strays, "places on lists that are nobody's or of no list"},
+		{empty, "blocks of lists that have nobody"},
+	} {
+		if c.n > 0 {
+			problems = append(problems, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	return problems, nil
 }

@@ -148,8 +148,8 @@ func (l *Ledger) RenameList(ctx context.Context, id int64, name string) error {
 	return err
 }
 
-// fillSpan is how many ids of the book one step of a list looks at.
-const fillSpan = 2000
+// fillSpan is how many ids of the book one step of a list looks at: some blocks.
+const fillSpan = 2048
 
 // fill puts the people whom the rule chooses on the list, and takes the others
 // off, in steps between which others write.
@@ -169,7 +169,7 @@ func (l *Ledger) fill(ctx context.Context, list int64, r Rule) error {
 		return err
 	}
 	query, args := ruleQuery(r)
-	for from := int64(0); from < last; from += fillSpan {
+	for from := int64(0); from <= last; from += fillSpan {
 		candidates, err := l.ids(ctx, query, append(slices.Clone(args), from, from+fillSpan))
 		if err != nil {
 			return err
@@ -195,7 +195,7 @@ func ruleQuery(r Rule) (query string, args []any) {
 		if err != nil { // numbers always marshal
 			list = []byte("[]")
 		}
-		where = append(where, not+"EXISTS (SELECT 1 FROM list_members m WHERE m.contact_id = c.id AND m.list_id IN (SELECT value FROM json_each(?)))")
+		where = append(where, not+"EXISTS (SELECT 1 FROM list_members m WHERE "+hasMember("c.id")+" AND m.list_id IN (SELECT value FROM json_each(?)))")
 		args = append(args, string(list))
 	}
 	if len(r.Any) > 0 {
@@ -207,7 +207,7 @@ func ruleQuery(r Rule) (query string, args []any) {
 	if len(r.Not) > 0 {
 		on("NOT ", r.Not...)
 	}
-	where = append(where, "c.id > ?", "c.id <= ?")
+	where = append(where, "c.id >= ?", "c.id < ?")
 	return "SELECT json_group_array(c.id) FROM contacts c" + joinWhere(where), args
 }
 
@@ -237,24 +237,4 @@ func (l *Ledger) idSet(ctx context.Context, query string, args ...any) (map[int6
 		set[id] = true
 	}
 	return set, rows.Err()
-}
-
-// setMembers makes those chosen, of a span of ids, the list's only ones.
-func (t *Tx) setMembers(list, from, to int64, chosen []int64) error {
-	ids, err := json.Marshal(append([]int64{}, chosen...))
-	if err != nil {
-		return err
-	}
-	gone, err := t.change("DELETE FROM list_members WHERE list_id = ?1 AND contact_id > ?2 AND contact_id <= ?3 AND contact_id NOT IN (SELECT value FROM json_each(?4))",
-		list, from, to, string(ids))
-	if err != nil {
-		return err
-	}
-	// Somebody may have been deleted since they were chosen.
-	come, err := t.change("INSERT OR IGNORE INTO list_members (list_id, contact_id) SELECT ?1, c.id FROM json_each(?2) j JOIN contacts c ON c.id = j.value", list, string(ids))
-	if err != nil {
-		return err
-	}
-	n, err := t.change("UPDATE lists SET members = members + ? WHERE id = ?", come-gone, list)
-	return oneRow("fill the list", "the list", n, err)
 }

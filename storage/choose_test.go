@@ -102,7 +102,7 @@ func TestRulesChoose(t *testing.T) {
 	}
 	on := func(name string, id int64) bool {
 		var n int
-		if err := l.r.QueryRowContext(t.Context(), "SELECT count(*) FROM list_members WHERE list_id = ? AND contact_id = ?", lists[name].ID, id).Scan(&n); err != nil {
+		if err := l.r.QueryRowContext(t.Context(), placesTable+"SELECT count(*) FROM places WHERE list_id = ? AND contact_id = ?", lists[name].ID, id).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n > 0
@@ -157,7 +157,7 @@ func TestRulesChoose(t *testing.T) {
 					want++
 				}
 				var is bool
-				if err := l.r.QueryRowContext(t.Context(), "SELECT EXISTS (SELECT 1 FROM list_members WHERE list_id = ? AND contact_id = ?)", li.ID, id).Scan(&is); err != nil {
+				if err := l.r.QueryRowContext(t.Context(), placesTable+"SELECT EXISTS (SELECT 1 FROM places WHERE list_id = ? AND contact_id = ?)", li.ID, id).Scan(&is); err != nil {
 					rt.Fatal(err)
 				}
 				if is != chosen {
@@ -171,13 +171,9 @@ func TestRulesChoose(t *testing.T) {
 		check()
 		who := ids[fmt.Sprintf("p%d@example.net", rapid.SampledFrom([]int{1, 2, 3, 4, 5, 6, 11, 12}).Draw(rt, "who"))]
 		if err := l.write(t.Context(), "move", func(tx *Tx) error {
-			n, err := tx.change("DELETE FROM list_members WHERE list_id = ? AND contact_id = ?", lists["A"].ID, who)
+			n, err := tx.removeFromList(lists["A"].ID, inBlocks([]int64{who}))
 			if err == nil && n == 0 {
-				n = -1
-				_, err = tx.exec("INSERT INTO list_members (list_id, contact_id) VALUES (?, ?)", lists["A"].ID, who)
-			}
-			if err == nil {
-				_, err = tx.exec("UPDATE lists SET members = members - ? WHERE id = ?", n, lists["A"].ID)
+				_, err = tx.addToList(lists["A"].ID, inBlocks([]int64{who}))
 			}
 			return err
 		}); err != nil {

@@ -61,18 +61,24 @@ func (l *Ledger) UpdateContact(ctx context.Context, c post.Contact) error {
 func (l *Ledger) DeleteContacts(ctx context.Context, ids []int64) error {
 	return inSteps(ctx, l, "delete contacts", ids, 50, func(t *Tx, some []int64) error {
 		for _, id := range some {
-			if _, err := t.exec(`UPDATE lists SET members = members - 1 WHERE id IN (SELECT list_id FROM list_members WHERE contact_id=?)`, id); err != nil {
-				return err
-			}
-			if _, err := t.exec("DELETE FROM contacts WHERE id=?", id); err != nil {
-				return err
-			}
-			if err := t.unindex(id); err != nil {
+			if _, err := t.deleteContact(id); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// deleteContact removes a person, a trigger takes them off their lists, and it
+// returns how many these were.
+func (t *Tx) deleteContact(id int64) (lists int64, err error) {
+	if lists, err = t.change("UPDATE lists SET members = members - 1 WHERE id IN (SELECT m.list_id FROM list_members m WHERE "+hasMember("?1")+")", id); err != nil {
+		return 0, err
+	}
+	if _, err := t.exec("DELETE FROM contacts WHERE id = ?", id); err != nil {
+		return 0, err
+	}
+	return lists, t.unindex(id)
 }
 
 // Contact returns one person by id.
@@ -104,7 +110,7 @@ func (l *Ledger) Contacts(ctx context.Context, f ContactFilter, p Page) ([]Conta
 		from = &m
 	}
 	limit := p.Limit + 1
-	where, args := list.past(o, from)
+	where, args := behind(nil, nil, o, from)
 	if f.Search != "" || f.List != 0 {
 		ids, err := l.pageIDs(ctx, list, o, from, f.Search, limit)
 		if err != nil {
@@ -151,7 +157,7 @@ func (l *Ledger) CountContacts(ctx context.Context, f ContactFilter) (int64, err
 	where := []string{hit}
 	args = append(args, post.FoldText(f.Search))
 	if f.List != 0 {
-		where = append(where, "EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = c.id)")
+		where = append(where, onList("c.id"))
 		args = append(args, f.List)
 	}
 	err = l.r.QueryRowContext(ctx, "SELECT count(*) FROM "+from+joinWhere(where), args...).Scan(&n)
@@ -185,42 +191,77 @@ func (l *Ledger) EachContact(ctx context.Context, f ContactFilter) iter.Seq2[Con
 // they were added to the book, without their lists and suppressions: what a
 // mailing needs, as fast as it can be had.
 func (l *Ledger) EachMember(ctx context.Context, list int64) iter.Seq2[post.Contact, error] {
-	query := "SELECT id, address, key, name, fields FROM contacts WHERE id > ?1 ORDER BY id LIMIT ?2"
-	args := []any{int64(0), memberPage}
+	read := l.everybody
 	if list != 0 {
-		query = `SELECT c.id, c.address, c.key, c.name, c.fields FROM list_members m JOIN contacts c ON c.id = m.contact_id
-			WHERE m.list_id = ?3 AND m.contact_id > ?1 ORDER BY m.contact_id LIMIT ?2`
-		args = append(args, list)
+		read = func(ctx context.Context, after int64) ([]post.Contact, int64, error) {
+			return l.members(ctx, list, after)
+		}
 	}
 	return func(yield func(post.Contact, error) bool) {
-		for {
-			page, err := l.members(ctx, query, args)
+		for after := int64(0); after >= 0; {
+			page, last, err := read(ctx, after)
 			if err != nil {
-				yield(post.Contact{}, err)
+				yield(post.Contact{}, classify("list contacts", err))
 				return
 			}
 			for _, c := range page {
 				if !yield(c, nil) {
 					return
 				}
-				args[0] = c.ID
 			}
-			if len(page) < memberPage {
-				return
-			}
+			after = last
 		}
 	}
 }
 
-// memberPage is how many people EachMember reads at a time: a page is read to
-// its end before anybody is told, so that no reader stays open meanwhile.
+// memberPage is how many people EachMember reads at a time, about: a page is read
+// to its end before anybody is told, so that no reader stays open meanwhile.
 const memberPage = 1000
 
-func (l *Ledger) members(ctx context.Context, query string, args []any) ([]post.Contact, error) {
-	const op = "list contacts"
+const memberColumns = "c.id, c.address, c.key, c.name, c.fields"
+
+// everybody reads a page of the people behind an id, and returns the last id that
+// was looked at, -1 when there are no more.
+func (l *Ledger) everybody(ctx context.Context, after int64) (page []post.Contact, last int64, err error) {
+	page, err = l.contacts(ctx, "SELECT "+memberColumns+" FROM contacts c WHERE c.id > ? ORDER BY c.id LIMIT ?", after, memberPage)
+	if err != nil || len(page) < memberPage {
+		return page, -1, err
+	}
+	return page, page[len(page)-1].ID, nil
+}
+
+// members does so for a list; it reads whole blocks.
+func (l *Ledger) members(ctx context.Context, list, after int64) (page []post.Contact, last int64, err error) {
+	ids := []int64{}
+	last = -1
+	if err := l.eachBlock(ctx, list, (after+1)>>6, func(b block) bool {
+		if ids = b.appendIDs(ids); len(ids) < memberPage {
+			return false
+		}
+		last = b.at<<6 + 63
+		return true
+	}); err != nil || len(ids) == 0 {
+		return nil, last, err
+	}
+	if from, to := ids[0], ids[len(ids)-1]; to-from < 2*int64(len(ids)) { // a few others in between are read sooner than left out
+		page, err = l.contacts(ctx, "SELECT "+memberColumns+" FROM contacts c WHERE c.id >= ? AND c.id <= ? ORDER BY c.id", from, to)
+		return slices.DeleteFunc(page, func(c post.Contact) bool {
+			_, on := slices.BinarySearch(ids, c.ID)
+			return !on
+		}), last, err
+	}
+	text, err := json.Marshal(ids)
+	if err != nil {
+		return nil, 0, err
+	}
+	page, err = l.contacts(ctx, "SELECT "+memberColumns+" FROM contacts c WHERE c.id IN (SELECT value FROM json_each(?)) ORDER BY c.id", string(text))
+	return page, last, err
+}
+
+func (l *Ledger) contacts(ctx context.Context, query string, args ...any) ([]post.Contact, error) {
 	rows, err := l.r.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, classify(op, err)
+		return nil, err
 	}
 	defer rows.Close()
 	page := make([]post.Contact, 0, memberPage)
@@ -228,14 +269,14 @@ func (l *Ledger) members(ctx context.Context, query string, args []any) ([]post.
 		var c post.Contact
 		var fields string
 		if err := rows.Scan(&c.ID, &c.Address, &c.Key, &c.Name, &fields); err != nil {
-			return nil, classify(op, err)
+			return nil, err
 		}
 		if c.Fields, err = decodeFields(fields); err != nil {
-			return nil, classify(op, err)
+			return nil, err
 		}
 		page = append(page, c)
 	}
-	return page, classify(op, rows.Err())
+	return page, rows.Err()
 }
 
 // order is how a page of contacts is read, and from where.
@@ -274,7 +315,7 @@ func (o order) tail() string {
 func (l *Ledger) contactRows(ctx context.Context, from, tail string, args []any) ([]ContactRow, error) {
 	const op = "list contacts"
 	rows, err := l.r.QueryContext(ctx, `SELECT c.id, c.address, c.key, c.name, c.fields, c.created_at, c.changed_at,
-		coalesce((SELECT json_group_array(l.name ORDER BY l.name) FROM list_members m JOIN lists l ON l.id = m.list_id WHERE m.contact_id = c.id), '[]'),
+		coalesce((SELECT json_group_array(l.name ORDER BY l.name) FROM list_members m JOIN lists l ON l.id = m.list_id WHERE `+hasMember("c.id")+`), '[]'),
 		s.reason, s.source, s.at, s.address
 		FROM `+from+` LEFT JOIN suppressions s ON s.key = c.key `+tail, args...)
 	if err != nil {

@@ -116,13 +116,8 @@ func (t *Tx) eraseContact(key string, e *Erased) error {
 		return err
 	}
 	e.Contact = true
-	if e.Lists, err = t.change("UPDATE lists SET members = members - 1 WHERE id IN (SELECT list_id FROM list_members WHERE contact_id = ?)", id); err != nil {
-		return err
-	}
-	if _, err := t.exec("DELETE FROM contacts WHERE id = ?", id); err != nil {
-		return err
-	}
-	return t.unindex(id)
+	e.Lists, err = t.deleteContact(id)
+	return err
 }
 
 // eraseDeliveries empties what was frozen for a person, and returns the

@@ -391,8 +391,8 @@ func TestImportInPieces(t *testing.T) {
 		t.Fatalf("%d added, %d updated, %d unchanged, %v", added, updated, unchanged, err)
 	}
 	var people, named, on, left int
-	if err := l.r.QueryRowContext(t.Context(), `SELECT (SELECT count(*) FROM contacts), (SELECT count(*) FROM contacts c JOIN contact_names n ON n.id = c.id AND n.name = c.name),
-		(SELECT count(*) FROM list_members WHERE list_id = ?), (SELECT count(*) FROM imports)`, list(t, l, "All")).Scan(&people, &named, &on, &left); err != nil {
+	if err := l.r.QueryRowContext(t.Context(), placesTable+`SELECT (SELECT count(*) FROM contacts), (SELECT count(*) FROM contacts c JOIN contact_names n ON n.id = c.id AND n.name = c.name),
+		(SELECT count(*) FROM places WHERE list_id = ?), (SELECT count(*) FROM imports)`, list(t, l, "All")).Scan(&people, &named, &on, &left); err != nil {
 		t.Fatal(err)
 	}
 	if people != 1500 || named != 1500 || on != 1500 || left != 0 {

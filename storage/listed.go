@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,8 +12,9 @@ import (
 
 // chosen says which people are looked at.
 type chosen struct {
-	list    int64 // 0: all
-	short   bool  // the list itself is read, as order.from says
+	list    int64  // 0: all
+	short   bool   // the list itself is read, not the book
+	ids     string // of its people, as JSON, when it is read
 	members int64
 	last    int64  // the greatest id in the book
 	version string // of the list and its people; an order that was worked out holds as long
@@ -26,10 +28,9 @@ func (c chosen) past(o order, from *mark) (where []string, args []any) {
 	switch {
 	case c.list == 0:
 	case c.short:
-		where, args = append(where, "m.list_id = ?"), append(args, c.list)
+		args = append(args, c.ids) // for order.from
 	default: // the plus keeps it a question of its own, asked before the person is read
-		where = append(where, "+EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = "+o.id+")")
-		args = append(args, c.list)
+		where, args = append(where, "+"+onList(o.id)), append(args, c.list)
 	}
 	return behind(where, args, o, from)
 }
@@ -59,11 +60,14 @@ func (l *Ledger) listed(ctx context.Context, list int64, o *order) (chosen, erro
 		l.ranks.warm(l, false)
 		return c, nil
 	}
+	var newest, word int64
 	if err := l.r.QueryRowContext(ctx, `SELECT coalesce(max(members), 0), (SELECT coalesce(max(id), 0) FROM contacts), coalesce(max(created_at || '.' || version), ''),
-		(SELECT coalesce(max(contact_id), 0) FROM list_members WHERE list_id = ?1), (SELECT version FROM book_order)
-		FROM lists WHERE id = ?1`, list).Scan(&c.members, &c.last, &c.version, &c.newest, &c.book); err != nil {
+		coalesce((SELECT max(block) FROM list_members WHERE list_id = ?1), 0),
+		coalesce((SELECT bits FROM list_members WHERE list_id = ?1 ORDER BY block DESC LIMIT 1), 0), (SELECT version FROM book_order)
+		FROM lists WHERE id = ?1`, list).Scan(&c.members, &c.last, &c.version, &newest, &word, &c.book); err != nil {
 		return c, err
 	}
+	c.newest = block{newest, uint64(word)}.last()
 	if c.last >= ranksFrom && l.ranks.of(c) == nil {
 		l.ranks.warm(l, true)
 	}
@@ -76,14 +80,30 @@ func (l *Ledger) listed(ctx context.Context, list int64, o *order) (chosen, erro
 // ofList is the order of a list that is read and sorted.
 func (o order) ofList() order {
 	o = o.loose()
-	o.short, o.from = true, "list_members m CROSS JOIN contacts c ON c.id = m.contact_id"
+	o.short, o.from = true, "json_each(?) j CROSS JOIN contacts c ON c.id = j.value"
 	return o
+}
+
+// readWhole reads a list, for an order by which it is sorted.
+func (l *Ledger) readWhole(ctx context.Context, c *chosen) error {
+	ids, err := l.memberIDs(ctx, c.list)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(ids)
+	c.short, c.ids = true, string(text)
+	return err
 }
 
 // pageIDs finds who is on a page of a list or of a search. The people themselves
 // are read afterwards: what is sorted is the ids alone.
 func (l *Ledger) pageIDs(ctx context.Context, c chosen, o order, from *mark, search string, limit int) ([]int64, error) {
 	if search != "" {
+		if c.short {
+			if err := l.readWhole(ctx, &c); err != nil {
+				return nil, err
+			}
+		}
 		return l.searchIDs(ctx, c, o, from, search, limit)
 	}
 	if ids, ok, err := l.rankedPage(ctx, c, o, from, limit); err != nil || ok {
@@ -99,8 +119,11 @@ func (l *Ledger) pageIDs(ctx context.Context, c chosen, o order, from *mark, sea
 			return ids, err
 		}
 	}
+	if err := l.readWhole(ctx, &c); err != nil {
+		return nil, err
+	}
 	up := o.ofList()
-	up.dir, c.short = "ASC", true
+	up.dir = "ASC"
 	where, args := c.past(up, nil)
 	ids, err := l.ids(ctx, "SELECT json_group_array(id) FROM (SELECT c.id FROM "+up.from+joinWhere(where)+up.tail()+")", append(args, -1))
 	if err != nil {
@@ -110,7 +133,7 @@ func (l *Ledger) pageIDs(ctx context.Context, c chosen, o order, from *mark, sea
 		return ids, nil
 	}
 	// Who was at that place is gone: it is found by what they were sorted by.
-	o, c.short = o.ofList(), true
+	o = o.ofList()
 	where, args = c.past(o, from)
 	return l.ids(ctx, "SELECT json_group_array(id) FROM (SELECT c.id FROM "+o.from+joinWhere(where)+o.tail()+")", append(args, limit))
 }
@@ -148,7 +171,7 @@ func (l *Ledger) walkSome(ctx context.Context, c chosen, o order, from *mark, on
 	args = append(args, most)
 	if on == nil {
 		var list string
-		err := l.r.QueryRowContext(ctx, "SELECT count(*), coalesce(group_concat(id) FILTER (WHERE EXISTS (SELECT 1 FROM list_members m WHERE m.list_id = ? AND m.contact_id = id)), '') FROM "+some,
+		err := l.r.QueryRowContext(ctx, "SELECT count(*), coalesce(group_concat(id) FILTER (WHERE "+onList("id")+"), '') FROM "+some,
 			append([]any{c.list}, args...)...).Scan(&walked, &list)
 		if err == nil {
 			err = eachID(list, func(id int64) { ids = append(ids, id) })
@@ -171,22 +194,19 @@ func (l *Ledger) walkSome(ctx context.Context, c chosen, o order, from *mark, on
 type marked []uint64
 
 func (m marked) has(id int64) bool {
-	i := id / 64
-	return i < int64(len(m)) && m[i]>>(id%64)&1 == 1
+	i := id >> 6
+	return i < int64(len(m)) && m[i]>>(id&63)&1 == 1
 }
 
 // marked reads a list.
 func (l *Ledger) marked(ctx context.Context, c chosen) (marked, error) {
-	var all string
-	if err := l.r.QueryRowContext(ctx, "SELECT coalesce(group_concat(contact_id), '') FROM list_members WHERE list_id = ?", c.list).Scan(&all); err != nil {
-		return nil, err
-	}
-	m := make(marked, c.last/64+1)
-	err := eachID(all, func(id int64) {
-		if grow := int(id/64) + 1 - len(m); grow > 0 { // somebody came meanwhile
-			m = append(m, slices.Repeat([]uint64{0}, grow)...)
+	m := make(marked, c.last>>6+1)
+	err := l.eachBlock(ctx, c.list, 0, func(b block) bool {
+		if grow := int(b.at) + 1 - len(m); grow > 0 { // somebody came meanwhile
+			m = append(m, make(marked, grow)...)
 		}
-		m[id/64] |= 1 << (id % 64)
+		m[b.at] = b.bits
+		return false
 	})
 	return m, err
 }

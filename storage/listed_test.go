@@ -65,7 +65,7 @@ func sortedListsFollow(t *testing.T, ranked bool) {
 			if f.ByName {
 				by = "c.name, c.id"
 			}
-			want, err := l.ids(t.Context(), "SELECT json_group_array(id) FROM (SELECT c.id FROM list_members m JOIN contacts c ON c.id = m.contact_id WHERE m.list_id = ? ORDER BY "+by+")", []any{f.List})
+			want, err := l.ids(t.Context(), placesTable+"SELECT json_group_array(id) FROM (SELECT c.id FROM places m JOIN contacts c ON c.id = m.contact_id WHERE m.list_id = ? ORDER BY "+by+")", []any{f.List})
 			if err != nil || !slices.Equal(got, want) {
 				t.Errorf("after %s, %+v: %v, want %v, %v", after, f, got, want, err)
 			}

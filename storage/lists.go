@@ -65,13 +65,12 @@ func (l *Ledger) emptyAndDelete(ctx context.Context, id int64) error {
 		return err
 	}
 	return l.drain(ctx, op, func(t *Tx) (int64, error) {
-		n, err := t.change(`DELETE FROM list_members WHERE list_id = ?1 AND contact_id IN
-			(SELECT contact_id FROM list_members WHERE list_id = ?1 LIMIT ?2)`, id, drainStep)
-		if err != nil {
+		some, err := t.firstBlocks(id, drainStep)
+		if err != nil || len(some) == 0 {
 			return 0, err
 		}
-		_, err = t.exec("UPDATE lists SET members = members - ? WHERE id = ?", n, id)
-		return n, err
+		_, err = t.removeFromList(id, some)
+		return int64(len(some)), err
 	}, func(t *Tx) error {
 		if _, err := t.exec("DELETE FROM lists WHERE id = ?", id); err != nil {
 			return err

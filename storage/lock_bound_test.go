@@ -152,8 +152,13 @@ func TestNobodyWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	disk.attach(t, l)
 	ctx := t.Context()
+	apart := scattered(t, l, n)
+	scatter, err := l.CreateList(ctx, "Scattered")
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.attach(t, l)
 	var everybody, strangers, copied post.List
 	for _, job := range []struct {
 		name string
@@ -198,9 +203,20 @@ func TestNobodyWaits(t *testing.T) {
 			return err
 		}},
 		{"the search index of people who were changed", func() error { return l.IndexSearch(ctx) }},
-		{"a list by a rule", func() (err error) {
-			copied, err = l.MakeList(ctx, "Copied", Rule{Any: []int64{everybody.ID}}, false)
+		{"people put on a list, of whom no two are in a block", func() error { return putOn(l, scatter.ID, apart) }},
+		{"a list of them by a rule", func() (err error) {
+			copied, err = l.MakeList(ctx, "Copied", Rule{Any: []int64{scatter.ID}}, false)
+			if err == nil && copied.Members != n {
+				err = fmt.Errorf("%d on the list", copied.Members)
+			}
 			return err
+		}},
+		{"a list of them removed", func() error { return l.DeleteList(ctx, copied.ID) }},
+		{"a list of all by a rule, refreshed", func() (err error) {
+			if copied, err = l.MakeList(ctx, "Copied", Rule{Not: []int64{strangers.ID}}, true); err != nil {
+				return err
+			}
+			return l.RefreshList(ctx, copied.ID)
 		}},
 		{"mail stopped for a list", func() error {
 			return eachStep(l, everybody.ID, func(rows []post.Contact) error {
@@ -213,9 +229,9 @@ func TestNobodyWaits(t *testing.T) {
 			})
 		}},
 		{"a list removed, with its suppressions", func() error { return l.DeleteList(ctx, copied.ID) }},
-		{"people taken off a list", func() error {
-			return eachStep(l, everybody.ID, func(rows []post.Contact) error {
-				_, err := l.RemoveFromList(ctx, everybody.ID, ids(rows))
+		{"people taken off a list, of whom no two are in a block", func() error {
+			return eachStep(l, scatter.ID, func(rows []post.Contact) error {
+				_, err := l.RemoveFromList(ctx, scatter.ID, ids(rows))
 				return err
 			})
 		}},
