@@ -49,7 +49,7 @@ func TestRealKeyring(t *testing.T) {
 				env = append(env, "DBUS_SESSION_BUS_ADDRESS=unix:path="+filepath.Join(home, "nowhere"))
 			case "noaddress":
 				if _, err := os.Stat(fmt.Sprintf("/run/user/%d/bus", os.Getuid())); err == nil {
-					t.Skip("SKIPPED: this user has a bus that would be found; it is not to be touched")
+					t.Skip("SKIPPED, NOT TESTED: this user has a bus that would be found; it is not to be touched")
 				}
 			default:
 				inner = append([]string{"dbus-run-session", "--config-file", busConfig(t, home), "--"}, inner...)

@@ -239,7 +239,7 @@ const vaultCase, vaultPath = "POSTROOM_TEST_VAULT", "POSTROOM_TEST_VAULT_PATH"
 func TestInnerVault(t *testing.T) {
 	what := os.Getenv(vaultCase)
 	if what == "" {
-		t.Skip("the inner run of TestVaultTwoProcesses and TestVaultKilled")
+		t.Skip("runs inside TestVaultTwoProcesses and TestVaultKilled only")
 	}
 	v := vaultAt(os.Getenv(vaultPath))
 	if err := v.Unlock(t.Context(), phrase); err != nil {

@@ -100,12 +100,24 @@ func TestOneFault(t *testing.T) {
 	}
 }
 
-// swapped is a script that can be exchanged.
-type swapped struct{ now atomic.Value }
+// swapped is a script that can be exchanged. A connection goes on without it
+// when it is: a server that was slow to answer still reads what the client had
+// sent behind, and that must not count as the next mailing's.
+type swapped struct{ now atomic.Pointer[script] }
+
+type script struct {
+	do     func(smtpscript.Event) smtpscript.Action
+	before int // connections that were opened before
+}
+
+// swap gives the connections from now on another script.
+func (s *swapped) swap(srv *smtpscript.Server, do func(smtpscript.Event) smtpscript.Action) {
+	s.now.Store(&script{do, srv.Stats().Connections})
+}
 
 func (s *swapped) do(ev smtpscript.Event) smtpscript.Action {
-	if f, ok := s.now.Load().(func(smtpscript.Event) smtpscript.Action); ok {
-		return f(ev)
+	if now := s.now.Load(); now != nil && ev.Conn > now.before {
+		return now.do(ev)
 	}
 	return smtpscript.Action{}
 }
@@ -120,7 +132,7 @@ func (k *talk) oneFault(mode string, i int, c fault, script *swapped) {
 		six[j] = person(100*i + j)
 	}
 	unlucky := six[1]
-	script.now.Store(c.script(unlucky))
+	script.swap(k.srv, c.script(unlucky))
 	before := k.srv.Stats()
 	m := k.enqueue(persons(six...))
 	scale := k.opt.WaitScale

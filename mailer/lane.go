@@ -191,6 +191,7 @@ func (ln *lane) claimMore(ctx context.Context, n int, ahead bool) error {
 	if ahead {
 		p.Intend, p.At, p.Results = true, ln.m.clock.Now().Truncate(time.Second), ln.results
 	}
+	ln.m.claim.Add(1)
 	got, err := ln.m.ledger.Claim(ctx, p)
 	if err != nil {
 		if errors.Is(err, storage.ErrMoved) {

@@ -85,6 +85,7 @@ type Mailer struct {
 	wg     sync.WaitGroup
 
 	failed atomic.Int64
+	claim  atomic.Int64  // how often a lane went to claim something
 	stepC  chan struct{} // capacity 1: a lane recorded something
 }
 
@@ -276,8 +277,9 @@ func (m *Mailer) schedule(ctx context.Context, p RunParams) error {
 			return nil
 		}
 		// Asked before the ledger is: a lane that ends meanwhile gives rows back
-		// that the ledger showed as taken.
-		idle := m.idle()
+		// that the ledger showed as taken. So would one that claims meanwhile, when it
+		// is stopped with the run.
+		claim, idle := m.claim.Load(), m.idle()
 		seen, err := m.round(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -286,6 +288,7 @@ func (m *Mailer) schedule(ctx context.Context, p RunParams) error {
 			m.trouble(err)
 			seen = survey{next: m.clock.Now().Add(time.Second), more: true}
 		}
+		idle = idle && claim == m.claim.Load()
 		if idle && (!seen.more && (p.UntilEmpty || p.NoWait) || p.NoWait && !seen.due) {
 			return nil
 		}
@@ -355,10 +358,8 @@ func (m *Mailer) round(ctx context.Context) (seen survey, err error) {
 	if err := m.unwind(ctx); err != nil {
 		return seen, err
 	}
-	for _, x := range []*shares{m.live, m.staged} {
-		if err := m.refreshShares(ctx, x); err != nil {
-			return seen, err
-		}
+	if err := m.refreshShares(ctx, m.staged); err != nil {
+		return seen, err
 	}
 	senders, err := m.refresh(ctx)
 	if err != nil {
@@ -372,6 +373,10 @@ func (m *Mailer) round(ctx context.Context) (seen survey, err error) {
 	}
 	seen.soonest(when)
 	seen.more = !when.IsZero()
+	// Behind that: a mailing is open again when something of it is to be sent again.
+	if err := m.refreshShares(ctx, m.live); err != nil {
+		return seen, err
+	}
 	for _, s := range senders {
 		due, err := m.ledger.NextDue(ctx, s.kind, s.as)
 		if err != nil {

@@ -153,7 +153,7 @@ func TestEncryptionNeverFallsBack(t *testing.T) {
 			k.run()
 			k.wantStates(map[post.State]int{post.StateSent: 3})
 			before := k.srv.Stats()
-			script.now.Store(smtpscript.At(fault.phase, fault.do))
+			script.swap(k.srv, smtpscript.At(fault.phase, fault.do))
 			k.enqueue(persons("later@b.example"))
 			for range 3 {
 				k.run()

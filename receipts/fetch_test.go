@@ -261,8 +261,8 @@ func TestFetchIsReadOnly(t *testing.T) {
 	}
 }
 
-// liar is a server that follows a script, whatever it is asked.
-func liar(t *testing.T, say func(net.Conn)) string {
+// listen takes a port, and lets say speak to who comes, one at a time.
+func listen(t testing.TB, say func(net.Conn)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -358,7 +358,7 @@ func TestFetchFromLiars(t *testing.T) {
 			if name == "a literal of 4 G" {
 				answers["UID FETCH"] += strings.Repeat("x", 1000)
 			}
-			addr := liar(t, script(answers))
+			addr := listen(t, script(answers))
 			a, _ := office(t, l, addr, 1)
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()

@@ -239,7 +239,7 @@ func TestHandledByLiars(t *testing.T) {
 			l := openLedger(t, t.TempDir())
 			defer l.Close()
 			s := &crooked{t: t, caps: c.caps, instead: func(string) string { return "" }}
-			a, ids := office(t, l, liar(t, s.say), 6)
+			a, ids := office(t, l, listen(t, s.say), 6)
 			for i := range 5 {
 				s.reports = append(s.reports, bounceOf(ids[i], "failed", fmt.Sprint("r", i)))
 			}
@@ -309,7 +309,7 @@ func TestHandledUnseen(t *testing.T) {
 		}
 		return ""
 	}}
-	a, ids := office(t, l, liar(t, s.say), 1)
+	a, ids := office(t, l, listen(t, s.say), 1)
 	s.now(func() { s.reports = []string{bounceOf(ids[0], "failed", "r")} })
 	a = chooses(t, l, a, "Handled")
 	if _, err := fetcher(l).Fetch(t.Context(), a); err != nil {
@@ -338,7 +338,7 @@ func TestHandledByTwo(t *testing.T) {
 	l := openLedger(t, dir)
 	defer l.Close()
 	s := &crooked{t: t, caps: "MOVE", instead: func(string) string { return "" }}
-	a, ids := office(t, l, liar(t, s.say), 1)
+	a, ids := office(t, l, listen(t, s.say), 1)
 	s.now(func() { s.reports = []string{bounceOf(ids[0], "failed", "r")} })
 	a = chooses(t, l, a, "Handled")
 	if _, err := fetcher(l).Fetch(t.Context(), a); err != nil {
@@ -445,7 +445,7 @@ func TestHandledSetting(t *testing.T) {
 	l := openLedger(t, t.TempDir())
 	defer l.Close()
 	s := &crooked{t: t, caps: "MOVE", instead: func(string) string { return "" }}
-	a, ids := office(t, l, liar(t, s.say), 2)
+	a, ids := office(t, l, listen(t, s.say), 2)
 	s.now(func() { s.reports = []string{bounceOf(ids[0], "failed", "r")} })
 	due := func(want int) {
 		t.Helper()

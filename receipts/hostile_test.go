@@ -132,7 +132,7 @@ func TestPoison(t *testing.T) {
 			l := openLedger(t, t.TempDir())
 			defer l.Close()
 			serves := make(chan func(net.Conn), 1)
-			addr := liar(t, func(c net.Conn) {
+			addr := listen(t, func(c net.Conn) {
 				serve := <-serves
 				serves <- serve
 				serve(c)

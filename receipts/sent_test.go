@@ -273,7 +273,7 @@ func TestSentCopiesRefused(t *testing.T) {
 	l := openLedger(t, t.TempDir())
 	defer l.Close()
 	serves := make(chan func(net.Conn), 1)
-	a, _ := office(t, l, liar(t, func(c net.Conn) {
+	a, _ := office(t, l, listen(t, func(c net.Conn) {
 		serve := <-serves
 		serves <- serve
 		serve(c)

@@ -217,7 +217,7 @@ func TestWatchPolls(t *testing.T) {
 	var mu sync.Mutex
 	asked := 0
 	serve := script(map[string]string{"EXAMINE": "* 0 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 1] x\r\n", "UID SEARCH": "* SEARCH\r\n"})
-	addr := liar(t, func(c net.Conn) {
+	addr := listen(t, func(c net.Conn) {
 		mu.Lock()
 		asked++
 		n := asked

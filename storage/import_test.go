@@ -263,7 +263,7 @@ const (
 func TestImportChild(t *testing.T) {
 	dir := os.Getenv("POSTROOM_TEST_IMPORT")
 	if dir == "" {
-		t.Skip("no test of its own: TestKilledImports runs it in a process and kills that")
+		t.Skip("runs inside TestKilledImports only, which kills it")
 	}
 	l, err := Open(t.Context(), dir, Options{Clock: chattyClock{w: os.Stdout}})
 	if err != nil {

@@ -3,7 +3,8 @@
 // left behind. Each step is one run of "go test", whose own lines it shows, so the output ends with them.
 //
 // The race detector makes everything ten times slower, so there the tests that try many moments of one thing try fewer
-// (-short).
+// (-short). The plain run leaves out nothing but what has a reason to be: each test that it did leave out is listed, and
+// one without such a reason fails the run.
 //
 // A failed step does not keep the next from running. The exit code is 0 when all passed, otherwise 1.
 //
@@ -15,6 +16,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -46,6 +48,7 @@ var desktop = []string{
 type step struct {
 	title string
 	args  []string // of go
+	whole bool     // no test may be left out without a reason that counts
 }
 
 func main() {
@@ -77,7 +80,7 @@ func run(ctx context.Context, packages []string, timeout time.Duration, race boo
 	var failed []string
 	for _, step := range steps {
 		fmt.Printf("== %s\n", step.title)
-		if err := goTest(ctx, step.args, env); err != nil {
+		if err := step.run(ctx, env); err != nil {
 			failed = append(failed, fmt.Sprintf("%s: %v", step.title, err))
 		}
 		if ctx.Err() != nil {
@@ -100,13 +103,13 @@ func plan(ctx context.Context, packages []string, timeout time.Duration, race bo
 			return nil, err
 		}
 		steps = append(steps, step{
-			fmt.Sprintf("tests under the race detector (%d packages; those with the window driver come without it)", len(raced)),
-			append([]string{"test", "-count=1", "-race", "-short", notSQLite, limit}, raced...),
+			title: fmt.Sprintf("tests under the race detector (%d packages; those with the window driver come without it)", len(raced)),
+			args:  append([]string{"test", "-count=1", "-race", "-short", notSQLite, limit}, raced...),
 		})
 	}
 	return append(steps,
-		step{"all tests", append([]string{"test", "-count=1", limit}, packages...)},
-		step{"no process may be left behind", []string{
+		step{title: "all tests", args: append([]string{"test", "-count=1", "-json", limit}, packages...), whole: true},
+		step{title: "no process may be left behind", args: []string{
 			"test", "-count=1", "-v", "-run=^TestNothingIsLeftRunning$", "postroom/internal/testrun",
 		}},
 	), nil
@@ -138,11 +141,19 @@ func withoutWindowDriver(ctx context.Context, patterns []string) ([]string, erro
 	return slices.DeleteFunc(all, func(path string) bool { return drawing[path] }), nil
 }
 
-func goTest(ctx context.Context, args, env []string) error {
+func (s step) run(ctx context.Context, env []string) error {
+	if !s.whole {
+		return goTest(ctx, s.args, env, os.Stdout)
+	}
+	told := newReport(os.Stdout)
+	return errors.Join(goTest(ctx, s.args, env, told), told.list())
+}
+
+func goTest(ctx context.Context, args, env []string, out io.Writer) error {
 	start := time.Now()
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = env
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	// go test passes an interrupt on to the tests, which then end their own processes; killing it would not.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 30 * time.Second

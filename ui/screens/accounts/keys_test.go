@@ -13,7 +13,6 @@ import (
 	"postroom/assets/theme"
 	"postroom/assets/words"
 	"postroom/post"
-	"postroom/ui/screens"
 	"postroom/ui/widgets"
 )
 
@@ -29,6 +28,20 @@ func (r *rig) givePhrase() {
 	r.press(r.env.T("accounts.vault.unlock.yes"))
 }
 
+// accountInVault shows an account whose password lies in a vault.
+func (r *rig) accountInVault() (senders.Store, post.Account) {
+	r.Helper()
+	s := r.withStore()
+	a := withAccount(r)
+	a.Auth, a.Secret, a.SecretRef = post.AuthAuto, post.SecretVault, "account-1"
+	if err := errors.Join(s.Vault.Create(r.Context(), testPhrase), s.Set(r.Context(), a, "geheim"), r.env.Ledger.UpdateAccount(r.Context(), a)); err != nil {
+		r.Fatal(err)
+	}
+	r.view.Changed()
+	r.until("the account", func() bool { return r.view.panel.shown.Account.Secret == post.SecretVault })
+	return s, a
+}
+
 // TestKeysInALockedVault: the dialogs ask for the passphrase where a key that signs
 // mail lies in the vault, and the keys follow the password out of it.
 func TestKeysInALockedVault(t *testing.T) {
@@ -38,23 +51,13 @@ func TestKeysInALockedVault(t *testing.T) {
 				t.Skip("the passphrase's cost is the same in both languages")
 			}
 			r := newRig(t, lang, mode)
-			s := r.withStore()
-			a, err := r.env.Ledger.CreateAccount(t.Context(), post.Account{
-				Name: "own", Email: "hello@brauhaus.example", Host: "smtp.brauhaus.example", Port: 465, TLS: post.TLSImplicit, Auth: post.AuthAuto,
-				Secret: post.SecretVault, SecretRef: "account-1",
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			s, a := r.accountInVault()
 			sign := post.Signing{Account: a.ID, Domain: "brauhaus.example", Selector: "s1", SecretRef: "vault-signing-1", PublicKey: []byte{1}}
 			cert := post.Certificate{Account: a.ID, Chain: []byte{2}, SecretRef: "vault-certificate-1"}
 			entry := func(ref string) post.Account { return post.Account{ID: a.ID, Secret: post.SecretVault, SecretRef: ref} }
-			if err := errors.Join(s.Vault.Create(t.Context(), testPhrase), s.Set(t.Context(), a, "geheim"), s.Set(t.Context(), entry(sign.SecretRef), "first key"),
-				s.Set(t.Context(), entry(cert.SecretRef), "second key"), r.env.Ledger.SetSigning(t.Context(), sign), r.env.Ledger.SetCertificate(t.Context(), cert)); err != nil {
+			if err := errors.Join(s.Set(t.Context(), entry(sign.SecretRef), "first key"), s.Set(t.Context(), entry(cert.SecretRef), "second key"), r.env.Ledger.SetSigning(t.Context(), sign), r.env.Ledger.SetCertificate(t.Context(), cert)); err != nil {
 				t.Fatal(err)
 			}
-			r.view.Show(screens.Route{})
-			r.until("the account", func() bool { return r.view.panel.shown != nil })
 
 			// Password and keys go to the keyring.
 			s.Vault.Lock()
@@ -134,12 +137,7 @@ func TestConnectionTestAsksForTheVault(t *testing.T) {
 	for lang, mode := range map[words.Lang]theme.Mode{words.English: theme.Light, words.Chinese: theme.Dark} {
 		t.Run(string(lang), func(t *testing.T) {
 			r := newRig(t, lang, mode)
-			s := r.withStore()
-			a := withAccount(r)
-			a.Secret, a.SecretRef = post.SecretVault, "account-1"
-			if err := errors.Join(s.Vault.Create(t.Context(), testPhrase), s.Set(t.Context(), a, "geheim"), r.env.Ledger.UpdateAccount(t.Context(), a)); err != nil {
-				t.Fatal(err)
-			}
+			s, _ := r.accountInVault()
 			var tested atomic.Int32
 			r.env.Doctor = func(ctx context.Context, a post.Account, _ *senders.Letter) senders.Report {
 				tested.Add(1)
@@ -148,9 +146,6 @@ func TestConnectionTestAsksForTheVault(t *testing.T) {
 				}
 				return senders.Report{OK: true}
 			}
-			s.Vault.Lock()
-			r.view.Changed()
-			r.until("the panel", func() bool { return r.view.panel.shown.Account.Secret == post.SecretVault })
 			for _, button := range []string{"accounts.test", "accounts.test.send"} {
 				s.Vault.Lock()
 				tested.Store(0)
@@ -184,39 +179,24 @@ func TestSMIMEInALockedVault(t *testing.T) {
 	for lang, mode := range map[words.Lang]theme.Mode{words.English: theme.Light, words.Chinese: theme.Dark} {
 		t.Run(string(lang), func(t *testing.T) {
 			r := newRig(t, lang, mode)
-			s := r.withStore()
-			a := withAccount(r)
-			a.Secret, a.SecretRef = post.SecretVault, "account-1"
-			if err := errors.Join(s.Vault.Create(t.Context(), testPhrase), s.Set(t.Context(), a, "geheim"), r.env.Ledger.UpdateAccount(t.Context(), a)); err != nil {
-				t.Fatal(err)
-			}
+			s, a := r.accountInVault()
 			s.Vault.Lock()
-			kept := func() *post.Certificate {
-				t.Helper()
-				c, err := r.env.Ledger.Certificate(t.Context(), a.ID)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return c
-			}
 			c := &certificate{v: r.view, account: a, vault: senders.UsesVault(t.Context(), r.env.Ledger, &a)}
 			c.show()
-			c.chosen(testP12(t, key, "Brauhaus", "hello@brauhaus.example", "geheim"))
-			get[*widgets.Entry](r, "smime.passphrase").SetText("geheim")
-			r.tap("smime.import")
+			r.gives(c, testP12(t, key, "Brauhaus", "hello@brauhaus.example", "geheim"), "geheim")
 			r.givePhrase()
-			r.until("the certificate", func() bool { return kept() != nil && r.openDialog() && shows(r, "Brauhaus, Test Authority") })
-			if !strings.HasPrefix(kept().SecretRef, "vault-") || len(r.ring.all()) != 0 {
-				t.Errorf("its key lies in %q, %d in the keyring", kept().SecretRef, len(r.ring.all()))
+			r.until("the certificate", func() bool { return r.certificate(a) != nil && r.openDialog() && shows(r, "Brauhaus, Test Authority") })
+			if !strings.HasPrefix(r.certificate(a).SecretRef, "vault-") || len(r.ring.all()) != 0 {
+				t.Errorf("its key lies in %q, %d in the keyring", r.certificate(a).SecretRef, len(r.ring.all()))
 			}
 			s.Vault.Lock()
-			entry := post.Account{ID: a.ID, Secret: post.SecretVault, SecretRef: kept().SecretRef}
+			entry := post.Account{ID: a.ID, Secret: post.SecretVault, SecretRef: r.certificate(a).SecretRef}
 			r.tap("smime.remove")
 			r.press(r.env.T("action.remove"))
 			r.givePhrase()
 			r.until("nothing kept", func() bool {
 				_, err := s.Get(t.Context(), entry)
-				return kept() == nil && s.Vault.Unlocked() && err != nil
+				return r.certificate(a) == nil && s.Vault.Unlocked() && err != nil
 			})
 			r.until("the panel at rest", func() bool { return !get[*widgets.Button](r, "accounts.smime").Disabled() })
 		})

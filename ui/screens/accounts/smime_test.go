@@ -46,6 +46,24 @@ func testP12(t *testing.T, key *rsa.PrivateKey, subject, address, passphrase str
 	return path
 }
 
+// gives imports a certificate's file.
+func (r *rig) gives(c *certificate, path, passphrase string) {
+	r.Helper()
+	c.chosen(path)
+	get[*widgets.Entry](r, "smime.passphrase").SetText(passphrase)
+	r.tap("smime.import")
+}
+
+// certificate is what is kept for the account.
+func (r *rig) certificate(a post.Account) *post.Certificate {
+	r.Helper()
+	c, err := r.env.Ledger.Certificate(r.Context(), a.ID)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return c
+}
+
 // TestSMIMEInTheWindow imports a certificate, shows whose it is, puts another in
 // its place and removes it, in both languages. What is wrong is told and keeps
 // nothing; one key is kept at most; an account that stopped for want of it goes on.
@@ -71,26 +89,12 @@ func TestSMIMEInTheWindow(t *testing.T) {
 			r.tap("smime.close")
 			c := &certificate{v: r.view, account: a}
 			c.show()
-			give := func(path, passphrase string) {
-				t.Helper()
-				c.chosen(path)
-				get[*widgets.Entry](r, "smime.passphrase").SetText(passphrase)
-				r.tap("smime.import")
-			}
-			kept := func() *post.Certificate {
-				t.Helper()
-				c, err := r.env.Ledger.Certificate(t.Context(), a.ID)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return c
-			}
 			for _, wrong := range []struct{ path, passphrase, says string }{
 				{own, "falsch", r.env.T("certificate.passphrase")}, {strange, "geheim", r.env.T("certificate.address", a.Email)},
 			} {
-				give(wrong.path, wrong.passphrase)
+				r.gives(c, wrong.path, wrong.passphrase)
 				r.until("the refusal", func() bool { return r.openDialog() && shows(r, wrong.says) })
-				if kept() != nil || len(r.ring.all()) != 0 {
+				if r.certificate(a) != nil || len(r.ring.all()) != 0 {
 					t.Fatal("it was kept")
 				}
 				r.press(r.env.T("action.ok"))
@@ -98,7 +102,7 @@ func TestSMIMEInTheWindow(t *testing.T) {
 			if err := r.env.Ledger.HoldAccount(t.Context(), a.ID, post.AccountStopped, post.Reason{Key: "secret.certificate_ended", Args: []string{"2026-01-01"}}); err != nil {
 				t.Fatal(err)
 			}
-			give(own, "geheim")
+			r.gives(c, own, "geheim")
 			r.until("the certificate", func() bool { return r.openDialog() && shows(r, "Brauhaus, Test Authority") })
 			if !shows(r, "hello@brauhaus.example") || !shows(r, now.Add(365*24*time.Hour).Format(time.DateOnly)) {
 				t.Error("the certificate's facts are not shown")
@@ -107,9 +111,9 @@ func TestSMIMEInTheWindow(t *testing.T) {
 				t.Errorf("the account is still stopped: %q, %v", got.Hold, err)
 			}
 			r.keepPicture("smime-" + string(lang))
-			give(next, "geheim")
+			r.gives(c, next, "geheim")
 			r.until("the next certificate", func() bool { return r.openDialog() && shows(r, "Brauhaus 2027, Test Authority") })
-			if n := len(r.ring.all()); n != 1 || kept() == nil {
+			if n := len(r.ring.all()); n != 1 || r.certificate(a) == nil {
 				t.Errorf("%d keys are kept", n)
 			}
 			for _, s := range r.ring.all() {
@@ -119,7 +123,7 @@ func TestSMIMEInTheWindow(t *testing.T) {
 			}
 			r.tap("smime.remove")
 			r.press(r.env.T("action.remove"))
-			r.until("nothing kept", func() bool { return kept() == nil && len(r.ring.all()) == 0 })
+			r.until("nothing kept", func() bool { return r.certificate(a) == nil && len(r.ring.all()) == 0 })
 			r.until("the panel at rest", func() bool { return !get[*widgets.Button](r, "accounts.smime").Disabled() })
 		})
 	}
