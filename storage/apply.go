@@ -29,7 +29,7 @@ const (
 // few rows. Variables, so that tests come to ends of steps.
 var (
 	applyBound = applyAim * 4 / 3
-	applyLook  = 1 + 20*manyRows // the first of some new people is written alone
+	applyLook  = 1000
 )
 
 // knownLook is applyLook where people may be in the book already: to change one
@@ -320,10 +320,9 @@ func (t *Tx) known(keys []string) (map[string]post.Contact, error) {
 // Many rows fail as one with the transaction (OR FAIL), and an id is given only
 // to a row that stands alone: both spare a journal for each statement.
 const (
-	manyRows   = 50
 	insertMany = `INSERT OR FAIL INTO contacts (address, key, key_version, name, fields, search, created_at, changed_at)
 		SELECT address, key, ?1, name, fields, search, ?2, ?2 FROM temp.fed_people`
-	insertOne  = "INSERT INTO contacts (id, address, key, key_version, name, fields, search, created_at, changed_at) VALUES (?,?,?,?,?,?,?,?,?)"
+	insertOne = "INSERT INTO contacts (id, address, key, key_version, name, fields, search, created_at, changed_at) VALUES (?,?,?,?,?,?,?,?,?)"
 )
 
 // insertPeople adds people to the book and returns the first one's id; the
