@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,7 +78,8 @@ func (g *group) leave(n int) {
 	for _, r := range g.people[:n] {
 		g.size -= r.size()
 	}
-	g.people, g.fields = g.people[n:], nil
+	// In place: to let the front go would make room anew at each join.
+	g.people, g.fields = slices.Delete(g.people, 0, n), nil
 }
 
 // applyImport takes the staged people into the book, step by step, from where

@@ -233,7 +233,7 @@ func (l *Ledger) nameSteps(ctx context.Context, token string, groups <-chan []na
 		}); err != nil || ended {
 			return ended, err
 		}
-		next = next[done:]
+		next = slices.Delete(next, 0, done)
 		n = stepSize(n, l.clock.Elapsed()-asked)
 	}
 }
