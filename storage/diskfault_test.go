@@ -297,7 +297,17 @@ func TestSoakPowerCut(t *testing.T) {
 		x := newTold()
 		life(t, l, x, func(string, error) {})
 		if !d.IsCut() {
-			t.Fatalf("the power was not cut at flush %d of %d", n, flushes)
+			// Checkpoints beside an import are as many as come to pass, so the last
+			// flushes of one life may be missing in another.
+			if n <= flushes*3/4 {
+				t.Fatalf("the power was not cut at flush %d of %d", n, flushes)
+			}
+			t.Logf("no flush %d this time", n)
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+			x.wantTold(t, open(t, dir))
+			continue
 		}
 		_ = l.Close() // its disk is gone
 		for name, keep := range map[string]faultdisk.Keep{"nothing": faultdisk.None(), "everything": faultdisk.All(), "some": faultdisk.Some(rnd)} {
