@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -334,11 +335,16 @@ func TestStoppedFiles(t *testing.T) {
 	}
 }
 
-// nameServer answers for the domains that it knows.
-type nameServer struct{ asked map[string]int }
+// nameServer answers for the domains that it knows, several at a time.
+type nameServer struct {
+	mu    sync.Mutex
+	asked map[string]int
+}
 
 func (n *nameServer) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
+	n.mu.Lock()
 	n.asked[name]++
+	n.mu.Unlock()
 	if name == "good.test." {
 		return []*net.MX{{Host: "mx.good.test."}}, nil
 	}
@@ -361,7 +367,7 @@ func TestDomainsAreAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	quiet := func(int64, int64, int64) {}
-	dns, done := &nameServer{map[string]int{}}, int64(0)
+	dns, done := &nameServer{asked: map[string]int{}}, int64(0)
 	for _, asks := range []bool{false, true} {
 		if asks {
 			s.domains, s.onDomains = &people.DomainCheck{DNS: dns}, func(n, total int64) {
