@@ -66,13 +66,14 @@ func (c *checkpointer) stop() error {
 // is for what writes much in many transactions; where it cannot be had all goes on
 // without it, and of two who want it the second has the first one's.
 func (l *Ledger) checkpointBeside(ctx context.Context) (end func()) {
-	c := &checkpointer{due: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}), log: l.log}
-	var err error
-	if c.db, err = sql.Open("sqlite", dsn(filepath.Join(l.dir, FileName), false)); err == nil {
-		c.db.SetMaxOpenConns(1)
-		err = l.w.do(ctx, func(t *Tx) error { return t.checkpointsBy(nil, c) })
-	}
+	db, err := sql.Open("sqlite", dsn(filepath.Join(l.dir, FileName), false))
 	if err != nil {
+		l.log.Warn("make checkpoints beside the writer", slog.Any("err", err))
+		return func() {}
+	}
+	db.SetMaxOpenConns(1)
+	c := &checkpointer{db: db, due: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}), log: l.log}
+	if err := l.w.do(ctx, func(t *Tx) error { return t.checkpointsBy(nil, c) }); err != nil {
 		l.log.Warn("make checkpoints beside the writer", slog.Any("err", err))
 	}
 	go c.run()

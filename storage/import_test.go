@@ -374,8 +374,8 @@ func killImport(t *testing.T, dir string, reading bool, at int) {
 // TestImportInPieces: steps that end before their rows do leave nobody out, and
 // count nobody twice.
 func TestImportInPieces(t *testing.T) {
-	bound, look, run := applyBound, applyLook, runBytes
-	t.Cleanup(func() { applyBound, applyLook, runBytes = bound, look, run })
+	bound, look, run, names := applyBound, applyLook, runBytes, nameRunMost
+	t.Cleanup(func() { applyBound, applyLook, runBytes, nameRunMost = bound, look, run, names })
 	l := open(t, t.TempDir())
 	var rows []post.Contact
 	for i := range 1500 {
@@ -384,7 +384,7 @@ func TestImportInPieces(t *testing.T) {
 	if _, _, _, _, err := l.ImportContacts(t.Context(), "Before", false, seq(rows[:400])); err != nil {
 		t.Fatal(err)
 	}
-	applyBound, applyLook, runBytes = 0, 21, 2000
+	applyBound, applyLook, runBytes, nameRunMost = 0, 21, 2000, 90
 	rows[10].Name = "Another"
 	added, updated, unchanged, _, err := l.ImportContacts(t.Context(), "All", false, seq(rows))
 	if err != nil || added != 1100 || updated != 1 || unchanged != 399 {

@@ -65,3 +65,28 @@ func TestCheckFindsLostNames(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesOfManyPieces: names are in order whatever piece they lie in, those of one
+// name by their ids, and nobody is left out.
+func TestNamesOfManyPieces(t *testing.T) {
+	most := nameRunMost
+	t.Cleanup(func() { nameRunMost = most })
+	nameRunMost = 7
+	all := &names{}
+	for id := range int64(100) {
+		all.add([]string{"", "Anna", "Anna Köhler the first", "Anna Köhler the second", "王伟"}[id*3%5], id)
+	}
+	if len(all.runs) != 15 {
+		t.Errorf("%d pieces", len(all.runs))
+	}
+	n, last, lastID := 0, "", int64(-1)
+	for name, id := range all.inOrder() {
+		if name < last || name == last && id <= lastID {
+			t.Errorf("%q %d behind %q %d", name, id, last, lastID)
+		}
+		n, last, lastID = n+1, name, id
+	}
+	if n != 100 {
+		t.Errorf("%d people", n)
+	}
+}
