@@ -75,7 +75,7 @@ func (r *nameRun) sort() {
 func (s *names) inOrder() iter.Seq2[string, int64] {
 	return func(yield func(string, int64) bool) {
 		s.end()
-		all := make(mergingNames, 0, len(s.runs))
+		all := make(merging[*nameHead], 0, len(s.runs))
 		for _, r := range s.runs {
 			<-r.done
 			all = append(all, &nameHead{r, r.all})
@@ -101,30 +101,12 @@ type nameHead struct {
 	rest []named
 }
 
-// mergingNames is a heap of pieces (container/heap), the least name on top.
-type mergingNames []*nameHead
-
-func (m mergingNames) Len() int      { return len(m) }
-func (m mergingNames) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
-func (m *mergingNames) Push(x any) {
-	if h, ok := x.(*nameHead); ok {
-		*m = append(*m, h)
-	}
-}
-
-func (m *mergingNames) Pop() any {
-	old := *m
-	last := old[len(old)-1]
-	*m = old[:len(old)-1]
-	return last
-}
-
-func (m mergingNames) Less(i, j int) bool {
-	a, b := m[i].rest[0], m[j].rest[0]
+func (h *nameHead) before(o *nameHead) bool {
+	a, b := h.rest[0], o.rest[0]
 	if a.front != b.front {
 		return a.front < b.front
 	}
-	if c := bytes.Compare(m[i].of(a), m[j].of(b)); c != 0 {
+	if c := bytes.Compare(h.of(a), o.of(b)); c != 0 {
 		return c < 0
 	}
 	return a.id < b.id

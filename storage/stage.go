@@ -214,7 +214,7 @@ func removeStage(dir, token string) error {
 // key as they were added.
 func (s *stage) sorted(after string) iter.Seq2[staged, error] {
 	return func(yield func(staged, error) bool) {
-		var all merging
+		var all merging[*runHead]
 		for i, r := range s.runs {
 			h := &runHead{number: i, r: bufio.NewReaderSize(io.NewSectionReader(s.f, r.from, r.to-r.from), blockBytes)}
 			switch err := h.next(); {
@@ -304,33 +304,34 @@ func (h *runHead) read() error {
 	return nil
 }
 
-// merging is a heap of runs (container/heap), the least row on top.
-type merging []*runHead
+func (h *runHead) before(o *runHead) bool {
+	if h.front != o.front {
+		return h.front < o.front
+	}
+	if c := strings.Compare(h.row.key, o.row.key); c != 0 {
+		return c < 0
+	}
+	return h.number < o.number
+}
 
-func (m merging) Len() int      { return len(m) }
-func (m merging) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
-func (m *merging) Push(x any) {
-	if h, ok := x.(*runHead); ok {
+// merging is a heap of what is read side by side (container/heap), the least on top.
+type merging[H interface{ before(H) bool }] []H
+
+func (m merging[H]) Len() int           { return len(m) }
+func (m merging[H]) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
+func (m merging[H]) Less(i, j int) bool { return m[i].before(m[j]) }
+
+func (m *merging[H]) Push(x any) {
+	if h, ok := x.(H); ok {
 		*m = append(*m, h)
 	}
 }
 
-func (m *merging) Pop() any {
+func (m *merging[H]) Pop() any {
 	old := *m
 	last := old[len(old)-1]
 	*m = old[:len(old)-1]
 	return last
-}
-
-func (m merging) Less(i, j int) bool {
-	a, b := m[i], m[j]
-	if a.front != b.front {
-		return a.front < b.front
-	}
-	if c := strings.Compare(a.row.key, b.row.key); c != 0 {
-		return c < 0
-	}
-	return a.number < b.number
 }
 
 // front is the first eight bytes of a text as a number that sorts like it.
