@@ -314,8 +314,16 @@ func (h *runHead) before(o *runHead) bool {
 	return h.number < o.number
 }
 
+// ordered is where the reading of one of several pieces stands.
+type ordered[H any] interface{ before(H) bool }
+
+var (
+	_ ordered[*runHead]  = (*runHead)(nil)
+	_ ordered[*nameHead] = (*nameHead)(nil)
+)
+
 // merging is a heap of what is read side by side (container/heap), the least on top.
-type merging[H interface{ before(H) bool }] []H
+type merging[H ordered[H]] []H
 
 func (m merging[H]) Len() int           { return len(m) }
 func (m merging[H]) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
